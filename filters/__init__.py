@@ -1,0 +1,5 @@
+"""Filters, one file each, named as Envoy names them; reached as ``meshproxy.filters`` and in no other way."""
+
+# One file imported under two names makes two classes of every class in it, and each is unknown to the other.
+if __name__ != "meshproxy.filters":
+    raise ImportError(f"{__name__!r} must be imported as 'meshproxy.filters'", name=__name__)
