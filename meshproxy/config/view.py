@@ -1,0 +1,226 @@
+"""A message that remembers what was read from it.
+
+Builders read configuration through a `View`, so that a field which is set but which nothing reads can be reported
+instead of being silently without effect. `unread` makes that report once the builders are done.
+
+    build_cluster(view):
+        timeout = view.connect_timeout          # Duration: seconds, None where unset
+        limit = view.max_requests               # wrapper: its value, None where unset
+        view.name, view.lb_policy               # scalar and enum: the value
+        view.load_assignment.endpoints          # message: a View (false where unset); repeated: a list of Views
+        view.typed_extension_protocol_options   # map: a dict, of Views where the values are messages
+        view.typed_config.unpack()              # Any: the View of what is packed in it
+
+Everything else a View offers (`has`, `which`, `seconds`, `get`, `enum`, `take`, `ignore`, `reject`, `at`, `where`,
+`type_name`) bears a name that no field in Envoy's API has; `tests/config/test_view.py` keeps it so.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NoReturn
+
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+
+from meshproxy.config.errors import NAMED, ConfigError, Key, Problem, at, join, step
+from meshproxy.config.types import UnknownType, message_class, type_name
+
+_SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES = range(8)
+
+UNREAD = "set, but nothing here reads it: not supported"
+
+_DURATION = "google.protobuf.Duration"
+_WRAPPERS = frozenset(
+    f"google.protobuf.{kind}Value"
+    for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
+)
+
+
+class View:
+    """One message, where it lies, and which of its fields were read. Setting fields is not its business."""
+
+    __slots__ = ("_children", "_ignored", "_kinds", "_message", "_parent", "_present", "_read", "_step", "_whole")
+
+    def __init__(
+        self, message: Message, where: str = "", *, parent: View | None = None, present: bool = True
+    ) -> None:
+        self._message = message
+        self._parent = parent
+        self._step = where
+        self._present = present
+        self._kinds = _field_kinds(type(message))
+        self._read: set[str] = set()
+        self._children: dict[str, Any] = {}
+        self._ignored: dict[str, str] | None = None
+        self._whole = False
+
+    def __getattr__(self, name: str) -> Any:
+        kind = self._kinds.get(name) if name[0] != "_" else None
+        if kind is None:
+            raise AttributeError(f"{self._message.DESCRIPTOR.full_name} has no field {name!r}")
+        self._read.add(name)
+        if kind == _SCALAR:
+            return getattr(self._message, name)
+        child = self._children.get(name)
+        if child is None:
+            child = self._children[name] = self._open(name, kind)
+        return child[0] if kind == _VALUE else child
+
+    def __bool__(self) -> bool:
+        """Whether the message was set where it lies (`if view.cors:`)."""
+        return self._present
+
+    def __repr__(self) -> str:
+        return f"<View of {self.type_name} at {self.where or 'the root'}>"
+
+    def _open(self, name: str, kind: int) -> Any:
+        value = getattr(self._message, name)
+        if kind == _VALUE:
+            return (_plain(value) if self._message.HasField(name) else None,)
+        if kind == _MESSAGE:
+            return View(value, name, parent=self, present=self._message.HasField(name))
+        if kind == _MESSAGES:
+            return [View(item, step(name, _key(name, i, item)), parent=self) for i, item in enumerate(value)]
+        if kind == _MAP_OF_MESSAGES:
+            return {key: View(value[key], step(name, key), parent=self) for key in sorted(value)}
+        if kind == _MAP:
+            return dict(value)
+        return [_plain(item) for item in value] if kind == _VALUES else list(value)
+
+    @property
+    def where(self) -> str:
+        """The path of this message, as errors write it."""
+        return join(self._parent.where, self._step) if self._parent is not None else self._step
+
+    @property
+    def type_name(self) -> str:
+        """The full name of this message; of an Any, that of what is packed in it."""
+        if (name := str(self._message.DESCRIPTOR.full_name)) == "google.protobuf.Any":
+            return packed_type(self._message)
+        return name
+
+    def has(self, name: str) -> bool:
+        """Whether a field with presence is set. What is inside it still has to be read."""
+        self._read.add(name)
+        return self._message.HasField(name)
+
+    def which(self, oneof: str) -> str | None:
+        """The name of the field that is set in a oneof."""
+        name: str | None = self._message.WhichOneof(oneof)
+        if name is not None:
+            self._read.add(name)
+        return name
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field with presence (wrapper, duration, optional scalar), or `default` where it is unset."""
+        value = getattr(self, name)
+        return value if self._message.HasField(name) else default
+
+    def seconds(self, name: str, default: float | None = None) -> float | None:
+        """A Duration in seconds, or `default` where it is unset."""
+        value: float | None = getattr(self, name)
+        return default if value is None else value
+
+    def enum(self, name: str) -> str:
+        """The name of an enum field's value, such as `ROUND_ROBIN`; its number where it has no name."""
+        number = getattr(self, name)
+        field: Any = self._message.DESCRIPTOR.fields_by_name[name]
+        known = field.enum_type.values_by_number.get(number)
+        return known.name if known is not None else str(number)
+
+    def take(self) -> Any:
+        """The message itself; all of it counts as read."""
+        self._whole = True
+        return self._message
+
+    def unpack(self) -> View:
+        """The View of what is packed in this Any."""
+        opened = self._children.get("")
+        if opened is None:
+            opened = self._children[""] = View(unpack(self._message, self.where), parent=self)
+        view: View = opened
+        return view
+
+    def ignore(self, *names: str, why: str) -> None:
+        """Accept these fields, which mean nothing here; where they are set, that becomes a named warning."""
+        self._ignored = {**(self._ignored or {}), **dict.fromkeys(names, why)}
+
+    def reject(self, name: str, why: str) -> NoReturn:
+        """Refuse what the field `name` says."""
+        raise ConfigError(why, join(self.where, name), rooted=True)
+
+    def at(self, name: str, key: Key = None) -> at:
+        """A block in which errors are about the field `name` of this message."""
+        return at(name, key, under=self.where)
+
+
+def unread(view: View) -> list[Problem]:
+    """A problem for every field below `view` that is set but that nothing read, and for every one that is ignored."""
+    if view._whole:
+        return []
+    if (packed := view._children.get("")) is not None:
+        return unread(packed)
+    if view._kinds is _field_kinds(any_pb2.Any):
+        return [Problem(view.where, UNREAD)]
+    found: list[Problem] = []
+    for field, _ in view._message.ListFields():
+        name = field.name
+        if view._ignored and name in view._ignored:
+            found.append(Problem(join(view.where, name), f"ignored: {view._ignored[name]}", "ignored"))
+        elif name not in view._read:
+            found.append(Problem(join(view.where, name), UNREAD))
+        elif view._kinds[name] in (_MESSAGE, _MESSAGES, _MAP_OF_MESSAGES):
+            found.extend(_unread_below(view, name))
+    return found
+
+
+def _unread_below(view: View, name: str) -> list[Problem]:
+    child = view._children.get(name)
+    if child is None:
+        # Only its presence was asked: what it says has not been read.
+        child = view._open(name, view._kinds[name])
+    children = child.values() if isinstance(child, dict) else child if isinstance(child, list) else (child,)
+    return [problem for each in children for problem in unread(each)]
+
+
+def packed_type(packed: Any) -> str:
+    """The full name of the message in an Any."""
+    return type_name(packed.type_url)
+
+
+def unpack(packed: Any, where: str = "") -> Message:
+    """The message in an Any; raises `ConfigError` at `where`."""
+    name = packed_type(packed)
+    try:
+        message = message_class(name)()
+        message.ParseFromString(packed.value)
+    except UnknownType:
+        raise ConfigError(f"unknown type {name!r}", where, rooted=True) from None
+    return message
+
+
+def _plain(value: Any) -> Any:
+    if value.DESCRIPTOR.full_name == _DURATION:
+        return value.seconds + value.nanos / 1e9
+    return value.value
+
+
+def _key(name: str, index: int, item: Any) -> Key:
+    return (item.name or index) if name in NAMED else index
+
+
+@cache
+def _field_kinds(cls: Any) -> dict[str, int]:
+    return {field.name: _kind(field) for field in cls.DESCRIPTOR.fields}
+
+
+def _kind(field: Any) -> int:
+    inner = field.message_type
+    if inner is None:
+        return _SCALARS if field.is_repeated else _SCALAR
+    if inner.GetOptions().map_entry:
+        return _MAP if inner.fields_by_name["value"].message_type is None else _MAP_OF_MESSAGES
+    if inner.full_name == _DURATION or inner.full_name in _WRAPPERS:
+        return _VALUES if field.is_repeated else _VALUE
+    return _MESSAGES if field.is_repeated else _MESSAGE
