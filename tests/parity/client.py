@@ -1,0 +1,146 @@
+"""The scripted client: raw bytes out, everything that comes back written down."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from .scenario import ScenarioError, Step, wire_text
+from .upstreams import Flags, flag
+from .wire import DEADLINE, Wire, read_response, shown
+
+GRACE = 0.12  # seconds a connection may take to close after the script is done; longer than the default delayed close
+Condition = Callable[[Mapping[str, int]], Awaitable[str | None]]
+
+
+class Connection:
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.methods: list[str] = []  # of the requests that have no response yet
+        self.seen: list[Any] = []
+
+
+class Client:
+    """Runs a client script against one proxy; `until` waits for counters of the proxy or of the upstreams."""
+
+    def __init__(self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition) -> None:
+        self.fill, self.ports, self.flags, self.until = fill, ports, flags, until
+        self.connections: dict[str, Connection] = {}
+        self.trouble: list[str] = []
+
+    async def run(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            await self._do(step)
+        deadline = asyncio.get_running_loop().time() + GRACE
+        for connection in self.connections.values():
+            await self._watch(connection, deadline)
+
+    def outcome(self) -> dict[str, Any]:
+        seen: dict[str, Any] = {name: connection.seen for name, connection in self.connections.items()}
+        return seen | ({"trouble": self.trouble} if self.trouble else {})
+
+    def close(self) -> None:
+        for connection in self.connections.values():
+            connection.wire.close()
+
+    async def _watch(self, connection: Connection, deadline: float) -> None:
+        """Whether the proxy closes a connection that the script left open, and anything nobody asked for."""
+        wire = connection.wire
+        try:
+            async with asyncio.timeout_at(deadline):
+                while await wire.fill():
+                    pass
+        except TimeoutError:
+            pass
+        if wire.buffer:
+            connection.seen.append({"unread": shown(wire.buffer.decode("latin-1"))})
+        connection.seen.append({"fate": "closed here" if wire.closed_here else wire.ended or "open"})
+
+    async def _do(self, step: Step) -> None:
+        match step.verb:
+            case "idle":
+                await asyncio.sleep(step.value)
+                return
+            case "until":
+                if complaint := await self.until(step.value):
+                    self.trouble.append(complaint)
+                return
+            case "signal":
+                flag(self.flags, step.value).set()
+                return
+            case "wait_for":
+                await self._wait_for(step.value)
+                return
+        connection = self.connections.get(step.conn) or await self._connect(step)
+        await self._on(connection, step)
+
+    async def _on(self, connection: Connection, step: Step) -> None:
+        wire = connection.wire
+        match step.verb:
+            case "connect":
+                return
+            case "send":
+                await self._send(wire, "".join(step.value) if isinstance(step.value, list) else step.value)
+            case "request" | "exchange" | "get":
+                text = f"GET {step.value} HTTP/1.1\nhost: example.com" if step.verb == "get" else step.value
+                connection.methods.append(text.partition(" ")[0])
+                await self._send(wire, wire_text(text))
+                if step.verb != "request":
+                    await self._response(connection, step)
+            case "response":
+                await self._response(connection, step)
+            case "read":
+                await self._read(connection, wire.take(int(step.value)))
+            case "read_all":
+                await self._read(connection, wire.take_all())
+            case "half_close":
+                wire.half_close()
+            case "close":
+                wire.close()
+            case "reset":
+                wire.reset()
+            case verb:
+                raise ScenarioError(f"a client cannot {verb}")
+
+    async def _connect(self, step: Step) -> Connection:
+        sock = socket.socket()
+        sock.setblocking(False)
+        if source := step.options.get("source"):
+            sock.bind((source, 0))
+        port = self.ports[step.options.get("listener", "in")]
+        connection = self.connections[step.conn] = Connection(Wire(sock))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except ConnectionError:
+            connection.seen.append({"connect": "refused"})
+            connection.wire.ended = "rst"
+        return connection
+
+    async def _send(self, wire: Wire, text: str) -> None:
+        await wire.send(self.fill(text).encode("latin-1"))
+
+    async def _response(self, connection: Connection, step: Step) -> None:
+        """One final response and the interim ones before it; `to` overrides the method it answers."""
+        method = step.options.get("to") or (connection.methods.pop(0) if connection.methods else "GET")
+        while True:
+            message = await read_response(connection.wire, method)
+            connection.seen.append(message.seen())
+            if message.cut or message.start[9:10] != "1" or message.start[9:12] == "101" or step.value == "one":
+                return
+
+    async def _read(self, connection: Connection, reading: Awaitable[bytes]) -> None:
+        wire = connection.wire
+        try:
+            async with asyncio.timeout(DEADLINE):
+                data = await reading
+        except TimeoutError:
+            data = bytes(wire.buffer) + b"<timeout>"
+            wire.buffer.clear()
+        connection.seen.append({"bytes": shown(data.decode("latin-1"))})
+
+    async def _wait_for(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await flag(self.flags, name).wait()
+        except TimeoutError:
+            self.trouble.append(f"nobody signalled {name}")

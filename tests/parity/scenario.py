@@ -1,0 +1,146 @@
+"""A scenario file becomes a Scenario; whatever is misspelt is refused with the file's name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+SCENARIOS = HERE / "scenarios"
+DEFAULTS: dict[str, Any] = yaml.safe_load((HERE / "defaults.yaml").read_text())
+
+CLIENT_VERBS = frozenset(
+    "connect send request exchange get response read read_all half_close close reset idle until signal wait_for".split()
+)
+UPSTREAM_VERBS = frozenset("reply request head send read read_all echo half_close close reset idle signal wait_for hang".split())
+CONFIG_KEYS = frozenset(
+    "config listener hcm http_filters routes virtual_hosts route_config network_filters filter_chains default_filter_chain "
+    "listener_filters cluster clusters runtime bootstrap log log_format log_filter".split()
+)
+OTHER_KEYS = frozenset("about upstreams client stats mask differs own_process flags".split())
+LISTENING = ("tcp", "unix", "refuse")
+
+
+class ScenarioError(Exception):
+    """A scenario file that cannot be used, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing a script does: a verb, its argument, and for the client the connection it happens on."""
+
+    verb: str
+    value: Any = None
+    conn: str = "a"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamScript:
+    """What a scripted server does on its first, second, ... connection; the last script serves all later ones."""
+
+    connections: tuple[tuple[Step, ...], ...]
+    listen: str = "tcp"
+    address: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    name: str  # path below scenarios/ without the suffix
+    about: str
+    text: str
+    config: Mapping[str, Any]
+    upstreams: Mapping[str, UpstreamScript]
+    client: tuple[Step, ...]
+    stats: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    differs: Mapping[str, str] = field(default_factory=dict)
+    own_process: bool = False
+    flags: tuple[str, ...] = ()
+
+    @property
+    def area(self) -> str:
+        return self.name.rpartition("/")[0]
+
+
+def find(pattern: str = "") -> list[Path]:
+    """Scenario files whose path below scenarios/ contains `pattern`, in order."""
+    return sorted(path for path in SCENARIOS.rglob("*.yaml") if pattern in str(path.relative_to(SCENARIOS)))
+
+
+def load(path: Path) -> Scenario:
+    name = str(path.relative_to(SCENARIOS).with_suffix("")) if path.is_relative_to(SCENARIOS) else path.stem
+    try:
+        return parse(name, path.read_text())
+    except (ScenarioError, yaml.YAMLError) as error:
+        raise ScenarioError(f"{path}: {error}") from error
+
+
+def parse(name: str, text: str) -> Scenario:
+    document = yaml.safe_load(text)
+    if not isinstance(document, dict):
+        raise ScenarioError("a scenario is a mapping")
+    if unknown := document.keys() - CONFIG_KEYS - OTHER_KEYS:
+        raise ScenarioError(f"unknown key: {', '.join(sorted(unknown))}")
+    if not isinstance(document.get("about"), str):
+        raise ScenarioError("`about` must say in one line what is compared")
+    return Scenario(
+        name=name,
+        about=document["about"],
+        text=text,
+        config={key: value for key, value in document.items() if key in CONFIG_KEYS},
+        upstreams={
+            upstream: _upstream(script) for upstream, script in document.get("upstreams", DEFAULTS["upstreams"]).items()
+        },
+        client=_script(document.get("client", []), CLIENT_VERBS),
+        stats=tuple(document.get("stats", ())),
+        mask=tuple(document.get("mask", ())),
+        differs=document.get("differs", {}),
+        own_process=bool(document.get("own_process") or "bootstrap" in document or "flags" in document),
+        flags=tuple(document.get("flags", ())),
+    )
+
+
+def _upstream(script: Any) -> UpstreamScript:
+    """`refuse`, a list of steps, or a mapping with `steps` or `connections`, `listen` and `address`."""
+    if script == "refuse":
+        return UpstreamScript(((),), "refuse")
+    if isinstance(script, list):
+        return UpstreamScript((_script(script, UPSTREAM_VERBS),))
+    if not isinstance(script, dict):
+        raise ScenarioError(f"an upstream is `refuse`, a list of steps or a mapping, not {script!r}")
+    if unknown := script.keys() - {"steps", "connections", "listen", "address"}:
+        raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
+    connections = script.get("connections", [script.get("steps", [])])
+    listen = script.get("listen", "tcp")
+    if listen not in LISTENING:
+        raise ScenarioError(f"an upstream listens on one of {LISTENING}, not {listen!r}")
+    steps = tuple(_script(steps, UPSTREAM_VERBS) for steps in connections)
+    return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"))
+
+
+def _script(steps: Any, verbs: frozenset[str]) -> tuple[Step, ...]:
+    if not isinstance(steps, list):
+        raise ScenarioError(f"a script is a list of steps, not {steps!r}")
+    return tuple(_step(step, verbs) for step in steps)
+
+
+def _step(step: Any, verbs: frozenset[str]) -> Step:
+    """`verb` alone, or a mapping with one verb and its options (`conn`, `to`, `timeout`)."""
+    if isinstance(step, str):
+        step = {step: None}
+    found = [key for key in step if key in verbs] if isinstance(step, dict) else []
+    if len(found) != 1:
+        raise ScenarioError(f"a step has exactly one verb of {', '.join(sorted(verbs))}: {step!r}")
+    options = {key: value for key, value in step.items() if key != found[0]}
+    if unknown := options.keys() - {"conn", "to", "source", "listener"}:
+        raise ScenarioError(f"unknown option {', '.join(sorted(unknown))} in step {step!r}")
+    return Step(found[0], step[found[0]], options.pop("conn", "a"), options)
+
+
+def wire_text(text: str) -> str:
+    """A message as people write it (LF line ends, empty line, body) as it goes on the wire."""
+    head, blank, body = text.partition("\n\n")
+    return head.rstrip("\n").replace("\n", "\r\n") + "\r\n\r\n" + (body if blank else "")

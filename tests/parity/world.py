@@ -1,0 +1,187 @@
+"""A proxy process with the scenarios it was configured for, and one run of each."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import render
+from .client import Client
+from .normalise import Names, normalise
+from .proxies import Proxy, StartFailure, get
+from .render import Stage
+from .scenario import DEFAULTS, Scenario
+from .upstreams import Flags, Upstreams, open_socket
+from .wire import DEADLINE
+
+Observation = dict[str, Any]
+PORT = re.compile(r"\$\{port:(\w+)\}")
+SETTLE_DEADLINE = 2.0  # seconds until every client connection of a finished script is gone from the proxy
+
+
+class World:
+    """One proxy of one kind serving `scenarios`, each behind its own listener and clusters.
+
+    A proxy that refuses its configuration is started again without the scenarios that it named.
+    """
+
+    def __init__(self, kind: str, scenarios: Iterable[Scenario], folder: Path) -> None:
+        self.kind, self.folder = kind, folder
+        self.log = folder / "access.log"
+        self.sockets: dict[str, dict[str, socket.socket]] = {}  # scenario -> upstream -> listening socket
+        self.reserved: list[socket.socket] = []
+        self.refused: dict[str, str] = {}  # scenario -> what the proxy printed about it
+        self.flush_port = self._reserve()
+        self.stages = {scenario.name: self._stage(index, scenario) for index, scenario in enumerate(scenarios)}
+        self.proxy = Proxy(kind, folder)
+        self.marks = 0
+
+    def _stage(self, index: int, scenario: Scenario) -> Stage:
+        id = f"s{index:03}x"
+        folder = self.folder / id
+        folder.mkdir(parents=True)
+        sockets = {
+            name: open_socket(script, folder / f"{name}.sock") for name, script in scenario.upstreams.items()
+        }
+        self.sockets[scenario.name] = sockets
+        ports = {name: sock.getsockname()[1] for name, sock in sockets.items() if sock.family != socket.AF_UNIX}
+        wanted = {"in", *PORT.findall(scenario.text)} - ports.keys()
+        return Stage(scenario, id, {name: self._reserve() for name in sorted(wanted)} | ports, folder)
+
+    def _reserve(self) -> int:
+        """A port that nobody else gets: bound here too, but only the proxy listens on it."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(("127.0.0.1", 0))
+        self.reserved.append(sock)
+        return int(sock.getsockname()[1])
+
+    async def start(self) -> None:
+        while stages := [stage for name, stage in self.stages.items() if name not in self.refused]:
+            self.log.write_text("")
+            config = render.to_json(render.bootstrap(stages, self.log, self.flush_port))
+            self.proxy = Proxy(self.kind, self.folder)
+            try:
+                await self.proxy.start(config, [flag for stage in stages for flag in stage.scenario.flags])
+                return
+            except StartFailure as failure:
+                self._refuse(stages, str(failure))
+
+    def _refuse(self, stages: list[Stage], text: str) -> None:
+        """Blame the scenarios whose names are in `text`, or all when it names none."""
+        blamed = {stage.scenario.name: _lines_with(stage.id, text) for stage in stages if stage.id in text}
+        self.refused |= blamed or {stage.scenario.name: text for stage in stages}
+
+    async def run(self, scenario: Scenario) -> Observation:
+        if scenario.name in self.refused:
+            return {"refused": self.refused[scenario.name]}
+        if not self.proxy.alive:
+            await self.start()
+        stage = self.stages[scenario.name]
+        try:
+            observation = await self._observe(stage)
+        except ConnectionError as error:
+            await asyncio.sleep(0)  # lets the process watcher notice a death
+            await self.proxy.stop()
+            return {"crashed": f"{error}\n{(self.folder / 'output').read_text(errors='replace')[-4000:]}"}
+        return observation
+
+    async def _observe(self, stage: Stage) -> Observation:
+        scenario, flags = stage.scenario, Flags()
+        upstreams = Upstreams(scenario.upstreams, self.sockets[scenario.name], flags, stage.fill)
+        upstreams.start()
+
+        async def until(wanted: Mapping[str, int]) -> str | None:
+            return await self._until(wanted, stage, upstreams)
+
+        client = Client(stage.fill, stage.ports, flags, until)
+        start = self.log.stat().st_size
+        try:
+            await client.run(scenario.client)
+        finally:
+            client.close()
+            settled = await self._settle(stage)
+            log = await self._log_lines(stage, start)
+            stats = await self._stats(stage)
+            seen = await upstreams.finish()
+        names = Names(stage.id, {port: name for name, port in stage.ports.items()}, str(stage.folder), scenario.text)
+        observation = {"client": client.outcome(), "upstreams": seen, "log": log, "stats": stats, **settled}
+        return dict(normalise(observation, names, scenario.mask))
+
+    async def _until(self, wanted: Mapping[str, int], stage: Stage, upstreams: Upstreams) -> str | None:
+        """Wait for `upstream.<name>.<requests|connections>` or proxy stats to reach a value; the complaint if they don't."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DEADLINE
+        while True:
+            stats = await self._all_stats(stage)
+            found = {
+                name: upstreams.count(name.removeprefix("upstream.")) if name.startswith("upstream.") else stats.get(name, 0)
+                for name in wanted
+            }
+            if found == dict(wanted):
+                return None
+            if loop.time() > deadline:
+                return f"waited for {dict(wanted)}, found {found}"
+            await asyncio.sleep(0.005)
+
+    async def _settle(self, stage: Stage) -> Observation:
+        """Until the proxy holds no client connection of this scenario: only then are all its log lines written."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_DEADLINE
+        filter = rf"^(listener|http)\.{stage.id}\w*\.downstream_(pre_)?cx_active$"
+        while True:
+            page = await self.proxy.ask(f"/stats?filter={filter}")
+            if all(line.endswith(": 0") for line in page.splitlines()):
+                return {}
+            if loop.time() > deadline:
+                return {"unsettled": page.splitlines()}
+            await asyncio.sleep(0.005)
+
+    async def _log_lines(self, stage: Stage, start: int) -> list[Any]:
+        self.marks += 1
+        mark = f"{render.FLUSH_PREFIX} {self.marks}\n"
+        await get(("127.0.0.1", self.flush_port), "/", f"x-mark: {self.marks}")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_DEADLINE
+        while not (text := self.log.read_bytes()[start:].decode("latin-1")).endswith(mark) and mark not in text:
+            if loop.time() > deadline:
+                return ["the access log was not flushed"]
+            await asyncio.sleep(0.003)
+        lines = [line for line in text.split("\n") if stage.id in line]
+        return [_log_entry(line, stage) for line in lines]
+
+    async def _stats(self, stage: Stage) -> dict[str, int]:
+        wanted = re.compile("|".join(f"(?:{pattern})" for pattern in (*DEFAULTS["stats"], *stage.scenario.stats)))
+        stats = await self._all_stats(stage)
+        return {name: value for name, value in stats.items() if value and wanted.fullmatch(name)}
+
+    async def _all_stats(self, stage: Stage) -> dict[str, int]:
+        """Counters and gauges of the scenario, or of the whole process where it has one of its own."""
+        page = await self.proxy.ask("/stats" if stage.scenario.own_process else f"/stats?filter={stage.id}")
+        pairs = (line.rpartition(": ")[::2] for line in page.splitlines())
+        return {name.replace(stage.id, ""): int(value) for name, value in pairs if value.isdecimal()}
+
+    async def stop(self) -> None:
+        await self.proxy.stop()
+        for sock in self.reserved:
+            sock.close()
+        for sockets in self.sockets.values():
+            for sock in sockets.values():
+                sock.close()
+
+
+def _log_entry(line: str, stage: Stage) -> Any:
+    """The default format is compared field by field, a format of the scenario's own as the text it is."""
+    if "log_format" in stage.scenario.config or not line.startswith("{"):
+        return line
+    fields = json.loads(line)
+    fields.pop("scenario", None)
+    return fields
+
+
+def _lines_with(id: str, text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if id in line)
