@@ -1,0 +1,155 @@
+"""Header maps: ordered pairs of (lower-case name, value), both Latin-1 text.
+
+A value is the text of the bytes on the wire, one character per byte, so nothing is lost on the way through and no
+decoding error can happen on the hot path. Use `strip(" \\t")` and ASCII-only comparisons on values: `str.strip` and
+`str.lower` know Unicode and would treat bytes 0x85, 0xA0 or 0xC0 as something they are not on the wire.
+"""
+
+from collections.abc import Iterable
+
+Pair = tuple[str, str]
+
+
+class Headers:
+    """An ordered multimap. A name that occurs several times is judged by its joined value (RFC 9110 §5.2)."""
+
+    __slots__ = ("_index", "pairs")
+
+    def __init__(self, pairs: Iterable[Pair] = ()) -> None:
+        self.pairs: list[Pair] = pairs if type(pairs) is list else list(pairs)
+        self._index: dict[str, str] | None = None
+
+    @property
+    def index(self) -> dict[str, str]:
+        """Name -> value (joined with a comma where a name repeats). Read-only; rebuilt after a change."""
+        index = self._index
+        if index is None:
+            index = dict(self.pairs)
+            if len(index) != len(self.pairs):
+                index = _join_repeated(self.pairs)
+            self._index = index
+        return index
+
+    def get(self, name: str) -> str | None:
+        """The value of `name` (lower case), joined by "," where it repeats; None where it is absent."""
+        index = self._index
+        return (self.index if index is None else index).get(name)
+
+    def get_all(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.index
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def add(self, name: str, value: str) -> None:
+        """Appends a line of its own."""
+        self.pairs.append((name, value))
+        index = self._index
+        if index is not None:
+            known = index.get(name)
+            index[name] = value if known is None else f"{known},{value}"
+
+    def set(self, name: str, value: str) -> None:
+        """One line with this value: in the place of the first one that is there, else at the end."""
+        if name not in self.index:
+            self.add(name, value)
+            return
+        fresh: list[Pair] = []
+        placed = False
+        for pair in self.pairs:
+            if pair[0] != name:
+                fresh.append(pair)
+            elif not placed:
+                fresh.append((name, value))
+                placed = True
+        self.pairs = fresh
+        self.index[name] = value
+
+    def append(self, name: str, value: str) -> None:
+        """Joins to the line that is there with a comma and no space, as Envoy does for headers that it knows."""
+        known = self.get(name)
+        self.set(name, value if known is None else f"{known},{value}")
+
+    def remove(self, name: str) -> None:
+        if name in self.index:
+            self.pairs = [pair for pair in self.pairs if pair[0] != name]
+            del self.index[name]
+
+    def remove_if(self, names: frozenset[str]) -> None:
+        """Removes every name of a set."""
+        if not names.isdisjoint(self.index):
+            self.pairs = [pair for pair in self.pairs if pair[0] not in names]
+            self._index = None
+
+    def byte_size(self) -> int:
+        """Bytes of names and values, as Envoy counts them against limits."""
+        return sum([len(name) + len(value) for name, value in self.pairs])
+
+
+def _join_repeated(pairs: list[Pair]) -> dict[str, str]:
+    index: dict[str, str] = {}
+    for name, value in pairs:
+        known = index.get(name)
+        index[name] = value if known is None else f"{known},{value}"
+    return index
+
+
+class RequestHeaders(Headers):
+    """A request's head. `:method`, `:path`, `:authority` and `:scheme` are attributes; `read` serves both kinds."""
+
+    __slots__ = ("authority", "method", "path", "protocol", "scheme", "spelling")
+
+    def __init__(self, method: str, path: str, authority: str, pairs: list[Pair], scheme: str = "http") -> None:
+        self.pairs = pairs
+        self._index = None
+        self.method = method
+        self.path = path
+        self.authority = authority
+        self.scheme = scheme
+        # Name -> name as the client spelled it; only with header_key_format preserve_case.
+        self.spelling: dict[str, str] | None = None
+        # `:protocol` of extended CONNECT, or what an HTTP/1 upgrade asks for.
+        self.protocol: str | None = None
+
+
+class ResponseHeaders(Headers):
+    """A response's head."""
+
+    __slots__ = ("reason", "spelling", "status")
+
+    def __init__(self, status: int, pairs: list[Pair], reason: str | None = None) -> None:
+        self.pairs = pairs
+        self._index = None
+        self.status = status
+        # The reason phrase as the upstream wrote it; None prints the standard one.
+        self.reason = reason
+        self.spelling: dict[str, str] | None = None
+
+
+PSEUDO = {":method": "method", ":path": "path", ":authority": "authority", ":scheme": "scheme", "host": "authority"}
+
+
+def read_header(headers: Headers, name: str) -> str | None:
+    """A header or pseudo-header by its name. For values wanted once per request; config-time code prefers getters."""
+    if isinstance(headers, RequestHeaders):
+        attribute = PSEUDO.get(name)
+        if attribute is not None:
+            value: str | None = getattr(headers, attribute)
+            return value or None
+    elif name == ":status" and isinstance(headers, ResponseHeaders):
+        return str(headers.status)
+    return headers.get(name)
+
+
+def write_header(headers: Headers, name: str, value: str) -> None:
+    """Sets a header or a request pseudo-header by its name."""
+    attribute = PSEUDO.get(name)
+    if attribute is not None and isinstance(headers, RequestHeaders):
+        setattr(headers, attribute, value)
+    elif name == ":status" and isinstance(headers, ResponseHeaders):
+        headers.status = int(value)
+    else:
+        headers.set(name, value)

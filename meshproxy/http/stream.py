@@ -1,0 +1,567 @@
+"""One exchange: both heads, the route, the hooks, timings, counts and flags, and where it is paused.
+
+A codec gives a stream the request (`receive_*`), the terminal filter gives it the response (`respond_*`); between the
+two the stream walks the hooks of its route. Everything happens inside the event that brought the bytes: no task, no
+Future, no timer, unless a hook asked to wait.
+"""
+
+import inspect
+import logging
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meshproxy.http.filter import Hooks, LocalReply
+from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.net.tasks import start_task
+
+if TYPE_CHECKING:
+    from meshproxy.net.connection import Connection
+
+_log = logging.getLogger("http")
+
+NO_HOOKS = Hooks([])
+
+
+class ServerSide(Protocol):
+    """What a stream asks of the codec that faces the client. HTTP/1 and HTTP/2 servers implement it."""
+
+    def send_headers(self, stream: "Stream", headers: ResponseHeaders, end: bool) -> None: ...
+    def send_informational(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
+    def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
+    def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
+    def reset(self, stream: "Stream") -> None: ...
+    def pause_reading(self, stream: "Stream") -> None: ...
+    def resume_reading(self, stream: "Stream") -> None: ...
+    def release(self, stream: "Stream") -> None: ...
+
+
+class Terminal(Protocol):
+    """The last filter of a chain (the router): it takes the request and gives the response."""
+
+    def start(self, stream: "Stream", end: bool) -> None: ...
+    def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
+    def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
+    def abort(self, stream: "Stream") -> None: ...
+    def pause_reading(self, stream: "Stream") -> None: ...
+    def resume_reading(self, stream: "Stream") -> None: ...
+
+
+class Manager(Protocol):
+    """What a stream asks of the HTTP connection manager that made it."""
+
+    terminal: Terminal
+    buffer_limit: int
+
+    def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
+    def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> ResponseHeaders: ...
+    def find_route(self, stream: "Stream") -> None: ...
+    def finish(self, stream: "Stream") -> None: ...
+
+
+class Hold:
+    """What came while a direction waits for a filter."""
+
+    __slots__ = ("chunks", "ended", "full", "limit", "size", "trailers", "waiter")
+
+    def __init__(self, limit: int) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.limit = limit
+        self.ended = False
+        self.full = False
+        self.trailers: Headers | None = None
+        self.waiter: Any = None
+
+
+class Stream:
+    """One HTTP exchange. Filters read and write `request`, `response`, `metadata` and `filter_state`."""
+
+    __slots__ = (
+        "_clear",
+        "attempts",
+        "bytes_received",
+        "bytes_sent",
+        "close_after",
+        "cluster_name",
+        "connection",
+        "details",
+        "done",
+        "filter_state",
+        "flags",
+        "hooks",
+        "informational",
+        "last_activity",
+        "manager",
+        "metadata",
+        "request",
+        "request_complete",
+        "request_done_at",
+        "request_hold",
+        "request_trailers",
+        "response",
+        "response_complete",
+        "response_hold",
+        "response_started_at",
+        "response_trailers",
+        "route",
+        "server",
+        "start_time",
+        "started",
+        "terminal_started",
+        "upstream",
+        "virtual_host",
+    )
+
+    def __init__(
+        self, manager: Manager, server: ServerSide, connection: "Connection", request: RequestHeaders, now: float
+    ) -> None:
+        self.manager = manager
+        self.server = server
+        self.connection = connection
+        self.request = request
+        self.request_trailers: Headers | None = None
+        self.response: ResponseHeaders | None = None
+        self.response_trailers: Headers | None = None
+        self.route: Any = None
+        self.virtual_host: Any = None
+        self.hooks = NO_HOOKS
+        # The terminal filter's state for this stream: the router keeps its attempts here.
+        self.upstream: Any = None
+        self.cluster_name: str | None = None
+        # Loop time in seconds; start_time is the wall clock.
+        self.started = now
+        self.start_time = time.time()
+        self.last_activity = now
+        self.request_done_at = 0.0
+        self.response_started_at = 0.0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.attempts = 0
+        self.flags: tuple[str, ...] = ()
+        self.details = ""
+        self.metadata: dict[str, dict[str, Any]] | None = None
+        self.filter_state: dict[str, Any] | None = None
+        self.request_hold: Hold | None = None
+        self.response_hold: Hold | None = None
+        self.request_complete = False
+        self.response_complete = False
+        self.terminal_started = False
+        # The codec must not serve another request on this connection.
+        self.close_after = False
+        self.informational = False
+        self.done = False
+        self._clear = False
+
+    # ---- the request, from the codec ----
+
+    def receive_headers(self, end: bool) -> None:
+        """The head is complete and the manager has prepared it and found the route."""
+        if end:
+            self.request_complete = True
+            self.request_done_at = self.last_activity
+        if self.hooks.request_headers and not self._walk_request_headers(-1, end):
+            return
+        self.terminal_started = True
+        self.manager.terminal.start(self, end)
+
+    def receive_data(self, data: bytes, end: bool) -> None:
+        """Body bytes. `end`: these are the last, and no trailers follow."""
+        self.bytes_received += len(data)
+        if end:
+            self.request_complete = True
+            self.request_done_at = self.last_activity
+        if self.response_complete:
+            return
+        if self.request_hold is not None:
+            self._hold_request(self.request_hold, data, end)
+            return
+        self._pass_request_data(data, end)
+
+    def receive_trailers(self, trailers: Headers) -> None:
+        self.request_complete = True
+        self.request_done_at = self.last_activity
+        self.request_trailers = trailers
+        if self.response_complete:
+            return
+        hold = self.request_hold
+        if hold is not None:
+            hold.trailers = trailers
+            self._hold_request(hold, b"", True)
+            return
+        self._pass_request_trailers(trailers)
+
+    def receive_reset(self, flag: str, details: str) -> None:
+        """The client is gone, or broke the protocol, before the exchange was over."""
+        if self.done:
+            return
+        self.add_flag(flag)
+        if not self.details or self.response is not None:
+            self.details = details
+        self._abort_terminal()
+        self.finish()
+
+    # ---- the response, from the terminal filter ----
+
+    def respond_informational(self, headers: ResponseHeaders) -> None:
+        """A 1xx that is not 101 (100-continue with proxy_100_continue, 103)."""
+        if self.response is None and not self.done:
+            self.server.send_informational(self, headers)
+
+    def respond_headers(self, headers: ResponseHeaders, end: bool) -> None:
+        self.response = headers
+        if self.hooks.response_headers and not self._walk_response_headers(-1, end):
+            return
+        self._send_response_headers(end)
+
+    def respond_data(self, data: bytes, end: bool) -> None:
+        if self.done:
+            return
+        hold = self.response_hold
+        if hold is not None:
+            self._hold_response(hold, data, end)
+            return
+        self._pass_response_data(data, end)
+
+    def respond_trailers(self, trailers: Headers) -> None:
+        if self.done:
+            return
+        self.response_trailers = trailers
+        hold = self.response_hold
+        if hold is not None:
+            hold.trailers = trailers
+            self._hold_response(hold, b"", True)
+            return
+        self._pass_response_trailers(trailers)
+
+    def reply(self, reply: LocalReply) -> None:
+        """Answers from here. A response that has begun is cut instead: the client must not take it for whole."""
+        if self.done or self.response_complete:
+            return
+        if reply.flag is not None:
+            self.add_flag(reply.flag)
+        self._abort_terminal()
+        if self.response is not None and self.response_hold is None:
+            self.details = reply.details
+            self.reset()
+            return
+        self.details = reply.details
+        self.response_hold = None
+        self.request_hold = None
+        if reply.close:
+            self.close_after = True
+        headers = self.manager.prepare_local_reply(self, reply)
+        body = reply.body if self.request.method != "HEAD" else b""
+        self.response = headers
+        if self.hooks.response_headers and not self._walk_response_headers(-1, not body, body):
+            return
+        self._send_response_headers(not body)
+        if body:
+            self._pass_response_data(body, True)
+
+    def reset(self) -> None:
+        """Cuts the exchange towards the client."""
+        if not self.done:
+            self._abort_terminal()
+            self.server.reset(self)
+            self.finish()
+
+    def add_flag(self, flag: str) -> None:
+        """Adds one of Envoy's response flags (short form); they print in the order in which they were set."""
+        if flag not in self.flags:
+            self.flags = (*self.flags, flag)
+
+    def finish(self) -> None:
+        """Both sides are over: counters, logs, done hooks, once."""
+        if self.done:
+            return
+        self.done = True
+        self.request_hold = None
+        self.response_hold = None
+        for _, hook in self.hooks.done:
+            try:
+                hook(self)
+            except Exception:
+                _log.exception("filter %s failed in on_done", _owner(hook))
+        self.manager.finish(self)
+
+    def clear_route(self) -> None:
+        """For filters that changed what routes match on: the route is looked up again before the next filter."""
+        self._clear = True
+
+    def set_metadata(self, namespace: str, key: str, value: Any) -> None:
+        """Dynamic metadata, as %DYNAMIC_METADATA(namespace:key)% and metadata matchers read it."""
+        if self.metadata is None:
+            self.metadata = {}
+        self.metadata.setdefault(namespace, {})[key] = value
+
+    # ---- waiting ----
+
+    async def read_request(self, limit: int | None = None) -> bytes:
+        """The whole request body, for an `async` request hook. Past `limit` bytes the client gets 413."""
+        import asyncio
+
+        hold = self.request_hold
+        if hold is None:
+            raise RuntimeError("read_request is for an async request hook")
+        if limit is not None:
+            hold.limit = limit
+        hold.waiter = asyncio.get_running_loop().create_future()
+        if hold.ended or self.request_complete:
+            return b"".join(hold.chunks)
+        if hold.full:
+            self.server.resume_reading(self)
+            hold.full = False
+        await hold.waiter
+        return b"".join(hold.chunks)
+
+    # ---- inside ----
+
+    def _walk_request_headers(self, after: int, end: bool) -> bool:
+        """Runs the hooks behind place `after`; True when the terminal filter may start."""
+        hooks = self.hooks.request_headers
+        for place, hook in hooks:
+            if place <= after:
+                continue
+            try:
+                outcome = hook(self, end)
+            except Exception:
+                self._hook_failed(hook)
+                return False
+            if self._clear:
+                self._clear = False
+                self.manager.find_route(self)
+                if outcome is None and not self.response_complete:
+                    return self._walk_request_headers(place, end)
+            if outcome is not None:
+                if isinstance(outcome, LocalReply):
+                    self.reply(outcome)
+                else:
+                    self.request_hold = Hold(self.manager.buffer_limit)
+                    self.request_hold.ended = end
+                    start_task(self._wait_request(outcome, hook, place, end), f"filter {_owner(hook)}")
+                return False
+            if self.response_complete or self.done:
+                return False
+        return True
+
+    async def _wait_request(self, outcome: Awaitable[LocalReply | None], hook: Any, place: int, end: bool) -> None:
+        try:
+            reply = await outcome
+        except Exception:
+            if not self.done:
+                self._hook_failed(hook)
+            return
+        if self.done or self.response_complete:
+            return
+        if reply is not None:
+            self.reply(reply)
+            return
+        if self._clear:
+            self._clear = False
+            self.manager.find_route(self)
+        hold = self.request_hold
+        if not self._walk_request_headers(place, end):
+            # A later hook waits too: what was held meanwhile stays in front.
+            if self.request_hold is not None and hold is not None and self.request_hold is not hold:
+                hold.waiter = None
+                self.request_hold = hold
+            return
+        self.terminal_started = True
+        self.manager.terminal.start(self, end)
+        self._release_request()
+
+    def _release_request(self) -> None:
+        hold, self.request_hold = self.request_hold, None
+        if hold is None:
+            return
+        last = len(hold.chunks) - 1
+        for i, chunk in enumerate(hold.chunks):
+            if self.done or self.response_complete:
+                return
+            self._pass_request_data(chunk, i == last and hold.ended and hold.trailers is None)
+        if hold.trailers is not None:
+            self._pass_request_trailers(hold.trailers)
+        if hold.full and not self.done:
+            self.server.resume_reading(self)
+
+    def _hold_request(self, hold: Hold, data: bytes, end: bool) -> None:
+        if data or (end and hold.trailers is None and not hold.chunks):
+            hold.chunks.append(data)
+        hold.size += len(data)
+        hold.ended = end
+        if hold.size > hold.limit:
+            if hold.waiter is not None:
+                self.reply(LocalReply(413, b"Payload Too Large", "request_payload_too_large", close=True))
+                hold.waiter.cancel()
+                return
+            if not hold.full:
+                hold.full = True
+                self.server.pause_reading(self)
+        if end and hold.waiter is not None and not hold.waiter.done():
+            hold.waiter.set_result(None)
+
+    def _pass_request_data(self, data: bytes, end: bool) -> None:
+        for _, hook in self.hooks.request_data:
+            try:
+                changed = hook(self, data, end)
+            except Exception:
+                self._hook_failed(hook)
+                return
+            if changed is not None:
+                data = changed
+            if self.response_complete or self.done:
+                return
+        self.manager.terminal.send_data(self, data, end)
+
+    def _pass_request_trailers(self, trailers: Headers) -> None:
+        for _, hook in self.hooks.request_trailers:
+            try:
+                outcome = hook(self)
+            except Exception:
+                self._hook_failed(hook)
+                return
+            if isinstance(outcome, LocalReply):
+                self.reply(outcome)
+                return
+            if self.response_complete or self.done:
+                return
+        self.manager.terminal.send_trailers(self, trailers)
+
+    def _walk_response_headers(self, after: int, end: bool, body: bytes = b"") -> bool:
+        """Runs the response hooks behind entry `after`; `body` is a local reply's, sent when a wait is over."""
+        hooks = self.hooks.response_headers
+        for entry in range(after + 1, len(hooks)):
+            hook = hooks[entry][1]
+            try:
+                outcome = hook(self, end)
+            except Exception:
+                self._hook_failed(hook)
+                return False
+            if outcome is not None:
+                if isinstance(outcome, LocalReply):
+                    self._replace_response(outcome)
+                    return False
+                self.response_hold = Hold(self.manager.buffer_limit)
+                if body:
+                    self.response_hold.chunks.append(body)
+                    self.response_hold.ended = True
+                start_task(self._wait_response(outcome, hook, entry, end), f"filter {_owner(hook)}")
+                return False
+            if self.response_complete or self.done:
+                return False
+        return True
+
+    def _replace_response(self, reply: LocalReply) -> None:
+        """A response hook answered: its reply takes the place of the response and meets no further hook."""
+        self._abort_terminal()
+        self.details = reply.details
+        if reply.flag is not None:
+            self.add_flag(reply.flag)
+        body = reply.body if self.request.method != "HEAD" else b""
+        self.response = self.manager.prepare_local_reply(self, reply)
+        self._send_response_headers(not body)
+        if body:
+            self._send_response_data(body, True)
+
+    async def _wait_response(self, outcome: Awaitable[LocalReply | None], hook: Any, entry: int, end: bool) -> None:
+        try:
+            reply = await outcome
+        except Exception:
+            if not self.done:
+                self._hook_failed(hook)
+            return
+        if self.done:
+            return
+        hold, self.response_hold = self.response_hold, None
+        if reply is not None:
+            self._replace_response(reply)
+            return
+        if not self._walk_response_headers(entry, end):
+            if self.response_hold is not None:
+                self.response_hold = hold
+            return
+        self._send_response_headers(end)
+        self._release_response(hold)
+
+    def _release_response(self, hold: Hold | None) -> None:
+        if hold is None:
+            return
+        last = len(hold.chunks) - 1
+        for i, chunk in enumerate(hold.chunks):
+            self._pass_response_data(chunk, i == last and hold.ended and hold.trailers is None)
+        if hold.trailers is not None:
+            self._pass_response_trailers(hold.trailers)
+        if hold.full and not self.done:
+            self.manager.terminal.resume_reading(self)
+
+    def _hold_response(self, hold: Hold, data: bytes, end: bool) -> None:
+        if data or (end and hold.trailers is None and not hold.chunks):
+            hold.chunks.append(data)
+        hold.size += len(data)
+        hold.ended = end
+        if hold.size > hold.limit and not hold.full:
+            hold.full = True
+            self.manager.terminal.pause_reading(self)
+
+    def _send_response_headers(self, end: bool) -> None:
+        headers = self.response
+        assert headers is not None
+        self.manager.prepare_response(self, headers)
+        self.server.send_headers(self, headers, end)
+        if end:
+            self._response_ended()
+
+    def _pass_response_data(self, data: bytes, end: bool) -> None:
+        for _, hook in self.hooks.response_data:
+            try:
+                changed = hook(self, data, end)
+            except Exception:
+                self._hook_failed(hook)
+                return
+            if changed is not None:
+                data = changed
+            if self.done:
+                return
+        self._send_response_data(data, end)
+
+    def _send_response_data(self, data: bytes, end: bool) -> None:
+        self.bytes_sent += len(data)
+        self.server.send_data(self, data, end)
+        if end:
+            self._response_ended()
+
+    def _pass_response_trailers(self, trailers: Headers) -> None:
+        for _, hook in self.hooks.response_trailers:
+            try:
+                outcome = hook(self)
+            except Exception:
+                self._hook_failed(hook)
+                return
+            if isinstance(outcome, LocalReply):
+                self.reply(outcome)
+                return
+        self.server.send_trailers(self, trailers)
+        self._response_ended()
+
+    def _response_ended(self) -> None:
+        self.response_complete = True
+        if not self.request_complete:
+            self._abort_terminal()
+        self.finish()
+
+    def _abort_terminal(self) -> None:
+        if self.terminal_started:
+            self.manager.terminal.abort(self)
+
+    def _hook_failed(self, hook: Any) -> None:
+        name = _owner(hook)
+        _log.exception("filter %s failed", name)
+        if self.response is not None:
+            self.hooks = NO_HOOKS
+        self.reply(LocalReply(500, b"", f"filter_failed{{{name}}}"))
+
+
+def _owner(hook: Any) -> str:
+    owner = getattr(hook, "__self__", None)
+    return getattr(owner, "name", "") or type(owner).__name__ if owner is not None else inspect.getmodule(hook).__name__  # type: ignore[union-attr]

@@ -1,0 +1,42 @@
+"""The router: the terminal HTTP filter (envoy.extensions.filters.http.router.v3.Router)."""
+
+from meshproxy.http.filter import LocalReply
+from meshproxy.http.headers import Headers
+from meshproxy.http.stream import Stream
+
+
+class Router:
+    """Hands each stream to its route's action, and what follows to the attempt that the action made."""
+
+    __slots__ = ("suppress_envoy_headers",)
+
+    def __init__(self, suppress_envoy_headers: bool = False) -> None:
+        self.suppress_envoy_headers = suppress_envoy_headers
+
+    def start(self, stream: Stream, end: bool) -> None:
+        route = stream.route
+        if route is None:
+            stream.reply(LocalReply(404, b"", "route_not_found", flag="NR"))
+        else:
+            route.action.start(self, stream, end)
+
+    def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
+        if stream.upstream is not None:
+            stream.upstream.send_data(data, end)
+
+    def send_trailers(self, stream: Stream, trailers: Headers) -> None:
+        if stream.upstream is not None:
+            stream.upstream.send_trailers(trailers)
+
+    def abort(self, stream: Stream) -> None:
+        attempt, stream.upstream = stream.upstream, None
+        if attempt is not None:
+            attempt.abort()
+
+    def pause_reading(self, stream: Stream) -> None:
+        if stream.upstream is not None:
+            stream.upstream.pause_reading()
+
+    def resume_reading(self, stream: Stream) -> None:
+        if stream.upstream is not None:
+            stream.upstream.resume_reading()

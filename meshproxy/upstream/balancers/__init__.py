@@ -1,0 +1,1 @@
+"""Balancers: one file per policy. Each picks from a table prepared when endpoints change."""
