@@ -5,6 +5,7 @@ two the stream walks the hooks of its route. Everything happens inside the event
 Future, no timer, unless a hook asked to wait.
 """
 
+import asyncio
 import inspect
 import logging
 import time
@@ -87,6 +88,8 @@ class Stream:
         "connection",
         "details",
         "done",
+        "downstream_failure",
+        "endpoint",
         "filter_state",
         "flags",
         "hooks",
@@ -110,6 +113,8 @@ class Stream:
         "started",
         "terminal_started",
         "upstream",
+        "upstream_failure",
+        "upstream_local",
         "virtual_host",
     )
 
@@ -128,7 +133,13 @@ class Stream:
         self.hooks = NO_HOOKS
         # The terminal filter's state for this stream: the router keeps its attempts here.
         self.upstream: Any = None
+        # What the logs say of the upstream: these outlive the attempt.
         self.cluster_name: str | None = None
+        self.endpoint: Any = None
+        self.upstream_local: tuple[str, int] | None = None
+        self.upstream_failure = ""
+        # %CONNECTION_TERMINATION_DETAILS%
+        self.downstream_failure = ""
         # Loop time in seconds; start_time is the wall clock.
         self.started = now
         self.start_time = time.time()
@@ -299,8 +310,6 @@ class Stream:
 
     async def read_request(self, limit: int | None = None) -> bytes:
         """The whole request body, for an `async` request hook. Past `limit` bytes the client gets 413."""
-        import asyncio
-
         hold = self.request_hold
         if hold is None:
             raise RuntimeError("read_request is for an async request hook")

@@ -45,7 +45,7 @@ class Attempt:
             stream.upstream = None
             stream.reply(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
-        self.endpoint = endpoint
+        self.endpoint = stream.endpoint = endpoint
         stream.attempts += 1
         client = cluster.pool(endpoint).take(self)
         if client is not None:
@@ -151,7 +151,7 @@ class Attempt:
 
     def on_reset(self, failure: Failure, reason: str) -> None:
         stream = self.stream
-        self.transport_reason = reason
+        self.transport_reason = stream.upstream_failure = reason
         self._uncount()
         stream.upstream = None
         if stream.response is None:

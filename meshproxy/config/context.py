@@ -1,0 +1,34 @@
+"""What every builder is given."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshproxy.net.runtime import Runtime
+from meshproxy.observe.stats import Registry
+from meshproxy.upstream.cluster import Clusters
+
+
+@dataclass
+class Node:
+    """envoy.config.core.v3.Node after the command line was merged over it."""
+
+    id: str = ""
+    cluster: str = ""
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """The objects of the process that builders connect their results to."""
+
+    loop: asyncio.AbstractEventLoop
+    stats: Registry = field(default_factory=Registry)
+    clusters: Clusters = field(default_factory=Clusters)
+    runtime: Runtime = field(default_factory=Runtime)
+    node: Node = field(default_factory=Node)
+    # Envoy's --drain-time-s and others that builders look at, by option name.
+    options: dict[str, Any] = field(default_factory=dict)
