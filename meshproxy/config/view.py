@@ -45,11 +45,12 @@ class View:
     def __init__(
         self, message: Message, where: str = "", *, parent: View | None = None, present: bool = True
     ) -> None:
-        self._message = message
+        self._message: Any = message
         self._parent = parent
         self._step = where
         self._present = present
-        self._kinds = _field_kinds(type(message))
+        cls: Any = type(message)
+        self._kinds = _field_kinds(cls)
         self._read: set[str] = set()
         self._children: dict[str, Any] = {}
         self._ignored: dict[str, str] | None = None
@@ -103,7 +104,7 @@ class View:
     def has(self, name: str) -> bool:
         """Whether a field with presence is set. What is inside it still has to be read."""
         self._read.add(name)
-        return self._message.HasField(name)
+        return bool(self._message.HasField(name))
 
     def which(self, oneof: str) -> str | None:
         """The name of the field that is set in a oneof."""
@@ -189,7 +190,7 @@ def packed_type(packed: Any) -> str:
     return type_name(packed.type_url)
 
 
-def unpack(packed: Any, where: str = "") -> Message:
+def unpack(packed: Any, where: str = "") -> Any:
     """The message in an Any; raises `ConfigError` at `where`."""
     name = packed_type(packed)
     try:
