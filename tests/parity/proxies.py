@@ -63,6 +63,17 @@ class Proxy:
                 raise StartFailure(f"not ready after {START_DEADLINE:.0f} s\n{output.read_text(errors='replace')}")
             await asyncio.sleep(0.01)
 
+    async def validate(self, config: str, flags: Sequence[str] = ()) -> str:
+        """What the proxy says against a configuration; empty when it takes it."""
+        path = self.folder / "validate.json"
+        path.write_text(config)
+        arguments = [*command(self.kind), "--mode", "validate", "-c", str(path), *FLAGS, *flags]
+        process = await asyncio.create_subprocess_exec(
+            *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=REPOSITORY
+        )
+        printed, _ = await process.communicate()
+        return printed.decode(errors="replace").strip() if process.returncode else ""
+
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.returncode is None

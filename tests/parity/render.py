@@ -5,6 +5,7 @@ the scenario's id in front; `normalise` takes it off again.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from .scenario import DEFAULTS, Scenario, ScenarioError, UpstreamScript
 
 TYPE = "type.googleapis.com/"
 GLOBAL_NAMES = frozenset({"cluster", "stat_prefix", "alt_stat_name"})
+KIBIBYTES = re.compile(r"\$\{kib:(\d+)\}")
 FLUSH_PREFIX = "parity_flush"
 
 
@@ -27,13 +29,13 @@ class Stage:
     folder: Path
 
     def fill(self, text: str) -> str:
-        """Put the id, the ports and the folder in the places `${...}` of a script or a config value."""
+        """Put the id, the ports, the folder and long bodies in the places `${...}` of a script or a config value."""
         if "${" not in text:
             return text
         text = text.replace("${id}", self.id).replace("${dir}", str(self.folder))
         for name, port in self.ports.items():
             text = text.replace("${port:%s}" % name, str(port))
-        return text
+        return KIBIBYTES.sub(lambda found: "x" * 1024 * int(found[1]), text)
 
 
 def bootstrap(stages: Iterable[Stage], log: Path, flush_port: int) -> dict[str, Any]:

@@ -69,11 +69,17 @@ class World:
                 await self.proxy.start(config, [flag for stage in stages for flag in stage.scenario.flags])
                 return
             except StartFailure as failure:
-                self._refuse(stages, str(failure))
+                await self._refuse(stages, str(failure))
 
-    def _refuse(self, stages: list[Stage], text: str) -> None:
-        """Blame the scenarios whose names are in `text`, or all when it names none."""
+    async def _refuse(self, stages: list[Stage], text: str) -> None:
+        """Blame the scenarios named in `text`; when it names none or all, ask about each of them alone."""
         blamed = {stage.scenario.name: _lines_with(stage.id, text) for stage in stages if stage.id in text}
+        if len(stages) > 1 and len(blamed) in (0, len(stages)):
+            blamed = {}
+            for stage in stages:
+                config = render.to_json(render.bootstrap([stage], self.log, self.flush_port))
+                if complaint := await self.proxy.validate(config, stage.scenario.flags):
+                    blamed[stage.scenario.name] = complaint
         self.refused |= blamed or {stage.scenario.name: text for stage in stages}
 
     async def run(self, scenario: Scenario) -> Observation:
