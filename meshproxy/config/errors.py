@@ -83,9 +83,9 @@ class Problem:
 class ConfigErrors(ConfigError):
     """Several problems at once; as text, one line each."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], *, rooted: bool = False) -> None:
         self._problems = list(problems)
-        super().__init__("\n".join(map(str, self._problems)))
+        super().__init__("\n".join(map(str, self._problems)), rooted=rooted)
 
     def climb(self, prefix: str) -> None:
         if not self.rooted:

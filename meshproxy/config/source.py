@@ -169,8 +169,8 @@ class _YamlTree:
     def _mapping(self) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         scalar, end = self._events.ScalarEvent, self._events.MappingEndEvent
-        while (event := self._next()).__class__ is not end:
-            if event.__class__ is not scalar:
+        while type(event := self._next()) is not end:
+            if type(event) is not scalar:
                 self._fail(event, "the key of a mapping must be a plain text")
             key = event.value
             value_event = self._next()
@@ -184,8 +184,9 @@ class _YamlTree:
 
     def _sequence(self) -> list[Any]:
         tree: list[Any] = []
-        end: type = self._events.SequenceEndEvent
-        while (event := self._next()).__class__ is not end:
+        event: Any
+        end = self._events.SequenceEndEvent
+        while type(event := self._next()) is not end:
             tree.append(self._node(event))
         return tree
 
@@ -216,7 +217,7 @@ class _YamlTree:
 
 
 def _is_plain(event: Any, scalar: type) -> bool:
-    return event.__class__ is scalar and event.anchor is None
+    return type(event) is scalar and event.anchor is None
 
 
 def _twice(keys: str) -> str:

@@ -24,7 +24,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
 from meshproxy.config.errors import NAMED, ConfigError, Key, Problem, at, join, step
-from meshproxy.config.types import UnknownType, message_class, type_name
+from meshproxy.config.parse import packed_name, unpack
 
 _SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES = range(8)
 
@@ -98,7 +98,7 @@ class View:
     def type_name(self) -> str:
         """The full name of this message; of an Any, that of what is packed in it."""
         if (name := str(self._message.DESCRIPTOR.full_name)) == "google.protobuf.Any":
-            return packed_type(self._message)
+            return packed_name(self._message)
         return name
 
     def has(self, name: str) -> bool:
@@ -183,22 +183,6 @@ def _unread_below(view: View, name: str) -> list[Problem]:
         child = view._open(name, view._kinds[name])
     children = child.values() if isinstance(child, dict) else child if isinstance(child, list) else (child,)
     return [problem for each in children for problem in unread(each)]
-
-
-def packed_type(packed: Any) -> str:
-    """The full name of the message in an Any."""
-    return type_name(packed.type_url)
-
-
-def unpack(packed: Any, where: str = "") -> Any:
-    """The message in an Any; raises `ConfigError` at `where`."""
-    name = packed_type(packed)
-    try:
-        message = message_class(name)()
-        message.ParseFromString(packed.value)
-    except UnknownType:
-        raise ConfigError(f"unknown type {name!r}", where, rooted=True) from None
-    return message
 
 
 def _plain(value: Any) -> Any:

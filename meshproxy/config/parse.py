@@ -1,0 +1,396 @@
+"""From a plain tree to a protobuf message, by its descriptor; every fault in the tree is found in one pass.
+
+The tree becomes nested keyword arguments first and then, in one call into protobuf's C code, the message. For each
+message type the keys that it takes (snake_case and camelCase, mixed as one likes) are looked up in a table made once.
+
+An Any is written as its message with an `@type`. `TypedStruct` (udpa.type.v1 and xds.type.v3) is an envelope for a
+message in JSON: where its type is known, the Any holds that message, as if it had been written without envelope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from google.protobuf import struct_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError
+
+from meshproxy.config import scalars
+from meshproxy.config.errors import NAMED, ConfigError, ConfigErrors, Key, Problem, Severity, join, step
+from meshproxy.config.scalars import SCALARS, Convert, Refused, describe
+from meshproxy.config.types import UnknownType, message_class, type_name
+
+TYPED_STRUCTS = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"})
+
+_SCALAR_KINDS = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BYTES: "bytes",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_DOUBLE: "double",
+    FieldDescriptor.TYPE_FLOAT: "float",
+    FieldDescriptor.TYPE_INT32: "int32",
+    FieldDescriptor.TYPE_SINT32: "int32",
+    FieldDescriptor.TYPE_SFIXED32: "int32",
+    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_SINT64: "int64",
+    FieldDescriptor.TYPE_SFIXED64: "int64",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_FIXED32: "uint32",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_FIXED64: "uint64",
+}
+
+
+def parse(tree: Any, name: str, *, where: str = "", allow_unknown: bool = False) -> tuple[Any, list[Problem]]:
+    """The message called `name` that `tree` describes, and what is wrong with the tree.
+
+    The message holds what could be read. Unknown fields are errors, or warnings with `allow_unknown`.
+    """
+    parser = _Parser(where, allow_unknown)
+    try:
+        message = message_class(name)(**parser.message(tree, _shape(name)))
+    except Refused as refused:
+        return message_class(name)(), [*parser.problems, Problem(where, str(refused))]
+    return message, parser.problems
+
+
+def packed_name(packed: Any) -> str:
+    """The full name of the message in an Any; for a TypedStruct, that of the message in the envelope."""
+    name = type_name(packed.type_url)
+    return type_name(_message(name, packed.value).type_url) if name in TYPED_STRUCTS else name
+
+
+def unpack(packed: Any, where: str = "") -> Any:
+    """The message in an Any, out of its envelope where its type is known; raises `ConfigError` at `where`."""
+    name = type_name(packed.type_url)
+    try:
+        message = _message(name, packed.value)
+    except UnknownType:
+        raise ConfigError(unknown_type(name), where, rooted=True) from None
+    except DecodeError as error:
+        raise ConfigError(f"these bytes are no {name}: {error}", where, rooted=True) from None
+    if name in TYPED_STRUCTS and is_known(inner := type_name(message.type_url)):
+        message, problems = parse(struct_tree(message.value), inner, where=where)
+        if problems:
+            raise ConfigErrors(problems, rooted=True)
+    return message
+
+
+def _message(name: str, serialized: bytes) -> Any:
+    message = message_class(name)()
+    message.ParseFromString(serialized)
+    return message
+
+
+def is_known(name: str) -> bool:
+    """Whether the message called `name` can be read."""
+    try:
+        message_class(name)
+    except UnknownType:
+        return False
+    return True
+
+
+def unknown_type(name: str) -> str:
+    """What an error says of a type that cannot be read."""
+    return f"unknown type {name!r}" if name else "the type is missing"
+
+
+def struct_tree(struct: Any) -> dict[str, Any]:
+    """A google.protobuf.Struct as a plain tree."""
+    return {key: _value_tree(value) for key, value in struct.fields.items()}
+
+
+def _value_tree(value: Any) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return struct_tree(value.struct_value)
+    if kind == "list_value":
+        return [_value_tree(item) for item in value.list_value.values]
+    if kind in (None, "null_value"):
+        return None
+    return getattr(value, kind)
+
+
+Read = Callable[["_Parser", Any], Any]
+
+
+class _Field:
+    """How the value of one field is read. `oneof` is the name of the group in which only one field may be set."""
+
+    __slots__ = ("name", "oneof", "read", "takes_null")
+
+    def __init__(self, name: str, oneof: str | None, takes_null: bool, read: Read) -> None:
+        self.name = name
+        self.oneof = oneof
+        self.takes_null = takes_null
+        self.read = read
+
+
+class _Shape:
+    """The fields of one message type, by every key that may name them."""
+
+    __slots__ = ("fields", "name")
+
+    def __init__(self, descriptor: Any) -> None:
+        self.name: str = descriptor.full_name
+        self.fields: dict[str, _Field] = {}
+        for field in descriptor.fields:
+            self.fields[field.name] = self.fields[field.json_name] = _field(field)
+
+
+class _Parser:
+    """Walks one tree; `path` is where it stands, `problems` what it found."""
+
+    __slots__ = ("_allow_unknown", "_path", "_where", "problems")
+
+    def __init__(self, where: str, allow_unknown: bool) -> None:
+        self._where = where
+        self._allow_unknown = allow_unknown
+        self._path: list[tuple[str, Key]] = []
+        self.problems: list[Problem] = []
+
+    def message(self, tree: Any, shape: _Shape) -> dict[str, Any]:
+        """The keyword arguments for a message."""
+        if type(tree) is not dict:
+            raise Refused(f"expected a mapping ({shape.name}), got {describe(tree)}")
+        arguments: dict[str, Any] = {}
+        chosen: dict[str, str] | None = None
+        fields = shape.fields
+        for key, value in tree.items():
+            field = fields.get(key)
+            if field is None:
+                self._unknown(key, shape)
+                continue
+            if value is None and not field.takes_null:
+                continue
+            name = field.name
+            if field.oneof is not None:
+                chosen = chosen or {}
+                other = chosen.setdefault(field.oneof, name)
+                if other != name:
+                    self.report(name, None, f"only one of {other!r} and {name!r} may be set")
+                    continue
+            try:
+                arguments[name] = field.read(self, value)
+            except Refused as refused:
+                self.report(name, None, str(refused))
+        return arguments
+
+    def inner(self, name: str, tree: Any, read: Read) -> Any:
+        """Read what is in the field `name`."""
+        self._path.append((name, None))
+        try:
+            return read(self, tree)
+        finally:
+            self._path.pop()
+
+    def elements(self, name: str, items: list[Any], read: Read, empty: Any) -> list[Any]:
+        """Read the elements of a list; one that is wrong is reported and left out."""
+        found = []
+        path = self._path
+        for i, item in enumerate(items):
+            if item is None:
+                found.append(empty)
+                continue
+            path.append((name, _key(name, i, item)))
+            try:
+                found.append(read(self, item))
+            except Refused as refused:
+                self.report_here(str(refused))
+            finally:
+                path.pop()
+        return found
+
+    def entries(self, name: str, tree: Any, key: Convert, read: Read, empty: Any) -> dict[Any, Any]:
+        """Read the entries of a map; one that is wrong is reported and left out."""
+        if type(tree) is not dict:
+            raise Refused(f"expected a mapping, got {describe(tree)}")
+        found = {}
+        for label, item in tree.items():
+            self._path.append((name, str(label)))
+            try:
+                found[key(label)] = empty if item is None else read(self, item)
+            except Refused as refused:
+                self.report_here(str(refused))
+            finally:
+                self._path.pop()
+        return found
+
+    def report(self, name: str, key: Key, reason: str) -> None:
+        self.problems.append(Problem(join(self._here(), step(name, key)), reason))
+
+    def report_here(self, reason: str) -> None:
+        self.problems.append(Problem(self._here(), reason))
+
+    def _here(self) -> str:
+        path = self._where
+        for name, key in self._path:
+            path = join(path, step(name, key))
+        return path
+
+    def _unknown(self, key: Any, shape: _Shape) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(key), [name for name in shape.fields if "_" in name or name.islower()], 1, 0.7)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        severity: Severity = "ignored" if self._allow_unknown else "error"
+        reason = f"{shape.name} has no such field{hint}"
+        self.problems.append(Problem(join(self._here(), str(key)), reason, severity))
+
+
+def _key(name: str, index: int, item: Any) -> Key:
+    if name in NAMED and type(item) is dict and isinstance(label := item.get("name"), str) and label:
+        return label
+    return index
+
+
+@cache
+def _shape(name: str) -> _Shape:
+    return _Shape(message_class(name).DESCRIPTOR)
+
+
+def _field(field: Any) -> _Field:
+    name: str = field.name
+    read, empty = _reader(field)
+    message = field.message_type
+    if message is not None and message.GetOptions().map_entry:
+        key = SCALARS[_SCALAR_KINDS[message.fields_by_name["key"].type]]
+        value, empty = _reader(message.fields_by_name["value"])
+        return _Field(name, None, False, lambda parser, tree: parser.entries(name, tree, key, value, empty))
+    if field.is_repeated:
+        # As in Envoy, a single value stands for a list of one.
+        return _Field(
+            name,
+            None,
+            False,
+            lambda parser, tree: parser.elements(name, tree if type(tree) is list else [tree], read, empty),
+        )
+    oneof = field.containing_oneof
+    group = oneof.name if oneof is not None and len(oneof.fields) > 1 else None
+    takes_null = message is not None and message.full_name == "google.protobuf.Value"
+    if message is None:
+        return _Field(name, group, False, read)
+    return _Field(name, group, takes_null, lambda parser, tree: parser.inner(name, tree, read))
+
+
+def _reader(field: Any) -> tuple[Read, Any]:
+    """What reads one value of a field, and what stands for null in a list or map of it."""
+    if field.message_type is not None:
+        return _message_reader(field.message_type.full_name), {}
+    if field.enum_type is not None:
+        return _ignoring_parser(scalars.enum(field.enum_type)), 0
+    convert = SCALARS[_SCALAR_KINDS[field.type]]
+    return _ignoring_parser(convert), type(field.default_value)()
+
+
+def _message_reader(name: str) -> Read:
+    return _SPECIAL.get(name) or (lambda parser, tree: parser.message(tree, _shape(name)))
+
+
+def _ignoring_parser(convert: Convert) -> Read:
+    return lambda _parser, value: convert(value)
+
+
+def _wrapper(kind: str) -> Read:
+    """A wrapper is written as its value; also, as in Envoy, as the message that it is."""
+    convert = SCALARS[kind]
+
+    def read(_parser: _Parser, tree: Any) -> dict[str, Any]:
+        if type(tree) is dict and not tree.keys() - {"value"}:
+            tree = tree.get("value")
+            return {} if tree is None else {"value": convert(tree)}
+        return {"value": convert(tree)}
+
+    return read
+
+
+def _struct(_parser: _Parser, tree: Any) -> struct_pb2.Struct:
+    if type(tree) is not dict:
+        raise Refused(f"expected a mapping, got {describe(tree)}")
+    return struct_pb2.Struct(fields={scalars.text(key): _value(_parser, item) for key, item in tree.items()})
+
+
+def _list(_parser: _Parser, tree: Any) -> struct_pb2.ListValue:
+    if type(tree) is not list:
+        raise Refused(f"expected a list, got {describe(tree)}")
+    return struct_pb2.ListValue(values=[_value(_parser, item) for item in tree])
+
+
+def _value(parser: _Parser, tree: Any) -> struct_pb2.Value:
+    if type(tree) is dict:
+        return struct_pb2.Value(struct_value=_struct(parser, tree))
+    if type(tree) is list:
+        return struct_pb2.Value(list_value=_list(parser, tree))
+    if tree is None:
+        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+    if type(tree) is bool:
+        return struct_pb2.Value(bool_value=tree)
+    if type(tree) is str:
+        return struct_pb2.Value(string_value=scalars.text(tree))
+    return struct_pb2.Value(number_value=scalars.real(tree))
+
+
+def _any(parser: _Parser, tree: Any) -> dict[str, Any]:
+    if type(tree) is not dict:
+        raise Refused(f"expected a mapping with an @type, got {describe(tree)}")
+    if not tree:
+        return {}
+    url = tree.get("@type")
+    if not isinstance(url, str):
+        raise Refused("the @type is missing" if url is None else f"the @type must be text, not {describe(url)}")
+    if not type_name(url) or url.find("/") < 1:
+        raise Refused(f"the @type must look like type.googleapis.com/package.Message, not {url!r}")
+    body = {key: value for key, value in tree.items() if key != "@type"}
+    if type_name(url) in TYPED_STRUCTS and (packed := _typed_struct(parser, body)):
+        return packed
+    return _packed(parser, url, body)
+
+
+def _typed_struct(parser: _Parser, body: dict[str, Any]) -> dict[str, Any] | None:
+    """What the Any holds without its envelope; None where the type in the envelope is not known."""
+    url = body.get("type_url", body.get("typeUrl"))
+    if not isinstance(url, str) or not is_known(type_name(url)) or body.keys() - {"type_url", "typeUrl", "value"}:
+        return None
+    value = body.get("value")
+    return _packed(parser, f"type.googleapis.com/{type_name(url)}", {} if value is None else value)
+
+
+def _packed(parser: _Parser, url: str, body: Any) -> dict[str, Any]:
+    name = type_name(url)
+    try:
+        cls = message_class(name)
+    except UnknownType:
+        raise Refused(unknown_type(name)) from None
+    special = _SPECIAL.get(name)
+    if special is None:
+        arguments = parser.message(body, _shape(name))
+    elif body.keys() - {"value"}:
+        raise Refused(f"a {name} is written as its 'value'")
+    else:
+        arguments = {} if body.get("value") is None else special(parser, body["value"])
+    message: Any = cls(**arguments) if type(arguments) is dict else arguments
+    return {"type_url": url, "value": message.SerializeToString(deterministic=True)}
+
+
+_SPECIAL: dict[str, Read] = {
+    "google.protobuf.Any": _any,
+    "google.protobuf.Struct": _struct,
+    "google.protobuf.ListValue": _list,
+    "google.protobuf.Value": _value,
+    "google.protobuf.Duration": _ignoring_parser(scalars.duration),
+    "google.protobuf.Timestamp": _ignoring_parser(scalars.timestamp),
+    "google.protobuf.FieldMask": _ignoring_parser(scalars.field_mask),
+    "google.protobuf.DoubleValue": _wrapper("double"),
+    "google.protobuf.FloatValue": _wrapper("float"),
+    "google.protobuf.Int64Value": _wrapper("int64"),
+    "google.protobuf.UInt64Value": _wrapper("uint64"),
+    "google.protobuf.Int32Value": _wrapper("int32"),
+    "google.protobuf.UInt32Value": _wrapper("uint32"),
+    "google.protobuf.BoolValue": _wrapper("bool"),
+    "google.protobuf.StringValue": _wrapper("string"),
+    "google.protobuf.BytesValue": _wrapper("bytes"),
+}
+"""The messages that JSON writes in a form of their own."""
