@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Key = int | str | None
 Severity = Literal["error", "ignored"]
@@ -29,6 +29,11 @@ def step(field: str, key: Key = None) -> str:
         return f"{field}[{key}]"
     escaped = key.replace("\\", "\\\\").replace("'", "\\'")
     return f"{field}['{escaped}']"
+
+
+def element(field: str, index: int, name: Any) -> Key:
+    """What stands between the brackets for an element of a list; `name` is the element's own, if it has one."""
+    return name if field in NAMED and isinstance(name, str) and name else index
 
 
 def join(path: str, rest: str) -> str:

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from meshproxy.config import scalars
-from meshproxy.config.errors import NAMED, ConfigError, ConfigErrors, Key, Problem, Severity, join, step
+from meshproxy.config.errors import ConfigError, ConfigErrors, Key, Problem, Severity, element, join, step
 from meshproxy.config.scalars import SCALARS, Convert, Refused, describe
 from meshproxy.config.types import UnknownType, message_class, type_name
 
@@ -195,7 +195,7 @@ class _Parser:
             if item is None:
                 found.append(empty)
                 continue
-            path.append((name, _key(name, i, item)))
+            path.append((name, element(name, i, item.get("name") if type(item) is dict else None)))
             try:
                 found.append(read(self, item))
             except Refused as refused:
@@ -239,12 +239,6 @@ class _Parser:
         severity: Severity = "ignored" if self._allow_unknown else "error"
         reason = f"{shape.name} has no such field{hint}"
         self.problems.append(Problem(join(self._here(), str(key)), reason, severity))
-
-
-def _key(name: str, index: int, item: Any) -> Key:
-    if name in NAMED and type(item) is dict and isinstance(label := item.get("name"), str) and label:
-        return label
-    return index
 
 
 @cache

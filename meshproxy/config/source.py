@@ -51,7 +51,7 @@ class Source:
 
 def read(path: str) -> Source:
     """Read the file at `path`; raises `ConfigError`."""
-    text = _text(path)
+    text = read_text(path)
     return _yaml(path, text) if path.lower().endswith(_YAML_NAMES) else _json(path, text)
 
 
@@ -60,17 +60,24 @@ def inline(text: str, name: str = "--config-yaml") -> Source:
     return _yaml(name, text)
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
+    """The text of a file; raises `ConfigError`."""
     try:
-        return Path(path).read_bytes().decode()
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file; raises `ConfigError`."""
+    try:
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory, not a file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except ValueError as error:
         raise ConfigError(f"{path!r}: not a file name: {error}") from error
 
@@ -101,7 +108,21 @@ def _json(name: str, text: str) -> Source:
             return _yaml(name, text)
         hint = "a file that is not called .yaml or .yml must be JSON"
         raise ConfigError(f"{name}:{error.lineno}:{error.colno}: broken JSON: {error.msg} ({hint})") from None
+    _check_depth(source)
     return _mapping_only(source)
+
+
+def _check_depth(source: Source) -> None:
+    level = [source.tree]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for tree in level
+            if isinstance(tree, dict | list)
+            for child in (tree.values() if isinstance(tree, dict) else tree)
+        ]
+    if level:
+        raise ConfigError(f"{source.name}: nested more than {MAX_DEPTH} deep")
 
 
 def _yaml(name: str, text: str) -> Source:
@@ -217,7 +238,7 @@ class _YamlTree:
 
 
 def _is_plain(event: Any, scalar: type) -> bool:
-    return type(event) is scalar and event.anchor is None
+    return event.anchor is None and type(event) is scalar
 
 
 def _twice(keys: str) -> str:

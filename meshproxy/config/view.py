@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
-from meshproxy.config.errors import NAMED, ConfigError, Key, Problem, at, join, step
+from meshproxy.config.errors import ConfigError, Key, Problem, at, element, join, step
 from meshproxy.config.parse import packed_name, unpack
 
 _SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES = range(8)
@@ -82,7 +82,8 @@ class View:
         if kind == _MESSAGE:
             return View(value, name, parent=self, present=self._message.HasField(name))
         if kind == _MESSAGES:
-            return [View(item, step(name, _key(name, i, item)), parent=self) for i, item in enumerate(value)]
+            keys = [element(name, i, getattr(item, "name", None)) for i, item in enumerate(value)]
+            return [View(item, step(name, key), parent=self) for key, item in zip(keys, value, strict=True)]
         if kind == _MAP_OF_MESSAGES:
             return {key: View(value[key], step(name, key), parent=self) for key in sorted(value)}
         if kind == _MAP:
@@ -189,10 +190,6 @@ def _plain(value: Any) -> Any:
     if value.DESCRIPTOR.full_name == _DURATION:
         return value.seconds + value.nanos / 1e9
     return value.value
-
-
-def _key(name: str, index: int, item: Any) -> Key:
-    return (item.name or index) if name in NAMED else index
 
 
 @cache
