@@ -50,6 +50,7 @@ class Connection:
                 break
         if not self.wire.closed_here:
             self._saw("bytes", await self.wire.take_all())
+            self.wire.half_close()  # the peer has ended, so do we
 
     def outcome(self) -> list[Any]:
         """What was seen, once the task that ran the script is over."""

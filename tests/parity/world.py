@@ -183,7 +183,7 @@ class World:
 def _log_entry(line: str, stage: Stage) -> Any:
     """The default format is compared field by field, a format of the scenario's own as the text it is."""
     if "log_format" in stage.scenario.config or not line.startswith("{"):
-        return line
+        return line.removeprefix(f"{stage.id} ")
     fields = json.loads(line)
     fields.pop("scenario", None)
     return fields
