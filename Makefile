@@ -1,7 +1,6 @@
 # The verbs of this repository; CI runs the same ones. A machine needs python3.11 (with venv) and make; the rest is set up here.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
-export ENVOY ?= $(CURDIR)/.venv-envoy/bin/envoy
 IMAGE ?= meshproxy:0.1.0
 # More for the command at hand: make test ARGS="tests/http -x", make bench ARGS="--quick get"
 ARGS ?=
@@ -23,7 +22,7 @@ check: .venv/.ready ## ruff and mypy
 	$(PY) -m mypy
 
 parity: .venv/.ready .venv-envoy/.ready ## the same scenarios through Envoy and meshproxy
-	$(PY) -m pytest -n auto tests/parity $(ARGS)
+	$(PY) -m tests.parity $(ARGS)
 
 bench: .venv/.ready .venv-envoy/.ready tools ## load on Envoy, meshproxy and a bare pass-through: ratios
 	$(PY) -m benchmarks.load $(ARGS)

@@ -20,7 +20,7 @@ PAGE = """<!doctype html>
   header, section {{ border-bottom: 1px solid var(--line); padding-bottom: 1rem; }}
   h1 {{ font-size: 1.6rem; line-height: 1.2; }}
   h2 {{ font-size: 1.1rem; }}
-  form {{ display: flex; gap: .5rem; margin: 0; }}
+  form {{ display: flex; gap: .5rem; align-items: center; margin: 0; }}
   input {{ width: 8rem; }}
   input, button {{ font: inherit; padding: .3rem .6rem; }}
   dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 0; }}

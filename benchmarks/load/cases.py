@@ -1,0 +1,101 @@
+"""What is measured: each case puts one load on one running proxy and gives its figures, the lower the better."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import clients
+from .proxies import Proxy
+
+Figures = dict[str, float]
+SMALL, KIB, KIB100 = "/bytes/100", "/bytes/1024", "/bytes/102400"
+IDLE = 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """``measure(proxy, seconds)`` runs once per round; ``goals`` are ratios to Envoy by figure."""
+
+    name: str
+    about: str
+    measure: Callable[[Proxy, float], Figures]
+    kind: str = "http"
+    routes: int = 10
+    fresh: bool = False  # a new process in each round
+    goals: dict[str, float] = field(default_factory=dict)
+
+
+def _requests(path: str, body: int = 0, keep_alive: bool = True) -> Callable[[Proxy, float], Figures]:
+    def measure(proxy: Proxy, seconds: float) -> Figures:
+        before = proxy.cpu_s()
+        total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive)
+        return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
+
+    return measure
+
+
+def _latency(proxy: Proxy, seconds: float) -> Figures:
+    p50, p99 = clients.latencies_ms(proxy.port, SMALL, seconds, half_load)
+    return {"p50 ms": p50, "p99 ms": p99}
+
+
+half_load = 5000.0  # requests per second, the same for all; set before the case by what Envoy reached
+
+
+def set_half_load(envoy: Proxy) -> None:
+    global half_load  # noqa: PLW0603
+    _, reached = clients.wrk(envoy.port, SMALL, 2)
+    half_load = reached / 2
+
+
+def _bytes(down: bool) -> Callable[[Proxy, float], Figures]:
+    def measure(proxy: Proxy, seconds: float) -> Figures:
+        before = proxy.cpu_s()
+        gigabytes = clients.iperf3(proxy.port, seconds, down)
+        return {"CPU ms per GB": (proxy.cpu_s() - before) * 1e3 / gigabytes}
+
+    return measure
+
+
+def _start(proxy: Proxy, _: float) -> Figures:
+    return {"start to first 200, ms": proxy.wait(clients.answers) * 1e3}
+
+
+def _memory(proxy: Proxy, seconds: float) -> Figures:
+    proxy.wait(clients.answers)
+    time.sleep(1)  # what starting freed has been given back
+    rss, pss = proxy.memory_kb()
+    clients.wrk(proxy.port, SMALL, seconds)  # pools and caches as large as they get
+    _, before = proxy.memory_kb()
+    held = clients.idle_connections(proxy.port, IDLE)
+    _, after = proxy.memory_kb()
+    for sock in held:
+        sock.close()
+    return {
+        "PSS at start, MiB": pss / 1024,
+        "RSS at start, MiB": rss / 1024,
+        "PSS per idle connection, KiB": (after - before) / IDLE,
+    }
+
+
+CPU = "CPU µs per request"
+CASES = [
+    Case("get", "small GET, keep-alive", _requests(SMALL), goals={CPU: 1.0}),
+    Case("down-1k", "GET of 1 KiB", _requests(KIB)),
+    Case("down-100k", "GET of 100 KiB", _requests(KIB100)),
+    Case("up-1k", "POST of 1 KiB", _requests(SMALL, 1024)),
+    Case("up-100k", "POST of 100 KiB", _requests(SMALL, 100 * 1024)),
+    Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
+    Case("latency", "small GET at half of Envoy's load", _latency),
+    Case("routes-10000", "small GET, last of 10,000 routes", _requests(SMALL), routes=10_000),
+    Case("tcp-down", "TCP from upstream", _bytes(down=True), kind="tcp", goals={"CPU ms per GB": 1.0}),
+    Case("tcp-up", "TCP to upstream", _bytes(down=False), kind="tcp", goals={"CPU ms per GB": 1.0}),
+    Case("start", "start-up", _start, fresh=True),
+    Case(
+        "memory",
+        f"one worker, {IDLE} idle connections",
+        _memory,
+        fresh=True,
+        goals={"PSS at start, MiB": 0.7, "RSS at start, MiB": 0.7, "PSS per idle connection, KiB": 1.0},
+    ),
+]

@@ -1,0 +1,101 @@
+"""The load: wrk for requests as fast as they go, h2load at a fixed rate, iperf3 for bytes, sockets that stay idle."""
+
+import http.client
+import json
+import re
+import resource
+import socket
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .proxies import LOAD_CORE, BenchmarkError, pinned
+
+CONNECTIONS = 32
+TIMEOUT_S = 60
+
+
+def _run(arguments: list[str]) -> str:
+    process = pinned(arguments, LOAD_CORE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        printed, _ = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.wait()
+        raise BenchmarkError(f"{' '.join(arguments)}: no end after {TIMEOUT_S} s") from error
+    if process.returncode:
+        raise BenchmarkError(f"{' '.join(arguments)}: exit code {process.returncode}: {printed.strip()[-500:]}")
+    return str(printed)
+
+
+def answers(port: int) -> bool:
+    """Whether GET /bytes/100 through the proxy is answered with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/bytes/100")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on ``port``, without connecting: iperf3 takes any connection for a test."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
+
+
+def wrk(port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True) -> tuple[int, float]:
+    """Requests answered by 200 and requests per second; any other answer is an error."""
+    arguments = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s"]
+    if not keep_alive:
+        arguments += ["-H", "Connection: close"]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        if body:
+            script.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body})\n')
+            script.flush()
+            arguments += ["-s", script.name]
+        printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
+    total = re.search(r"(\d+) requests in ", printed)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
+    trouble = re.search(r"Non-2xx.*|Socket errors.*", printed)
+    if not total or not rate or trouble or int(total[1]) == 0:
+        raise BenchmarkError(f"wrk {path}: {trouble[0] if trouble else printed}")
+    return int(total[1]), float(rate[1])
+
+
+def latencies_ms(port: int, path: str, seconds: float, rate: float) -> tuple[float, float]:
+    """p50 and p99 at ``rate`` requests per second over CONNECTIONS connections, each at its share of the rate."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        log = Path(folder) / "requests"
+        arguments = ["h2load", "--h1", f"-c{CONNECTIONS}", f"-D{seconds:.0f}", f"--rps={rate / CONNECTIONS:.2f}"]
+        _run([*arguments, f"--log-file={log}", f"http://127.0.0.1:{port}{path}"])
+        rows = [line.split("\t") for line in log.read_text().splitlines()]
+    bad = sum(row[1] != "200" for row in rows)
+    if bad or len(rows) < 0.9 * rate * seconds:
+        raise BenchmarkError(f"{len(rows)} requests of {rate * seconds:.0f}, {bad} not answered with 200")
+    hundredths = statistics.quantiles((int(row[2]) / 1000 for row in rows), n=100)
+    return hundredths[49], hundredths[98]
+
+
+def iperf3(port: int, seconds: float, down: bool) -> float:
+    """GB through the proxy, from its upstream to the client (``down``) or the other way."""
+    arguments = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", f"{seconds:.0f}", "-J"]
+    report = json.loads(_run([*arguments, "-R"] if down else arguments))
+    return float(report["end"]["sum_received"]["bytes"]) / 1e9
+
+
+def idle_connections(port: int, count: int) -> list[socket.socket]:
+    """Connections that have had one request each and are kept."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = []
+    for _ in range(count):
+        sock = socket.create_connection(("127.0.0.1", port), 5)
+        sock.sendall(b"GET /bytes/0 HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\naccept: */*\r\n\r\n")
+        if not sock.recv(4096).startswith(b"HTTP/1.1 200"):
+            raise BenchmarkError("an idle connection's request was not answered with 200")
+        held.append(sock)
+    return held
