@@ -43,7 +43,7 @@ half_load = 5000.0  # requests per second, the same for all; set before the case
 
 
 def set_half_load(envoy: Proxy) -> None:
-    global half_load  # noqa: PLW0603
+    global half_load
     _, reached = clients.wrk(envoy.port, SMALL, 2)
     half_load = reached / 2
 

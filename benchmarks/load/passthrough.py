@@ -141,7 +141,8 @@ class HttpUpstream(Side):
     def on_message_complete(self) -> None:
         self.finish_body()
         if self.down:
-            self.down.up = self.down = None
+            self.down.up = None
+            self.down = None
         if self.parser.should_keep_alive():
             self.pool.idle.append(self)
 

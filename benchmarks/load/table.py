@@ -55,7 +55,7 @@ def markdown(rows: Iterable[Row], rounds: int) -> str:
         values = " | ".join(_number(row.values.get(name)) for name in present)
         ratio = row.ratio("envoy")
         goal = "" if row.goal is None else f"≤ {row.goal}"
-        if goal and ratio is not None:
+        if row.goal is not None and ratio is not None:
             goal += " reached" if ratio <= row.goal else " **not reached**"
         ratios = f"{_number(ratio)} | {goal} | {_number(row.ratio('bare'))}"
         lines.append(f"| {row.about} | {row.figure} | {values} | {ratios} |")
