@@ -1,4 +1,7 @@
-"""One HTTP/1 connection from a client: bytes on a socket to streams, one after the other (RFC 9112)."""
+"""One HTTP/1 connection from a client: bytes on a socket to streams, one after the other (RFC 9112).
+
+The codec frames, and removes what belongs to the connection alone; what a request means is the manager's business.
+"""
 
 import asyncio
 from http import HTTPStatus
@@ -7,8 +10,26 @@ from typing import TYPE_CHECKING, Any
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
 from meshproxy.http.filter import LocalReply
-from meshproxy.http.h1 import HEADER_LINES, INLINE_REQUEST, REQUEST_LINES, join_inline, write_head
-from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.http.h1_connection import sanitize_request
+from meshproxy.http.h1_head import (
+    INLINE_REQUEST,
+    format_pairs,
+    join_inline,
+    parse_pairs,
+    spelling_of,
+    split_head,
+    write_head,
+)
+from meshproxy.http.h1_lines import (
+    HEADER_LINES,
+    REQUEST_LINES,
+    IrregularLine,
+    RequestLine,
+    check_authority,
+    lower_ascii,
+    parse_content_length,
+)
+from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.stream import Stream
 
 if TYPE_CHECKING:
@@ -16,20 +37,30 @@ if TYPE_CHECKING:
     from meshproxy.net.connection import Connection
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+_REASONS[413] = "Payload Too Large"
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}" for status, reason in _REASONS.items()}
+_METHOD_START = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Names in a request's head that the codec has to look at.
+_OF_INTEREST = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect", "te", "content-length"}
+)
 _CHUNKED = -1
-_TUNNEL = -2
-_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect"})
-_FRAMING = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect", "te",
-                      "content-length", "host"})  # fmt: skip
+# Bytes of an upgrade or CONNECT: held until it is accepted, then handed on as they are.
+_HELD = -2
+_TUNNEL = -3
 
 
 class Http1Server(asyncio.Protocol):
-    """Reads heads and bodies, writes answers; requests that come early wait their turn."""
+    """Reads heads and bodies, writes answers; requests that come early wait their turn.
+
+    What it asks of its manager: `http1` (Http1Options), `buffer_limit`, `proxy_100_continue`, `stats`, `loop`,
+    `delayed_close` (a TimeoutQueue, or None for none), `connection_made(server)`, `connection_lost(server)`,
+    `start(...) -> Stream`, `run(stream, end)`.
+    """
 
     __slots__ = (
-        "_buffer", "_chunked_out", "_decoder", "_feeding", "_left", "_paused", "closing", "connection", "http10",
-        "keep_alive", "manager", "stream", "transport",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_left", "_pauses", "_waits", "closing",
+        "connection", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
@@ -40,13 +71,19 @@ class Http1Server(asyncio.Protocol):
         self.closing = False
         self.keep_alive = True
         self.http10 = False
+        self.requests = 0
+        # Loop time at which the last exchange ended, or the connection began: for the idle timeout.
+        self.last_activity = connection.started
+        self._asked_close = False
         self._buffer = b""
-        # Request body bytes still to come; _CHUNKED, _TUNNEL; 0: a head is expected.
+        # Request body bytes still to come; _CHUNKED, _HELD, _TUNNEL; 0: a head is expected.
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._chunked_out = False
         self._feeding = False
-        self._paused = False
+        # Whether a pipelined request waits with the reader stopped, and how many others want it stopped.
+        self._waits = False
+        self._pauses = 0
 
     # ---- the transport's callbacks ----
 
@@ -56,27 +93,24 @@ class Http1Server(asyncio.Protocol):
         self.manager.connection_made(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.closing = True
+        delayed, self.closing = self.closing, True
+        manager = self.manager
+        if delayed and manager.delayed_close is not None:
+            manager.delayed_close.discard(self)
         stream = self.stream
+        if stream is None and self._buffer and not delayed:
+            stream = self._start_nameless()
         if stream is not None:
             stream.receive_reset("DC", "downstream_remote_disconnect")
-        self.manager.connection_lost(self)
-
-    def eof_received(self) -> bool:
-        stream = self.stream
-        if stream is None:
-            return False
-        if self._left == _TUNNEL:
-            stream.receive_data(b"", True)
-            return True
-        # A client that has closed its half gets no answer from Envoy's HTTP/1 codec either: the exchange ends here.
-        return False
+        manager.connection_lost(self)
 
     def pause_writing(self) -> None:
+        self.manager.stats.downstream_flow_control_paused_reading_total += 1
         if self.stream is not None:
             self.manager.terminal.pause_reading(self.stream)
 
     def resume_writing(self) -> None:
+        self.manager.stats.downstream_flow_control_resumed_reading_total += 1
         if self.stream is not None:
             self.manager.terminal.resume_reading(self.stream)
 
@@ -100,95 +134,167 @@ class Http1Server(asyncio.Protocol):
                 elif self.stream is None:
                     rest = self._read_head(data)
                     if rest is None:
-                        self._buffer = data
                         break
                     data = rest
                 else:
-                    self._hold_early(data)
+                    self._hold(data)
                     break
         except CodecError as error:
             self._refuse(error)
         finally:
             self._feeding = False
 
-    def _hold_early(self, data: bytes) -> None:
-        """A pipelined request while the one before is not answered."""
+    def _hold(self, data: bytes) -> None:
+        """Bytes that must wait: a pipelined request, or those of an upgrade that is not accepted yet."""
         self._buffer = data
-        if len(data) > self.manager.max_request_head and not self._paused:
-            self._paused = True
+        if len(data) > self.manager.http1.max_head and not self._waits:
+            self._waits = True
             self.transport.pause_reading()
 
     def _read_head(self, data: bytes) -> bytes | None:
         """The bytes behind the head, or None while it is not complete."""
         end = data.find(b"\r\n\r\n")
-        manager = self.manager
-        if end < 0 or end > manager.max_request_head:
-            if len(data) > manager.max_request_head:
-                raise CodecError("http1.headers_too_large", 431)
+        options = self.manager.http1
+        if 0 < end <= options.max_head:
+            lines = data[:end].decode("latin-1").split("\r\n")
+            try:
+                line = REQUEST_LINES[lines[0]]
+                pairs = [HEADER_LINES[text] for text in lines[1:]]
+            except IrregularLine:
+                end = -1
+            except CodecError:
+                # Empty lines in front are no error: the lenient reading decides.
+                if lines[0]:
+                    raise
+                end = -1
+            else:
+                self._request(line, pairs, lines)
+                return data[end + 4 :]
+        return self._read_irregular_head(data, options.max_head)
+
+    def _read_irregular_head(self, data: bytes, limit: int) -> bytes | None:
+        if data.lstrip(b"\r\n")[:1] and data.lstrip(b"\r\n")[0] not in _METHOD_START:
+            raise CodecError("http1.codec_error")
+        head = split_head(data, limit)
+        if head is None:
+            if self.stream is None and not self._buffer:
+                self.manager.head_started(self)
+            self._buffer = data
             return None
-        lines = data[:end].decode("latin-1").split("\r\n")
-        method, target, minor = REQUEST_LINES[lines[0]]
-        pairs = [HEADER_LINES[line] for line in lines[1:]]
-        if len(pairs) > manager.max_request_headers:
+        lines, taken = head
+        try:
+            line = REQUEST_LINES[lines[0]]
+        except IrregularLine:
+            raise CodecError("http1.codec_error") from None
+        self._request(line, parse_pairs(lines[1:]), lines)
+        return data[taken:]
+
+    def _request(self, line: RequestLine, pairs: list[Pair], lines: list[str]) -> None:
+        """A head is complete and well-formed: frame its body, then start the stream."""
+        manager = self.manager
+        options = manager.http1
+        if len(pairs) > options.max_headers:
             raise CodecError("http1.too_many_headers", 431)
-        request = RequestHeaders(method, target, "", pairs)
+        method, path, authority, scheme, version = line
+        host: str | None = None
+        if pairs and pairs[0][0] == "host":
+            host = pairs.pop(0)[1]
+        request = RequestHeaders(method, path, "", pairs)
         index = request.index
+        if "host" in index:
+            if host is not None or len(request.get_all("host")) > 1:
+                # RFC 9112 §3.2: a server MUST refuse it. Envoy joins the values; this is stricter on purpose.
+                raise CodecError("http1.codec_error")
+            host = index["host"]
+            request.remove("host")
+            pairs = request.pairs
         if len(index) != len(pairs):
-            request.pairs = pairs = join_inline(pairs, INLINE_REQUEST)
-        host = index.get("host")
-        self.http10 = not minor
-        self.keep_alive = bool(minor)
+            request.pairs = join_inline(pairs, INLINE_REQUEST)
+        if options.key_format == "preserve":
+            request.spelling = spelling_of(lines[1:])
+        http10 = version == "HTTP/1.0"
+        if http10 and not options.accept_http_10:
+            raise CodecError("low_version", 426)
+        self.http10 = http10
+        self.keep_alive = not self.http10
+        self._asked_close = self.http10
         self._left = 0
-        if not _FRAMING.isdisjoint(index):
-            self._frame(request)
-        request.authority = host or ""
-        stream = manager.start(self, self.connection, request, not self._left)
-        self.stream = stream
-        if host is None:
+        if not _OF_INTEREST.isdisjoint(index) and self._frame(request):
+            host = None
+        if host is not None:
+            if authority is None:
+                check_authority(host)
+        elif self.http10 and authority is None and options.default_host_for_http_10:
+            host = options.default_host_for_http_10
+        if method == "CONNECT":
+            self._left = _HELD
+        if scheme is not None:
+            request.scheme = scheme
+        request.authority = (authority if authority is not None else host) or ""
+        self.requests += 1
+        end = not self._left
+        stream = self.stream = manager.start(self, self.connection, request, end)
+        if host is None and authority is None:
             stream.close_after = True
+            stream.request_complete = end
             stream.reply(LocalReply(400, b"", "missing_host_header"))
         else:
-            manager.run(stream, not self._left)
-        return data[end + 4 :]
+            manager.run(stream, end)
 
-    def _frame(self, request: RequestHeaders) -> None:
-        """Body length and persistence (RFC 9112 §6.3, §9.3); removes what is the connection's alone."""
+    def _frame(self, request: RequestHeaders) -> bool:
+        """Body length and persistence (RFC 9112 §6.3, §9.3); removes what is the connection's alone.
+
+        True where Connection names Host, which then counts as absent.
+        """
         index = request.index
+        options = self.manager.http1
+        connection = index.get("connection")
+        if connection is not None:
+            tokens = lower_ascii(connection)
+            if "close" in tokens:
+                self.keep_alive = False
+                self._asked_close = True
+            elif self.http10 and "keep-alive" in tokens:
+                self.keep_alive = True
+                self._asked_close = False
         coding = index.get("transfer-encoding")
         length = index.get("content-length")
         if coding is not None:
-            if length is not None:
-                raise CodecError("http1.content_length_and_chunked_not_allowed")
-            if coding.lower() != "chunked":
+            if lower_ascii(coding) != "chunked" or request.method == "CONNECT":
                 raise CodecError("http1.invalid_transfer_encoding", 501)
+            if length is not None:
+                if not options.allow_chunked_length:
+                    raise CodecError("http1.content_length_and_chunked_not_allowed")
+                request.remove("content-length")
             self._left = _CHUNKED
             self._decoder = ChunkedDecoder()
         elif length is not None:
-            if not (length.isascii() and length.isdigit()):
-                raise CodecError("http1.codec_error")
-            self._left = int(length)
-        connection = index.get("connection")
-        if connection is not None:
-            tokens = connection.lower()
-            if "close" in tokens:
-                self.keep_alive = False
-            elif self.http10 and "keep-alive" in tokens:
-                self.keep_alive = True
-        if "expect" in index and index["expect"].lower() == "100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.pairs = [pair for pair in request.pairs if pair[0] not in _HOP and pair[0] != "host"]
-        request._index = None
+            self._left = parse_content_length(length)
+            if self._left and request.method == "CONNECT":
+                raise CodecError("http1.body_disallowed")
+        host_removed = sanitize_request(request)
+        if request.protocol is not None:
+            self._left = _HELD
+        expect = request.index.get("expect")
+        if expect is not None and lower_ascii(expect) == "100-continue" and not self.manager.proxy_100_continue:
+            request.remove("expect")
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return host_removed
 
     def _read_body(self, data: bytes) -> bytes:
-        stream = self.stream
         left = self._left
-        rest = b""
         if left == _CHUNKED:
             return self._read_chunked(data)
+        stream = self.stream
+        if left == _HELD:
+            self._hold(data)
+            return b""
         if left == _TUNNEL:
             if stream is not None:
+                stream.last_activity = self.manager.loop.time()
                 stream.receive_data(data, False)
             return b""
+        rest = b""
         if len(data) > left:
             data, rest = data[:left], data[left:]
         self._left = left - len(data)
@@ -205,8 +311,14 @@ class Http1Server(asyncio.Protocol):
             self._left = 0
             self._decoder = None
         stream = self.stream
-        if stream is not None and (body or ended):
-            stream.last_activity = self.manager.loop.time()
+        if stream is None or not (body or ended):
+            return rest
+        stream.last_activity = self.manager.loop.time()
+        if ended and decoder.trailers and self.manager.http1.enable_trailers:
+            if body:
+                stream.receive_data(body, False)
+            stream.receive_trailers(Headers(decoder.trailers))
+        else:
             stream.receive_data(body, ended)
         return rest
 
@@ -214,46 +326,78 @@ class Http1Server(asyncio.Protocol):
         """The client broke the protocol: Envoy's answer, and the end of the connection."""
         self.manager.stats.downstream_cx_protocol_error += 1
         self._left = 0
+        self.keep_alive = False
+        self._asked_close = False
         stream = self.stream
         if stream is None:
-            request = RequestHeaders("", "", "", [])
-            stream = self.stream = self.manager.start(self, self.connection, request, True)
-        self.keep_alive = False
+            stream = self.stream = self._start_nameless()
         if stream.response is not None:
-            stream.receive_reset("DPE", error.details)
-            self._close()
+            stream.add_flag("DPE")
+            stream.details = error.details
+            stream.reset()
             return
-        body = _REASONS[error.status].encode()
-        stream.reply(LocalReply(error.status, body, error.details, flag="DPE", close=True))
+        reason = _REASONS[error.status].encode()
+        stream.reply(LocalReply(error.status, reason, error.details, flag="DPE", close=True))
+
+    def _start_nameless(self) -> Stream:
+        """A stream for a request whose head could not be read: it is counted and logged as the others are."""
+        return self.manager.start(self, self.connection, RequestHeaders("", "", "", []), True)
 
     # ---- the response (ServerSide) ----
 
     def send_headers(self, stream: Stream, headers: ResponseHeaders, end: bool) -> None:
+        self._chunked_out = False
         status = headers.status
         pairs = headers.pairs
+        if self._left == _HELD and (status == 101 or (stream.request.method == "CONNECT" and 200 <= status < 300)):
+            self._accept_tunnel()
+        else:
+            pairs = self._say_persistence(stream, pairs)
+            pairs = self._say_length(stream, headers, pairs, end)
+        options = self.manager.http1
+        if headers.spelling is not None or options.key_format:
+            pairs = format_pairs(headers, pairs, options)
+        self._write(write_head(self._status_line(headers), pairs))
+        if self._left == _TUNNEL and self._buffer and not self._feeding:
+            self.manager.loop.call_soon(self._feed_buffer)
+
+    def _say_persistence(self, stream: Stream, pairs: list[Pair]) -> list[Pair]:
         if stream.close_after or not self.keep_alive or not stream.request_complete:
             self.keep_alive = False
-            pairs = [*pairs, ("connection", "close")]
-        elif self.http10:
-            pairs = [*pairs, ("connection", "keep-alive")]
-        self._chunked_out = False
-        if end:
-            if status >= 200 and status != 204 and status != 304 and stream.request.method != "HEAD":
-                if "content-length" not in headers.index:
-                    pairs = [*pairs, ("content-length", "0")]
-        elif status == 101:
-            self._left = _TUNNEL
-            self.keep_alive = False
-        elif "content-length" not in headers.index and not self.http10:
-            self._chunked_out = True
-            pairs = [*pairs, ("transfer-encoding", "chunked")]
-        first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} {headers.reason or 'Unknown'}"
+            return [*pairs, ("connection", "close")]
+        return [*pairs, ("connection", "keep-alive")] if self.http10 else pairs
+
+    def _say_length(self, stream: Stream, headers: ResponseHeaders, pairs: list[Pair], end: bool) -> list[Pair]:
+        """Frames the body (RFC 9112 §6.3); a response to HEAD says how one to GET would be framed."""
+        status = headers.status
+        if "content-length" in headers.index or status == 204 or status == 304 or status < 200:
+            return pairs
+        if end and stream.request.method != "HEAD":
+            return [*pairs, ("content-length", "0")]
         if self.http10:
-            first = "HTTP/1.0" + first[8:]
-        self._write(write_head(first, pairs))
+            self.keep_alive = self.keep_alive and end
+            return pairs
+        self._chunked_out = True
+        return [*pairs, ("transfer-encoding", "chunked")]
+
+    def _accept_tunnel(self) -> None:
+        self._left = _TUNNEL
+        self.keep_alive = False
+        if self._waits:
+            self._waits = False
+            self._resume()
+
+    def _status_line(self, headers: ResponseHeaders) -> str:
+        status = headers.status
+        if headers.reason and self.manager.http1.forward_reason_phrase:
+            line = f"HTTP/1.1 {status} {headers.reason}"
+        else:
+            line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"
+        return "HTTP/1.0" + line[8:] if self.http10 else line
 
     def send_informational(self, stream: Stream, headers: ResponseHeaders) -> None:
-        self._write(write_head(f"HTTP/1.1 {headers.status} {headers.reason or ''}", headers.pairs))
+        if not self.http10:
+            self._write(write_head(self._status_line(headers), headers.pairs))
 
     def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
         if self._chunked_out:
@@ -265,40 +409,67 @@ class Http1Server(asyncio.Protocol):
             self._write(data)
 
     def send_trailers(self, stream: Stream, trailers: Headers) -> None:
-        if self._chunked_out:
+        if not self._chunked_out:
+            return
+        if not self.manager.http1.enable_trailers:
             self._write(b"0\r\n\r\n")
+            return
+        pairs = format_pairs(trailers, trailers.pairs, self.manager.http1)
+        self._write(write_head("0", pairs))
 
     def reset(self, stream: Stream) -> None:
+        """Cuts the connection: the client must not take the response for whole."""
         self.keep_alive = False
 
     def pause_reading(self, stream: Stream) -> None:
+        self._pauses += 1
         if not self.closing:
             self.transport.pause_reading()
 
     def resume_reading(self, stream: Stream) -> None:
-        if not self.closing:
-            self.transport.resume_reading()
+        if self._pauses:
+            self._pauses -= 1
+            self._resume()
 
     def release(self, stream: Stream) -> None:
         """The stream is over: the next request, or the end of the connection."""
         if self.stream is not stream:
             return
         self.stream = None
+        self.last_activity = self.manager.loop.time()
         if not self.keep_alive:
-            self._close()
+            self.close(delayed=not self._asked_close)
             return
-        if self._paused:
-            self._paused = False
-            self.transport.resume_reading()
+        if self._pauses or self._waits:
+            self._pauses = 0
+            self._waits = False
+            self._resume()
         if self._buffer and not self._feeding:
-            data, self._buffer = self._buffer, b""
+            self._feed_buffer()
+
+    def close(self, delayed: bool) -> None:
+        """Closes once everything is written. delayed: only when the client has closed, or Envoy's delayed_close_timeout
+        is over, so that a client that still sends does not lose the answer to a TCP reset."""
+        if self.closing:
+            return
+        self.closing = True
+        self._buffer = b""
+        queue = self.manager.delayed_close
+        if delayed and queue is not None:
+            queue.add(self)
+            self.transport.resume_reading()
+        else:
+            self.transport.close()
+
+    def _feed_buffer(self) -> None:
+        data, self._buffer = self._buffer, b""
+        if data and not self.closing:
             self._feed(data)
+
+    def _resume(self) -> None:
+        if not self.closing and not self._pauses and not self._waits:
+            self.transport.resume_reading()
 
     def _write(self, data: bytes) -> None:
         self.manager.stats.downstream_cx_tx_bytes_total += len(data)
         self.transport.write(data)
-
-    def _close(self) -> None:
-        if not self.closing:
-            self.closing = True
-            self.transport.close()

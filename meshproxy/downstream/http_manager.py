@@ -6,11 +6,13 @@ from collections.abc import Callable
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_stats import HttpStats
 from meshproxy.http.filter import Hooks, LocalReply
+from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.headers import RequestHeaders, ResponseHeaders
 from meshproxy.http.request_id import new_request_id
 from meshproxy.http.stream import NO_HOOKS, ServerSide, Stream, Terminal
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
+from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
 
@@ -28,8 +30,9 @@ class HttpManager:
         self.terminal: Terminal = Router()
         self.hooks: Hooks = NO_HOOKS
         self.buffer_limit = 1024 * 1024
-        self.max_request_head = 60 * 1024
-        self.max_request_headers = 100
+        self.http1 = Http1Options()
+        self.proxy_100_continue = False
+        self.delayed_close: TimeoutQueue[Http1Server] | None = TimeoutQueue(loop, 1.0, self._close_delayed)
         self.server_name = "envoy"
         self.request_steps: tuple[RequestStep, ...] = ()
 
@@ -55,6 +58,14 @@ class HttpManager:
             request.add("x-request-id", new_request_id())
         self.find_route(stream)
         stream.receive_headers(end)
+
+    def head_started(self, server: Http1Server) -> None:
+        """The first bytes of a request's head came, and more must follow (request_headers_timeout starts)."""
+
+    def _close_delayed(self, server: Http1Server) -> float:
+        self.stats.downstream_cx_delayed_close_timeout += 1
+        server.transport.close()
+        return 0
 
     def connection_made(self, server: Http1Server) -> None:
         stats = self.stats

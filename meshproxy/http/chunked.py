@@ -1,23 +1,27 @@
-"""Chunked bodies (RFC 9112 §7.1), read strictly: what is not exactly a chunk is an error."""
+"""Chunked bodies (RFC 9112 §7.1) as they come, in the reading of Envoy's parser."""
 
 import re
 
 from meshproxy.http.errors import CodecError
-from meshproxy.http.h1 import HEADER_LINES
+from meshproxy.http.h1_head import parse_pairs
 from meshproxy.http.headers import Pair
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\x00]*)?\Z")
-_LINE_LIMIT = 16384
+# Leading zeros count for nothing; what stands behind the size (extensions) is dropped.
+_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})(?:[ \t;][^\r\n]*)?\r\Z")
+_LINE_LIMIT = 64 * 1024
+_TRAILER_LIMIT = 60 * 1024
+_IN_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILERS, _ENDED = range(5)
 
 
 class ChunkedDecoder:
     """Takes bytes as they come; `trailers` is there once `feed` says that the body has ended."""
 
-    __slots__ = ("_left", "_partial", "_state", "_trailer_lines", "trailers")
+    __slots__ = ("_left", "_partial", "_size", "_state", "_trailer_lines", "trailers")
 
     def __init__(self) -> None:
-        self._state = 0  # 0 size line, 1 data, 2 CRLF behind data, 3 trailers, 4 ended
+        self._state = _IN_SIZE
         self._left = 0
+        self._size = 0
         self._partial = b""
         self._trailer_lines: list[str] = []
         self.trailers: list[Pair] = []
@@ -31,44 +35,44 @@ class ChunkedDecoder:
         at = 0
         size = len(data)
         while at < size:
-            if self._state == 1:
-                chunk = data[at : at + self._left] if at or self._left < size else data
+            if self._state == _IN_DATA:
+                chunk = data[at : at + self._left]
                 out.append(chunk)
                 at += len(chunk)
                 self._left -= len(chunk)
                 if not self._left:
-                    self._state = 2
+                    self._state = _BEHIND_DATA
                 continue
             end = data.find(b"\n", at)
             if end < 0:
-                if size - at > _LINE_LIMIT:
-                    raise CodecError("http1.codec_error")
-                self._partial = data[at:]
+                self._keep(data[at:])
                 break
-            line = data[at:end]
+            self._line(data[at : end + 1])
             at = end + 1
-            if not line.endswith(b"\r"):
-                raise CodecError("http1.codec_error")
-            self._line(line[:-1])
-            if self._state == 4:
+            if self._state == _ENDED:
                 return b"".join(out), True, data[at:]
         return (out[0] if len(out) == 1 else b"".join(out)), False, b""
 
+    def _keep(self, partial: bytes) -> None:
+        """A line whose end has not come: what cannot become a line is refused at once."""
+        if len(partial) > _LINE_LIMIT or (self._state == _IN_SIZE and not re.match(rb"[0-9A-Fa-f]", partial)):
+            raise CodecError("http1.codec_error")
+        self._partial = partial
+
     def _line(self, line: bytes) -> None:
-        if self._state == 0:
-            match = _SIZE.match(line)
+        if self._state == _IN_SIZE:
+            match = _SIZE.match(line[:-1])
             if match is None:
                 raise CodecError("http1.codec_error")
             self._left = int(match[1], 16)
-            self._state = 1 if self._left else 3
-        elif self._state == 2:
-            if line:
-                raise CodecError("http1.codec_error")
-            self._state = 0
-        elif line:
-            if len(self._trailer_lines) >= 100:
-                raise CodecError("http1.too_many_trailers", 431)
-            self._trailer_lines.append(line.decode("latin-1"))
+            self._state = _IN_DATA if self._left else _IN_TRAILERS
+        elif self._state == _BEHIND_DATA:
+            self._state = _IN_SIZE
+        elif line in (b"\r\n", b"\n"):
+            self.trailers = parse_pairs(self._trailer_lines)
+            self._state = _ENDED
         else:
-            self.trailers = [HEADER_LINES[text] for text in self._trailer_lines]
-            self._state = 4
+            self._size += len(line)
+            if self._size > _TRAILER_LIMIT or len(self._trailer_lines) >= 100:
+                raise CodecError("http1.trailers_too_large", 431)
+            self._trailer_lines.append(line[:-1].rstrip(b"\r").decode("latin-1"))

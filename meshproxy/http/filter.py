@@ -34,7 +34,7 @@ class LocalReply:
     close: bool = False
 
 
-Outcome = None | LocalReply | Awaitable[None | LocalReply]
+Outcome = None | LocalReply | Awaitable[LocalReply | None]
 
 
 class HttpFilter:

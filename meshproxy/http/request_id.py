@@ -1,4 +1,4 @@
-"""x-request-id: UUID version 4 (RFC 9562) whose 15th character tells the trace decision (Envoy's UuidRequestIdExtension)."""
+"""x-request-id: a UUID version 4 (RFC 9562); its 15th character tells the trace decision (Envoy's uuid extension)."""
 
 from random import getrandbits
 

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
 from meshproxy.http.failures import CONNECTION_TERMINATED, PROTOCOL_ERROR, Failure
-from meshproxy.http.h1 import HEADER_LINES, INLINE_RESPONSE, join_inline, parse_status_line, write_head
-from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.http.h1_head import (
+    INLINE_RESPONSE,
+    format_pairs,
+    join_inline,
+    parse_pairs,
+    spelling_of,
+    split_head,
+    write_head,
+)
+from meshproxy.http.h1_lines import HEADER_LINES, IrregularLine, lower_ascii, parse_content_length, parse_status_line
+from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 
 if TYPE_CHECKING:
     from meshproxy.upstream.http1_pool import Http1Pool
 
-_UNTIL_CLOSE = -2
 _CHUNKED = -1
+_UNTIL_CLOSE = -2
 # Headers that belong to the connection to the upstream, not to the response.
-_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding"})
+_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
+# Requests that have no body unless they say so: no `content-length: 0` is added.
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "TRACE", "CONNECT"})
 
 
 class Exchange(Protocol):
@@ -31,11 +42,15 @@ class Exchange(Protocol):
 
 
 class Http1Client(asyncio.Protocol):
-    """`pool` hands it exchanges one at a time; it goes back to the pool by `pool.release`."""
+    """Its pool hands it one exchange at a time.
+
+    What it asks of the pool: `release(client)` when an exchange ended and the connection can serve another one, and
+    `lost(client, busy)` once when the connection is gone, whoever closed it.
+    """
 
     __slots__ = (
-        "_chunked", "_decoder", "_head_only", "_left", "_partial", "_request_done", "_upgrading", "attempt", "closing",
-        "connected_at", "last_used", "max_head", "peer", "pool", "requests", "response_started", "transport", "tunnel",
+        "_chunked", "_connect", "_decoder", "_head_only", "_keep", "_left", "_partial", "_request_done", "_upgrading",
+        "attempt", "closing", "connected_at", "last_used", "pool", "requests", "response_started", "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(self, pool: "Http1Pool") -> None:
@@ -44,19 +59,21 @@ class Http1Client(asyncio.Protocol):
         self.attempt: Exchange | None = None
         self.requests = 0
         self.closing = False
+        # An upgrade or CONNECT was accepted: bytes go through as they are.
         self.tunnel = False
         self.response_started = False
         self.connected_at = 0.0
         self.last_used = 0.0
-        self.max_head = pool.settings.max_response_head
         self._partial = b""
         self._decoder: ChunkedDecoder | None = None
         # Body bytes still to come; _CHUNKED, _UNTIL_CLOSE; None: a head is expected.
         self._left: int | None = None
+        self._keep = True
         self._head_only = False
         self._chunked = False
         self._request_done = True
         self._upgrading = False
+        self._connect = False
 
     # ---- the request ----
 
@@ -65,16 +82,26 @@ class Http1Client(asyncio.Protocol):
         self.requests += 1
         self.response_started = False
         self._request_done = end
-        self._head_only = request.method == "HEAD"
-        self._upgrading = request.protocol is not None or request.method == "CONNECT"
-        pairs = request.pairs
+        method = request.method
+        self._head_only = method == "HEAD"
+        self._connect = method == "CONNECT"
+        self._upgrading = self._connect or request.protocol is not None
         self._chunked = False
-        if not end and not self._upgrading and "content-length" not in request.index:
+        pairs = request.pairs
+        if end:
+            if method not in _BODILESS and "content-length" not in request.index:
+                pairs = [*pairs, ("content-length", "0")]
+        elif not self._upgrading and "content-length" not in request.index:
             self._chunked = True
             pairs = [*pairs, ("transfer-encoding", "chunked")]
-        head = write_head(f"{request.method} {request.path} HTTP/1.1\r\nhost: {request.authority}", pairs)
-        self.pool.cluster.stats.upstream_cx_tx_bytes_total += len(head)
-        self.transport.write(head)
+        options = self.pool.settings.http1
+        target = request.authority if method == "CONNECT" else request.path
+        if request.spelling is not None or options.key_format:
+            pairs = format_pairs(request, [("host", request.authority), *pairs], options)
+            head = write_head(f"{method} {target} HTTP/1.1", pairs)
+        else:
+            head = write_head(f"{method} {target} HTTP/1.1\r\nhost: {request.authority}", pairs)
+        self._write(head)
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self._chunked:
@@ -84,17 +111,16 @@ class Http1Client(asyncio.Protocol):
                 data += b"0\r\n\r\n"
         if end:
             self._request_done = True
-        if data:
-            self.pool.cluster.stats.upstream_cx_tx_bytes_total += len(data)
-            self.transport.write(data)
-        if end and self.tunnel:
-            self.transport.write_eof()
+        if data and not self.closing:
+            self._write(data)
 
     def send_trailers(self, trailers: Headers) -> None:
         self._request_done = True
-        if self._chunked:
-            lines = "".join([f"{name}: {value}\r\n" for name, value in trailers.pairs])
-            self.transport.write(f"0\r\n{lines}\r\n".encode("latin-1"))
+        if not self._chunked or self.closing:
+            return
+        options = self.pool.settings.http1
+        pairs = format_pairs(trailers, trailers.pairs, options) if options.enable_trailers else []
+        self._write(write_head("0", pairs))
 
     def abandon(self) -> None:
         """The exchange is over before its end: the connection is of no further use."""
@@ -114,6 +140,10 @@ class Http1Client(asyncio.Protocol):
         if not self.closing:
             self.transport.resume_reading()
 
+    def _write(self, data: bytes) -> None:
+        self.pool.cluster.stats.upstream_cx_tx_bytes_total += len(data)
+        self.transport.write(data)
+
     # ---- the transport's callbacks ----
 
     def connection_made(self, transport: Any) -> None:
@@ -127,18 +157,12 @@ class Http1Client(asyncio.Protocol):
         self.pool.lost(self, attempt is not None)
         if attempt is None:
             return
-        if self._left == _UNTIL_CLOSE and error is None:
+        if self._left == _UNTIL_CLOSE and (error is None or self.tunnel):
             attempt.on_data(b"", True)
-        elif self.response_started:
-            attempt.on_reset(PROTOCOL_ERROR if self._left == _CHUNKED or self._left else CONNECTION_TERMINATED, "")
+        elif self.response_started or self._partial:
+            attempt.on_reset(PROTOCOL_ERROR, "")
         else:
             attempt.on_reset(CONNECTION_TERMINATED, "")
-
-    def eof_received(self) -> bool:
-        if self.tunnel and self.attempt is not None:
-            self.attempt.on_data(b"", True)
-            return True
-        return False
 
     def pause_writing(self) -> None:
         self.pool.cluster.stats.upstream_flow_control_backed_up_total += 1
@@ -151,11 +175,12 @@ class Http1Client(asyncio.Protocol):
             self.attempt.on_write_resumed()
 
     def data_received(self, data: bytes) -> None:
-        self.pool.cluster.stats.upstream_cx_rx_bytes_total += len(data)
+        stats = self.pool.cluster.stats
+        stats.upstream_cx_rx_bytes_total += len(data)
         if self.attempt is None:
             # Bytes that nobody asked for: an upstream that is out of step must not serve the next request.
             if not self.closing:
-                self.pool.cluster.stats.upstream_cx_protocol_error += 1
+                stats.upstream_cx_protocol_error += 1
                 self.close()
             return
         if self._partial:
@@ -165,94 +190,105 @@ class Http1Client(asyncio.Protocol):
             while data and self.attempt is not None:
                 data = self._read_head(data) if self._left is None else self._read_body(data)
         except CodecError:
-            self.pool.cluster.stats.upstream_cx_protocol_error += 1
-            self._fail(PROTOCOL_ERROR)
-            return
-        if data and self.attempt is None:
+            stats.upstream_cx_protocol_error += 1
+            attempt, self.attempt = self.attempt, None
             self.close()
+            attempt.on_reset(PROTOCOL_ERROR, "")
 
     # ---- the response ----
 
-    def _fail(self, failure: Failure) -> None:
-        attempt, self.attempt = self.attempt, None
-        self.close()
-        if attempt is not None:
-            attempt.on_reset(failure, "")
-
     def _read_head(self, data: bytes) -> bytes:
+        """The bytes behind the head; what is not yet a whole head is kept."""
         end = data.find(b"\r\n\r\n")
-        if end < 0 or end > self.max_head:
-            if len(data) > self.max_head:
-                raise CodecError("http1.headers_too_large")
-            self._check_start(data)
+        options = self.pool.settings.http1
+        if end > 0:
+            lines = data[:end].decode("latin-1").split("\r\n")
+            try:
+                status, reason, http11 = parse_status_line(lines[0])
+                pairs = [HEADER_LINES[text] for text in lines[1:]]
+            except IrregularLine:
+                pass
+            else:
+                return self._response(status, reason, http11, pairs, lines, data[end + 4 :])
+        if not b"HTTP/".startswith(data[:5]):
+            raise CodecError("http1.codec_error")
+        head = split_head(data, options.max_head)
+        if head is None:
             self._partial = data
             return b""
-        lines = data[:end].decode("latin-1").split("\r\n")
-        status, reason, minor = parse_status_line(lines[0])
-        pairs = [HEADER_LINES[line] for line in lines[1:]]
+        lines, taken = head
+        try:
+            status, reason, http11 = parse_status_line(lines[0])
+        except IrregularLine:
+            raise CodecError("http1.codec_error") from None
+        return self._response(status, reason, http11, parse_pairs(lines[1:]), lines, data[taken:])
+
+    def _response(
+        self, status: int, reason: str, http11: bool, pairs: list[Pair], lines: list[str], rest: bytes
+    ) -> bytes:
+        options = self.pool.settings.http1
+        if len(pairs) > options.max_headers:
+            raise CodecError("http1.too_many_headers")
         headers = ResponseHeaders(status, pairs, reason)
         if len(headers.index) != len(pairs):
-            headers = ResponseHeaders(status, join_inline(pairs, INLINE_RESPONSE), reason)
-        rest = data[end + 4 :]
+            headers.pairs = join_inline(pairs, INLINE_RESPONSE)
+        if options.key_format == "preserve":
+            headers.spelling = spelling_of(lines[1:])
         attempt = self.attempt
         assert attempt is not None
         if status < 200 and status != 101:
             attempt.on_informational(headers)
             return rest
         self.response_started = True
-        self._frame(headers, minor)
-        if self._left == 0:
+        if self._frame(headers, http11):
             self._finish(attempt, headers)
         else:
             attempt.on_headers(headers, False)
         return rest
 
-    def _check_start(self, data: bytes) -> None:
-        if not b"HTTP/1.".startswith(data[:7]):
-            raise CodecError("http1.codec_error")
-
-    def _frame(self, headers: ResponseHeaders, minor: int) -> None:
-        """How long the body is (RFC 9112 §6.3), and whether the connection may serve again."""
+    def _frame(self, headers: ResponseHeaders, http11: bool) -> bool:
+        """Learns how long the body is (RFC 9112 §6.3) and whether the connection can serve again; True: no body."""
         index = headers.index
         status = headers.status
         length = index.get("content-length")
         coding = index.get("transfer-encoding")
-        connection = index.get("connection", "").lower()
-        keep = "close" not in connection if minor else "keep-alive" in connection
-        if status == 101 or (self._upgrading and 200 <= status < 300 and self.is_connect()):
-            self._left, self.tunnel, keep = _UNTIL_CLOSE, True, False
-        elif self._head_only or status in (204, 304):
+        connection = lower_ascii(index.get("connection", ""))
+        self._keep = "close" not in connection if http11 else "keep-alive" in connection
+        if self._accepts_tunnel(status):
+            self.tunnel = True
+            self._left, self._keep = _UNTIL_CLOSE, False
+            if status == 101:
+                return False
+        elif status in (101, 204, 304) or self._head_only:
+            if status == 204 and (coding is not None or length not in (None, "0")):
+                raise CodecError("http1.codec_error")
+            self._keep = self._keep and status != 101
             self._left = 0
         elif coding is not None:
-            if coding.lower() != "chunked" or length is not None:
+            if lower_ascii(coding) != "chunked" or (length is not None):
                 raise CodecError("http1.invalid_transfer_encoding")
             self._left = _CHUNKED
             self._decoder = ChunkedDecoder()
         elif length is not None:
-            if not (length.isascii() and length.isdigit()):
-                raise CodecError("http1.codec_error")
-            self._left = int(length)
+            self._left = parse_content_length(length)
         else:
-            self._left, keep = _UNTIL_CLOSE, False
-        if not _HOP.isdisjoint(index):
-            headers.remove_if(_HOP)
-        self.closing = self.closing or False
-        if not keep:
-            self.pool.retire(self)
+            self._left, self._keep = _UNTIL_CLOSE, False
+        headers.remove_if(_HOP)
+        return self._left == 0
 
-    def is_connect(self) -> bool:
-        return self._upgrading
+    def _accepts_tunnel(self, status: int) -> bool:
+        """101 to an upgrade, or 2xx to CONNECT."""
+        return self._upgrading and (status == 101 or (self._connect and 200 <= status < 300))
 
     def _read_body(self, data: bytes) -> bytes:
         attempt = self.attempt
-        assert attempt is not None
         left = self._left
+        assert attempt is not None and left is not None
         if left == _UNTIL_CLOSE:
             attempt.on_data(data, False)
             return b""
         if left == _CHUNKED:
             return self._read_chunked(attempt, data)
-        assert left is not None
         rest = b""
         if len(data) > left:
             data, rest = data[:left], data[left:]
@@ -260,7 +296,7 @@ class Http1Client(asyncio.Protocol):
         if self._left:
             attempt.on_data(data, False)
         else:
-            self._finish(attempt, data)
+            self._finish(attempt, data, rest)
         return rest
 
     def _read_chunked(self, attempt: Exchange, data: bytes) -> bytes:
@@ -271,23 +307,22 @@ class Http1Client(asyncio.Protocol):
             if body:
                 attempt.on_data(body, False)
             return b""
-        if decoder.trailers:
+        if decoder.trailers and self.pool.settings.http1.enable_trailers:
             if body:
                 attempt.on_data(body, False)
-            self._finish(attempt, Headers(decoder.trailers))
+            self._finish(attempt, Headers(decoder.trailers), rest)
         else:
-            self._finish(attempt, body)
+            self._finish(attempt, body, rest)
         return rest
 
-    def _finish(self, attempt: Exchange, last: "bytes | Headers") -> None:
-        """The response is whole: the connection is free before the last piece goes on, so that it can be used at once."""
+    def _finish(self, attempt: Exchange, last: bytes | Headers, rest: bytes = b"") -> None:
+        """The response is whole: the connection is free before the last piece goes on, so it can be used at once."""
         self.attempt = None
         self._left = None
         self._decoder = None
-        if self._request_done:
+        if self._keep and self._request_done and not rest and not self.closing:
             self.pool.release(self)
         else:
-            self.pool.retire(self)
             self.close()
         if isinstance(last, bytes):
             attempt.on_data(last, True)
