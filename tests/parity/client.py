@@ -39,10 +39,6 @@ class Client:
         seen: dict[str, Any] = {name: connection.seen for name, connection in self.connections.items()}
         return seen | ({"trouble": self.trouble} if self.trouble else {})
 
-    def close(self) -> None:
-        for connection in self.connections.values():
-            connection.wire.close()
-
     async def _watch(self, connection: Connection, deadline: float) -> None:
         """Whether the proxy closes a connection that the script left open, and anything nobody asked for."""
         wire = connection.wire

@@ -52,7 +52,7 @@ class Proxy:
         arguments = ["-c", str(path), *FLAGS, "--admin-address-path", str(address), *flags]
         with output.open("wb") as out:
             self.process = await asyncio.create_subprocess_exec(
-                *command(self.kind), *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=REPOSITORY
+                *command(self.kind), *arguments, stdout=out, stderr=out, cwd=REPOSITORY
             )
         deadline = time.monotonic() + START_DEADLINE
         while not await self._ready(address):

@@ -34,13 +34,14 @@ class Stage:
             return text
         text = text.replace("${id}", self.id).replace("${dir}", str(self.folder))
         for name, port in self.ports.items():
-            text = text.replace("${port:%s}" % name, str(port))
+            text = text.replace(f"${{port:{name}}}", str(port))
         return KIBIBYTES.sub(lambda found: "x" * 1024 * int(found[1]), text)
 
 
 def bootstrap(stages: Iterable[Stage], log: Path, flush_port: int) -> dict[str, Any]:
     """The one configuration that runs all `stages`; their access logs go to `log`."""
-    listeners, clusters, runtime = [_flush_listener(log, flush_port)], [], {}
+    listeners, clusters = [_flush_listener(log, flush_port)], []
+    runtime: dict[str, Any] = {}
     top: dict[str, Any] = {}
     for stage in stages:
         rendered = _fill(_render(stage.scenario, log, stage), stage)
@@ -56,16 +57,16 @@ def bootstrap(stages: Iterable[Stage], log: Path, flush_port: int) -> dict[str, 
     return merge(base, top)
 
 
-def merge(base: Any, over: Any) -> Any:
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` on top of `base`: mappings merge, everything else replaces; null takes a key away."""
-    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
-        return over
     merged = dict(base)
     for key, value in over.items():
         if value is None:
             merged.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
         else:
-            merged[key] = merge(base[key], value) if key in base else value
+            merged[key] = value
     return merged
 
 
@@ -79,13 +80,15 @@ def _render(scenario: Scenario, log: Path, stage: Stage) -> dict[str, Any]:
     config = scenario.config
     access_log = _access_log(config, log, stage.id)
     if "config" in config:
-        full = {"listeners": config["config"].get("listeners", []), "clusters": config["config"].get("clusters", [])}
-        return _expand(full, access_log, config)
+        return {key: _expand(config["config"].get(key, []), access_log, config) for key in ("listeners", "clusters")}
     clusters = {name: _cluster(name, upstream, stage) for name, upstream in scenario.upstreams.items()}
     clusters = {name: merge(cluster, config.get("cluster", {})) for name, cluster in clusters.items()}
     for name, override in config.get("clusters", {}).items():
         clusters[name] = merge(clusters.get(name, {"name": name, **DEFAULTS["cluster"]}), override)
-    return _expand({"listeners": [_listener(config)], "clusters": list(clusters.values())}, access_log, config)
+    return {
+        "listeners": _expand([_listener(config)], access_log, config),
+        "clusters": _expand(list(clusters.values()), access_log, config),
+    }
 
 
 def _listener(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _listener(config: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if "default_filter_chain" in config:
         listener["default_filter_chain"] = config["default_filter_chain"]
-    return dict(merge(listener, config.get("listener", {})))
+    return merge(listener, config.get("listener", {}))
 
 
 def _manager(config: Mapping[str, Any], access_log: list[Any]) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def _manager(config: Mapping[str, Any], access_log: list[Any]) -> dict[str, Any]
         "http_filters": [*config.get("http_filters", []), "router"],
         "access_log": access_log,
     }
-    return dict(merge(manager, config.get("hcm", {})))
+    return merge(manager, config.get("hcm", {}))
 
 
 def _cluster(name: str, upstream: UpstreamScript, stage: Stage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .world import Observation, World
 
 
 def kinds() -> tuple[str, str]:
-    """Whom to compare: MESHPROXY_PARITY_ONLY=envoy compares Envoy with itself, which shows a scenario that is not steady."""
+    """Whom to compare; MESHPROXY_PARITY_ONLY=envoy compares Envoy with itself: is a scenario steady?"""
     only = os.environ.get("MESHPROXY_PARITY_ONLY")
     return (only, only) if only else ("envoy", "meshproxy")
 

@@ -14,10 +14,12 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((HERE / "defaults.yaml").read_text())
 CLIENT_VERBS = frozenset(
     "connect send request exchange get response read read_all half_close close reset idle until signal wait_for".split()
 )
-UPSTREAM_VERBS = frozenset("reply request head send read read_all echo half_close close reset idle signal wait_for hang".split())
+UPSTREAM_VERBS = frozenset(
+    "reply request head send read read_all echo half_close close reset idle signal wait_for hang".split()
+)
 CONFIG_KEYS = frozenset(
-    "config listener hcm http_filters routes virtual_hosts route_config network_filters filter_chains default_filter_chain "
-    "listener_filters cluster clusters runtime bootstrap log log_format log_filter".split()
+    "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
+    "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter".split()
 )
 OTHER_KEYS = frozenset("about upstreams client stats mask differs own_process flags".split())
 LISTENING = ("tcp", "unix", "refuse")

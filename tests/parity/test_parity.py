@@ -37,15 +37,12 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    selected = [item.callspec.params["path"] for item in request.session.items if _is_scenario(item)]
-    stage = Stage([load(path) for path in selected])
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    paths = [item.callspec.params.get("path") for item in tests if item.originalname == "test_scenario"]
+    stage = Stage([load(path) for path in paths if isinstance(path, Path)])
     yield stage
     stage.close_pair()
     stage.runner.close()
-
-
-def _is_scenario(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and item.originalname == "test_scenario"
 
 
 @pytest.mark.parametrize("path", find(), ids=lambda path: str(path.relative_to(SCENARIOS)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from .wire import Message, Wire, read_head, read_request, shown
 
 READING = frozenset({"reply", "request", "head", "read", "read_all", "echo", "hang"})
 Flags = dict[str, asyncio.Event]
+Fill = Callable[[str], str]  # puts ports and ids in the places of a text
 
 
 def flag(flags: Flags, name: str) -> asyncio.Event:
@@ -41,16 +42,22 @@ class Connection:
         self.unanswered: Message | None = None  # a request that was read but not yet replied to
 
     async def run(self) -> None:
-        while self.steps and not self.wire.ended and not self.wire.closed_here:
+        """The steps, again and again where the first one reads; then whatever still comes."""
+        more = bool(self.steps)
+        while more:
             for step in self.steps:
-                if self.wire.closed_here or (self.wire.ended and step.verb in READING and not self.unanswered):
-                    break
-                await self._do(step)
-            if self.steps[0].verb not in READING:
-                break
+                if self._may(step):
+                    await self._do(step)
+            more = self.steps[0].verb in READING and not self.wire.over
         if not self.wire.closed_here:
             self._saw("bytes", await self.wire.take_all())
             self.wire.half_close()  # the peer has ended, so do we
+
+    def _may(self, step: Step) -> bool:
+        """Nothing happens on a closed socket, and nothing is read from one whose peer has ended."""
+        if self.wire.closed_here:
+            return False
+        return self.wire.ended is None or step.verb not in READING or self.unanswered is not None
 
     def outcome(self) -> list[Any]:
         """What was seen, once the task that ran the script is over."""
@@ -154,7 +161,7 @@ async def _first_byte(wire: Wire) -> None:
 class Upstream:
     """One scripted server: accepts until the run is over."""
 
-    def __init__(self, name: str, script: UpstreamScript, sock: socket.socket, flags: Flags, fill: Any) -> None:
+    def __init__(self, name: str, script: UpstreamScript, sock: socket.socket, flags: Flags, fill: Fill) -> None:
         self.name, self.script, self.sock, self.flags, self.fill = name, script, sock, flags, fill
         self.connections: list[Connection] = []
         self.requests = 0
@@ -195,7 +202,7 @@ class Upstreams:
     """All scripted servers of one run of a scenario."""
 
     def __init__(
-        self, scripts: Mapping[str, UpstreamScript], sockets: Mapping[str, socket.socket], flags: Flags, fill: Any
+        self, scripts: Mapping[str, UpstreamScript], sockets: Mapping[str, socket.socket], flags: Flags, fill: Fill
     ) -> None:
         self.servers = {name: Upstream(name, script, sockets[name], flags, fill) for name, script in scripts.items()}
 
@@ -203,11 +210,13 @@ class Upstreams:
         for server in self.servers.values():
             server.start()
 
-    def count(self, name: str) -> int:
-        """`origin.requests` or `origin.connections` so far."""
-        upstream, _, what = name.partition(".")
-        server = self.servers[upstream]
-        return server.requests if what == "requests" else len(server.connections)
+    def counts(self) -> dict[str, int]:
+        """`upstream.<name>.requests` and `upstream.<name>.connections` so far."""
+        counts = {}
+        for name, server in self.servers.items():
+            counts[f"upstream.{name}.requests"] = server.requests
+            counts[f"upstream.{name}.connections"] = len(server.connections)
+        return counts
 
     async def finish(self) -> dict[str, list[Any]]:
         return {name: await server.finish() for name, server in self.servers.items()}

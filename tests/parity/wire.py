@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import socket
 import struct
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 DEADLINE = 5.0  # seconds that any single wait of a script may take
@@ -27,9 +28,13 @@ class Wire:
         self.ended: str | None = None  # "fin" or "rst", once the peer has ended its direction
         self.closed_here = False
 
+    @property
+    def over(self) -> bool:
+        return self.closed_here or self.ended is not None
+
     async def fill(self) -> bool:
         """Read once; False when the peer has ended."""
-        if self.ended or self.closed_here:
+        if self.over:
             return False
         try:
             data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
@@ -44,7 +49,7 @@ class Wire:
 
     def poll(self) -> None:
         """Read what is already here, without waiting."""
-        while not self.ended and not self.closed_here:
+        while not self.over:
             try:
                 data = self.sock.recv(65536)
             except BlockingIOError:
@@ -160,10 +165,10 @@ async def read_response(wire: Wire, method: str) -> Message:
     return message
 
 
-async def _guarded(reading: object, message: Message) -> None:
+async def _guarded(reading: Awaitable[None], message: Message) -> None:
     try:
         async with asyncio.timeout(DEADLINE):
-            await reading  # type: ignore[misc]
+            await reading
     except TimeoutError:
         message.cut = "timeout"
     except asyncio.CancelledError:

@@ -109,8 +109,7 @@ class World:
         try:
             await client.run(scenario.client)
         finally:
-            client.close()
-            settled = await self._settle(stage)
+            settled = await self._close(client, stage)
             log = await self._log_lines(stage, start)
             stats = await self._stats(stage)
             seen = await upstreams.finish()
@@ -119,32 +118,39 @@ class World:
         return dict(normalise(observation, names, scenario.mask))
 
     async def _until(self, wanted: Mapping[str, int], stage: Stage, upstreams: Upstreams) -> str | None:
-        """Wait for `upstream.<name>.<requests|connections>` or proxy stats to reach a value; the complaint if they don't."""
+        """Until `upstream.<name>.<requests|connections>` and proxy stats have the wanted values; else the complaint."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DEADLINE
         while True:
-            stats = await self._all_stats(stage)
-            found = {
-                name: upstreams.count(name.removeprefix("upstream.")) if name.startswith("upstream.") else stats.get(name, 0)
-                for name in wanted
-            }
+            values = {**await self._all_stats(stage), **upstreams.counts()}
+            found = {name: values.get(name, 0) for name in wanted}
             if found == dict(wanted):
                 return None
             if loop.time() > deadline:
                 return f"waited for {dict(wanted)}, found {found}"
             await asyncio.sleep(0.005)
 
-    async def _settle(self, stage: Stage) -> Observation:
-        """Until the proxy holds no client connection of this scenario: only then are all its log lines written."""
+    async def _close(self, client: Client, stage: Stage) -> Observation:
+        """Close the client's connections one after the other, so that their log lines have an order."""
+        remaining = len(client.connections)
+        settled: Observation = {}
+        for connection in client.connections.values():
+            connection.wire.close()
+            remaining -= 1
+            settled = await self._settle(stage, remaining)
+        return settled or await self._settle(stage, 0)
+
+    async def _settle(self, stage: Stage, remaining: int) -> Observation:
+        """Until the proxy holds no more than `remaining` connections: then the log lines of the others are written."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_DEADLINE
-        filter = rf"^(listener|http)\.{stage.id}\w*\.downstream_(pre_)?cx_active$"
+        filter = rf"^listener\.{stage.id}\w*\.downstream_(pre_)?cx_active$"
         while True:
             page = await self.proxy.ask(f"/stats?filter={filter}")
-            if all(line.endswith(": 0") for line in page.splitlines()):
+            if sum(int(line.rpartition(": ")[2]) for line in page.splitlines()) <= remaining:
                 return {}
             if loop.time() > deadline:
-                return {"unsettled": page.splitlines()}
+                return {"unsettled": [line.replace(stage.id, "") for line in page.splitlines()]}
             await asyncio.sleep(0.005)
 
     async def _log_lines(self, stage: Stage, start: int) -> list[Any]:
