@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID
 
 Check = Callable[[Any], str | None]
 
@@ -19,6 +16,7 @@ _BOUNDS = frozenset({"gt", "gte", "lt", "lte"})
 _HEADER_NAME = re.compile(r":?[0-9a-zA-Z!#$%&'*+-.^_|~`]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _HEADER_LENIENT = re.compile(r"[^\x00\x0a\x0d]*")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _LABEL = "[0-9a-zA-Z]([0-9a-zA-Z-]{0,61}[0-9a-zA-Z])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
 
@@ -118,6 +116,8 @@ def _pattern(limit: str) -> Check:
 
 
 def _is_ip(value: Any, version: int | None = None) -> bool:
+    from ipaddress import ip_address
+
     try:
         address = ip_address(value)
     except ValueError:
@@ -130,15 +130,10 @@ def _is_host(value: str) -> bool:
 
 
 def _is_uri(value: str, absolute: bool = True) -> bool:
+    from urllib.parse import urlsplit
+
     try:
         return bool(urlsplit(value).scheme) or not absolute
-    except ValueError:
-        return False
-
-
-def _is_uuid(value: str) -> bool:
-    try:
-        return len(value) == 36 and bool(UUID(value).hex)
     except ValueError:
         return False
 
@@ -152,7 +147,7 @@ _FLAGS: dict[str, Check] = {
     "address": _test("value must be a valid hostname, or ip address", lambda value: _is_ip(value) or _is_host(value)),
     "uri": _test("value must be absolute", _is_uri),
     "uri_ref": _test("value must be a valid URI", lambda value: _is_uri(value, absolute=False)),
-    "uuid": _test("value must be a valid UUID", _is_uuid),
+    "uuid": _test("value must be a valid UUID", lambda value: _UUID.fullmatch(value) is not None),
 }
 
 _LIMITS: dict[str, Callable[[Any], Check]] = {

@@ -27,8 +27,14 @@ def step(field: str, key: Key = None) -> str:
         return field
     if isinstance(key, int):
         return f"{field}[{key}]"
-    escaped = key.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{field}['{escaped}']"
+    return f"{field}['{_escaped(key)}']"
+
+
+def _escaped(key: str) -> str:
+    """A key as it stands between quotes, on one line whatever is in it."""
+    if key.isprintable():
+        return key.replace("\\", "\\\\").replace("'", "\\'")
+    return "".join(repr(character)[1:-1] if character != "'" else "\\'" for character in key)
 
 
 def element(field: str, index: int, name: Any) -> Key:

@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf import struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
+from google.protobuf.message import Error as ProtobufError
 
 from meshproxy.config import scalars
 from meshproxy.config.errors import ConfigError, ConfigErrors, Key, Problem, Severity, element, join, step
@@ -49,11 +50,13 @@ def parse(tree: Any, name: str, *, where: str = "", allow_unknown: bool = False)
     The message holds what could be read. Unknown fields are errors, or warnings with `allow_unknown`.
     """
     parser = _Parser(where, allow_unknown)
+    cls = message_class(name)
     try:
-        message = message_class(name)(**parser.message(tree, _shape(name)))
+        return cls(**parser.message(tree, _shape(name))), parser.problems
     except Refused as refused:
-        return message_class(name)(), [*parser.problems, Problem(where, str(refused))]
-    return message, parser.problems
+        return cls(), [*parser.problems, Problem(where, str(refused))]
+    except ProtobufError as error:
+        return cls(), [*parser.problems, Problem(where, f"protobuf cannot hold this: {error}")]
 
 
 def packed_name(packed: Any) -> str:
@@ -231,14 +234,15 @@ class _Parser:
             path = join(path, step(name, key))
         return path
 
-    def _unknown(self, key: Any, shape: _Shape) -> None:
+    def _unknown(self, key: str, shape: _Shape) -> None:
         from difflib import get_close_matches
 
-        near = get_close_matches(str(key), [name for name in shape.fields if "_" in name or name.islower()], 1, 0.7)
+        near = get_close_matches(key, [name for name in shape.fields if "_" in name or name.islower()], 1, 0.7)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         severity: Severity = "ignored" if self._allow_unknown else "error"
         reason = f"{shape.name} has no such field{hint}"
-        self.problems.append(Problem(join(self._here(), str(key)), reason, severity))
+        path = join(self._here(), key) if key.isidentifier() else step(self._here(), key)
+        self.problems.append(Problem(path, reason, severity))
 
 
 @cache
@@ -301,23 +305,35 @@ def _wrapper(kind: str) -> Read:
     return read
 
 
-def _struct(_parser: _Parser, tree: Any) -> struct_pb2.Struct:
+def _deep(convert: Convert) -> Read:
+    """A reader for the types that nest in themselves: protobuf copies them level by level and has a limit."""
+
+    def read(_parser: _Parser, tree: Any) -> Any:
+        try:
+            return convert(tree)
+        except ProtobufError:
+            raise Refused("nested too deep") from None
+
+    return read
+
+
+def _struct(tree: Any) -> struct_pb2.Struct:
     if type(tree) is not dict:
         raise Refused(f"expected a mapping, got {describe(tree)}")
-    return struct_pb2.Struct(fields={scalars.text(key): _value(_parser, item) for key, item in tree.items()})
+    return struct_pb2.Struct(fields={scalars.text(key): _value(item) for key, item in tree.items()})
 
 
-def _list(_parser: _Parser, tree: Any) -> struct_pb2.ListValue:
+def _list(tree: Any) -> struct_pb2.ListValue:
     if type(tree) is not list:
         raise Refused(f"expected a list, got {describe(tree)}")
-    return struct_pb2.ListValue(values=[_value(_parser, item) for item in tree])
+    return struct_pb2.ListValue(values=[_value(item) for item in tree])
 
 
-def _value(parser: _Parser, tree: Any) -> struct_pb2.Value:
+def _value(tree: Any) -> struct_pb2.Value:
     if type(tree) is dict:
-        return struct_pb2.Value(struct_value=_struct(parser, tree))
+        return struct_pb2.Value(struct_value=_struct(tree))
     if type(tree) is list:
-        return struct_pb2.Value(list_value=_list(parser, tree))
+        return struct_pb2.Value(list_value=_list(tree))
     if tree is None:
         return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
     if type(tree) is bool:
@@ -365,15 +381,18 @@ def _packed(parser: _Parser, url: str, body: Any) -> dict[str, Any]:
         raise Refused(f"a {name} is written as its 'value'")
     else:
         arguments = {} if body.get("value") is None else special(parser, body["value"])
-    message: Any = cls(**arguments) if type(arguments) is dict else arguments
-    return {"type_url": url, "value": message.SerializeToString(deterministic=True)}
+    try:
+        message: Any = cls(**arguments) if type(arguments) is dict else arguments
+        return {"type_url": url, "value": message.SerializeToString(deterministic=True)}
+    except ProtobufError as error:
+        raise Refused(f"protobuf cannot hold this: {error}") from None
 
 
 _SPECIAL: dict[str, Read] = {
     "google.protobuf.Any": _any,
-    "google.protobuf.Struct": _struct,
-    "google.protobuf.ListValue": _list,
-    "google.protobuf.Value": _value,
+    "google.protobuf.Struct": _deep(_struct),
+    "google.protobuf.ListValue": _deep(_list),
+    "google.protobuf.Value": _deep(_value),
     "google.protobuf.Duration": _ignoring_parser(scalars.duration),
     "google.protobuf.Timestamp": _ignoring_parser(scalars.timestamp),
     "google.protobuf.FieldMask": _ignoring_parser(scalars.field_mask),

@@ -35,6 +35,9 @@ _INT32 = range(-(1 << 31), 1 << 31)
 _INT64 = range(-(1 << 63), 1 << 63)
 _MISSING = object()
 
+# A double-quoted text (left alone), a single-quoted one, a key without quotes, a comma before a closing bracket.
+_FORGIVABLE = re.compile(r"""("(?:[^"\\]|\\.)*")|'((?:[^'\\]|\\.)*)'|([A-Za-z_]\w*)(?=\s*:)|,(?=\s*[}\]])""", re.ASCII)
+
 
 @dataclass(slots=True)
 class Source:
@@ -84,32 +87,50 @@ def read_bytes(path: str) -> bytes:
 
 def _json(name: str, text: str) -> Source:
     source = Source(name, text, None)
-
-    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        tree = dict(pairs)
-        if len(tree) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = sorted({key for key in keys if keys.count(key) > 1})
-            source.remarks.append(Problem("", _twice(", ".join(map(repr, twice))), "ignored", name))
-        return tree
-
-    def no_number(constant: str) -> NoReturn:
-        raise ConfigError(f"{name}: broken JSON: {constant} is not a number in JSON")
-
     try:
-        source.tree = json.loads(text, strict=False, object_pairs_hook=mapping, parse_constant=no_number)
+        source.tree = _load_json(source, text)
     except RecursionError:
         raise ConfigError(f"{name}: nested more than {MAX_DEPTH} deep") from None
     except json.JSONDecodeError as error:
         if not text.strip():
             raise ConfigError(f"{name}: the file is empty") from None
-        if text.lstrip().startswith("{"):
-            # Envoy's reader forgives a comma too many, single quotes and bare keys, and so does YAML.
-            return _yaml(name, text)
-        hint = "a file that is not called .yaml or .yml must be JSON"
-        raise ConfigError(f"{name}:{error.lineno}:{error.colno}: broken JSON: {error.msg} ({hint})") from None
+        hint = "" if text.lstrip().startswith("{") else " (a file that is not called .yaml or .yml must be JSON)"
+        raise ConfigError(f"{name}:{error.lineno}:{error.colno}: broken JSON: {error.msg}{hint}") from None
     _check_depth(source)
     return _mapping_only(source)
+
+
+def _load_json(source: Source, text: str) -> Any:
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        tree = dict(pairs)
+        if len(tree) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            source.remarks.append(Problem("", _twice(", ".join(map(repr, twice))), "ignored", source.name))
+        return tree
+
+    def no_number(constant: str) -> NoReturn:
+        raise ConfigError(f"{source.name}: broken JSON: {constant} is not a number in JSON")
+
+    def load(text: str) -> Any:
+        return json.loads(text, strict=False, object_pairs_hook=mapping, parse_constant=no_number)
+
+    try:
+        return load(text)
+    except json.JSONDecodeError:
+        try:
+            return load(_FORGIVABLE.sub(_forgive, text))
+        except json.JSONDecodeError:
+            pass  # what is wrong is something else: the first error says it, with its place in the file
+        raise
+
+
+def _forgive(match: re.Match[str]) -> str:
+    """Write the way that JSON demands what Envoy's reader lets pass."""
+    _, single, bare = match.groups()
+    if single is not None:
+        return json.dumps(single.replace("\\'", "'"), ensure_ascii=False).replace("\\\\", "\\")
+    return f'"{bare}"' if bare else "" if match[0] == "," else match[0]
 
 
 def _check_depth(source: Source) -> None:

@@ -6,8 +6,8 @@ protobuf makes classes from them for the messages that are really used. So code 
 asks for a class by name, and compares enums by name (`View.enum`).
 
 Only packages of Envoy's API are searched, because a type name comes from a configuration or from a control plane and
-must not be able to load anything else. Other types are found if the module defining them was imported (as a filter in
-a package of its own does).
+must not be able to load anything else. The types of a user's own filters are found through the entry point that names
+them (see `extensions`): loading it imports the filter, which imports its messages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def message_class(name: str) -> Any:
     descriptor = _find(name)
     if descriptor is None:
         _load_file_of(name)
-        descriptor = _find(name)
+        descriptor = _find(name) or _find_after_entry_point(name)
     if descriptor is None:
         raise UnknownType(name)
     return message_factory.GetMessageClass(descriptor)
@@ -101,6 +101,14 @@ def _load_file_of(name: str) -> None:
         for file in sorted(Path(directory, *inner).glob("*_pb2.py")):
             if mark in file.read_bytes():
                 load_proto("/".join((root, *inner, file.stem.removesuffix("_pb2") + ".proto")))
+
+
+def _find_after_entry_point(name: str) -> Any:
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="meshproxy.filters", name=name):
+        entry.load()
+    return _find(name)
 
 
 @cache
