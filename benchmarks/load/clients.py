@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from examples.ports import listening
+
 from .proxies import LOAD_CORE, BenchmarkError, pinned
 
 CONNECTIONS = 32
@@ -43,8 +45,7 @@ def answers(port: int) -> bool:
 
 def listens(port: int) -> bool:
     """Whether somebody listens on ``port``, without connecting: iperf3 takes any connection for a test."""
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return any(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
+    return port in listening()
 
 
 def wrk(port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True) -> tuple[int, float]:

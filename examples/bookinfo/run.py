@@ -156,7 +156,7 @@ def choose_ports(free: bool) -> dict[int, int]:
     wanted = ports.named((HERE / "gateway.yaml").read_text())
     if free:
         return ports.free(wanted)
-    taken = ports.in_use(wanted)
+    taken = [port for port in wanted if port in ports.listening()]
     if taken:
         listed = ", ".join(f"127.0.0.1:{port}" for port in taken)
         raise Trouble(f"in use already: {listed}. Stop what listens there, or: make run ARGS=--free-ports")

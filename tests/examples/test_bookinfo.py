@@ -1,0 +1,92 @@
+"""Bookinfo as `make run` starts it."""
+
+import http.client
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from examples import ports
+from examples.bookinfo import run
+from tests.parity.proxies import FLAGS, REPOSITORY, command
+
+RUN = [sys.executable, "-m", "examples.bookinfo.run"]
+
+
+def proxied(proxy: str) -> list[str]:
+    return ["--proxy", " ".join([*command(proxy), *FLAGS])]
+
+
+def test_shows_its_answers_once(proxy: str) -> None:
+    done = subprocess.run(
+        [*RUN, "--once", "--free-ports", *proxied(proxy)], capture_output=True, text=True, timeout=90, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+    assert "200, The Comedy of Errors · Bookinfo" in done.stdout
+    assert "5 × v2 (black stars)" in done.stdout
+    shown = next(line for line in done.stdout.splitlines() if "20 times, anybody" in line)
+    assert "v2" not in shown and "v1 (no stars)" in shown
+
+
+@contextmanager
+def staying(proxy: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """The runner, and the port of the edge."""
+    process = subprocess.Popen(
+        [*RUN, "--free-ports", *proxied(proxy)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert process.stdout
+    try:
+        edge = 0
+        for line in process.stdout:
+            if line.startswith("Open "):
+                edge = int(line.split("127.0.0.1:")[1].split("/")[0])
+            if line.startswith("Ctrl-C"):
+                break
+        yield process, edge
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def ask(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str, str]:
+    """Status, location, cookie and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body=body or None, headers=headers)
+        answer = connection.getresponse()
+        location, cookie = answer.getheader("location", ""), answer.getheader("set-cookie", "")
+        return answer.status, location, cookie, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_stays_until_interrupted_and_leaves_nothing(proxy: str) -> None:
+    with staying(proxy) as (process, edge):
+        status, location, _, _ = ask(edge, "GET", "/")
+        assert (status, location) == (302, f"http://127.0.0.1:{edge}/productpage")
+        status, location, cookie, _ = ask(edge, "POST", "/login", "user=jason")
+        assert (status, location) == (303, "/productpage") and cookie.startswith("user=jason;")
+        status, _, _, page = ask(edge, "GET", "/productpage", cookie="user=jason")
+        assert status == 200 and 'aria-label="5 of 5 stars"' in page and 'class="black"' in page
+        assert ask(edge, "POST", "/login", "user=%3Cb%3E")[0] == 400
+        assert ask(edge, "GET", "/elsewhere")[0] == 404
+        assert '"publisher": "PublisherA"' in ask(edge, "GET", "/api/v1/products/0")[3]
+    assert process.returncode == 0
+    assert edge not in ports.listening()
+
+
+def test_says_which_ports_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "listening", lambda: {22, 8080, 9901})
+    with pytest.raises(run.Trouble, match=r"^in use already: 127\.0\.0\.1:8080, 127\.0\.0\.1:9901\. Stop"):
+        run.choose_ports(free=False)
+
+
+def test_a_proxy_that_ends_is_reported_and_everything_stops() -> None:
+    done = subprocess.run(
+        [*RUN, "--once", "--free-ports", "--proxy", "false"], capture_output=True, text=True, timeout=90, cwd=REPOSITORY
+    )
+    assert done.returncode == 1
+    assert done.stderr == "bookinfo: proxy ended with exit code 1\n"
