@@ -22,6 +22,8 @@ class Runtime:
     def __init__(self) -> None:
         self.layers: list[tuple[str, dict[str, Value]]] = []
         self._merged: dict[str, Value] = {}
+        # The layer that /runtime_modify writes to; "" where there is none.
+        self.admin_layer = ""
 
     def set_layer(self, name: str, values: dict[str, Value]) -> None:
         """Adds a layer at the end, or replaces it where it is."""

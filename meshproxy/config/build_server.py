@@ -1,0 +1,146 @@
+"""envoy.config.bootstrap.v3.Bootstrap: what belongs to the process and to no room of its own."""
+
+from pathlib import Path
+from typing import Any
+
+from meshproxy.config.context import Node
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.structs import flatten, struct_dict
+from meshproxy.config.view import View
+from meshproxy.net.runtime import Runtime
+
+_NOT_YET = {
+    "dynamic_resources": "dynamic resources (xDS) are not supported yet",
+    "hds_config": "health discovery is not supported",
+    "tracing": "tracing is not supported yet",
+    "stats_sinks": "stats sinks are not supported yet",
+    "xds_delegate_extension": "xDS is not supported yet",
+    "xds_config_tracker_extension": "xDS is not supported yet",
+}
+_WITHOUT_MEANING = {
+    "watchdog": "there are no threads to watch",
+    "watchdogs": "there are no threads to watch",
+    "enable_dispatcher_stats": "there is no dispatcher",
+    "flags_path": "there are no flag files",
+    "fatal_actions": "a fault in one stream is not fatal",
+    "default_socket_interface": "sockets are the operating system's",
+    "perf_tracing_file_path": "there is no perf tracing",
+    "grpc_async_client_manager_config": "gRPC clients are not cached",
+    "memory_allocator_manager": "the allocator is Python's",
+    "listener_manager": "there is one listener manager",
+    "stats_eviction_interval": "stats live as long as what they count",
+    "deferred_stat_options": "stats are always made when first needed",
+    "stats_flush_interval": "nothing is flushed without a stats sink",
+    "stats_flush_on_admin": "nothing is flushed without a stats sink",
+    "inline_headers": "all headers are found by name at the same cost",
+    "node_context_params": "xDS is not supported yet",
+    "config_sources": "xDS is not supported yet",
+    "default_config_source": "xDS is not supported yet",
+    "certificate_provider_instances": "certificates are not supported yet",
+    "use_tcp_for_dns_lookups": "names are resolved by the operating system",
+    "dns_resolution_config": "names are resolved by the operating system",
+    "typed_dns_resolver_config": "names are resolved by the operating system",
+}
+
+
+def build_node(view: View, options: Any) -> Node:
+    """The node, with the command line merged over it."""
+    node = view.node
+    node.ignore("extensions", "client_features", "listening_addresses", "user_agent_name", "user_agent_version",
+                "user_agent_build_version", "dynamic_parameters", why="xDS is not supported yet")  # fmt: skip
+    return Node(
+        id=options.service_node or node.id,
+        cluster=options.service_cluster or node.cluster,
+        region=node.locality.region,
+        zone=options.service_zone or node.locality.zone,
+        sub_zone=node.locality.sub_zone,
+        metadata=struct_dict(node.metadata.take()) if node.metadata else {},
+    )
+
+
+def build_runtime(view: View, runtime: Runtime) -> None:
+    """The layers of `layered_runtime`, lowest first; without any there is one for what /runtime_modify sets."""
+    layers = view.layered_runtime.layers
+    seen = set()
+    for i, layer in enumerate(layers):
+        with view.layered_runtime.at("layers", i):
+            if layer.name in seen:
+                raise ConfigError(f"Duplicate layer name: {layer.name}")
+            seen.add(layer.name)
+            runtime.set_layer(layer.name, _layer(layer))
+    if not layers:
+        runtime.set_layer("admin", {})
+        runtime.admin_layer = "admin"
+        return
+    admin = [layer.name for layer in layers if layer.which("layer_specifier") == "admin_layer"]
+    if len(admin) > 1:
+        raise ConfigError("Too many admin layers specified in LayeredRuntime, at most one may be specified")
+    runtime.admin_layer = admin[0] if admin else ""
+
+
+def _layer(layer: View) -> dict[str, Any]:
+    kind = layer.which("layer_specifier")
+    if kind == "static_layer":
+        return flatten(struct_dict(layer.static_layer.take()))
+    if kind == "disk_layer":
+        disk = layer.disk_layer
+        root = Path(disk.symlink_root) / disk.subdirectory
+        if disk.append_service_cluster:
+            disk.reject("append_service_cluster", "not supported yet")
+        return _read_directory(root)
+    if kind == "rtds_layer":
+        layer.reject("rtds_layer", "runtime discovery (xDS) is not supported yet")
+    if layer.admin_layer:
+        layer.admin_layer.take()
+    return {}
+
+
+def _read_directory(root: Path) -> dict[str, Any]:
+    """One key per file below `root`, dots for slashes; the file's text is the value (Envoy's disk layer)."""
+    values: dict[str, Any] = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8").strip()
+            values[".".join(path.relative_to(root).parts)] = int(text) if text.isascii() and text.isdigit() else text
+    return values
+
+
+def read_rest(view: View) -> None:
+    """Refuses what is not there yet, and accepts by name what has no meaning here."""
+    for name, why in _NOT_YET.items():
+        field = getattr(view, name)
+        if field:
+            view.reject(name, why)
+    for name, why in _WITHOUT_MEANING.items():
+        view.ignore(name, why=why)
+    view.static_resources.ignore("secrets", why="TLS is not supported yet")
+    if view.default_regex_engine:
+        engine = view.default_regex_engine.typed_config
+        if not engine.type_name.endswith("regex_engines.v3.GoogleRE2"):
+            view.reject("default_regex_engine", f"unsupported regex engine {engine.type_name}")
+        engine.unpack().take()
+    for extension in view.bootstrap_extensions:
+        extension.reject("typed_config", f"unsupported bootstrap extension {extension.name}")
+    manager = view.cluster_manager
+    manager.ignore("outlier_detection", "load_stats_config", why="not supported yet")
+    manager.ignore("local_cluster_name", why="zone-aware routing is not supported yet")
+    manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")
+    _read_overload(view.overload_manager)
+
+
+def _read_overload(view: View) -> None:
+    view.ignore("refresh_interval", "buffer_factory_config", why="no resource is monitored")
+    if view.actions or view.loadshed_points:
+        view.reject("actions" if view.actions else "loadshed_points", "overload actions are not supported yet")
+
+
+def global_connection_limit(view: View) -> int:
+    """The limit of the `global_downstream_max_connections` monitor; 0 where there is none."""
+    limit = 0
+    for i, monitor in enumerate(view.overload_manager.resource_monitors):
+        with view.overload_manager.at("resource_monitors", i):
+            config = monitor.typed_config.unpack()
+            if not config.type_name.endswith("DownstreamConnectionsConfig"):
+                raise ConfigError(f"unsupported resource monitor {monitor.name!r}")
+            limit = config.max_active_downstream_connections
+    return limit

@@ -1,0 +1,33 @@
+"""google.protobuf.Struct and metadata as plain Python values."""
+
+from typing import Any
+
+
+def struct_dict(struct: Any) -> dict[str, Any]:
+    """A Struct as a dict; numbers that are whole become int."""
+    return {key: value_of(value) for key, value in struct.fields.items()}
+
+
+def value_of(value: Any) -> Any:
+    """A google.protobuf.Value as a plain value."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return struct_dict(value.struct_value)
+    if kind == "list_value":
+        return [value_of(each) for each in value.list_value.values]
+    if kind in (None, "null_value"):
+        return None
+    plain = getattr(value, kind)
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots, as runtime layers mean them; a fraction stays one value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and not {"numerator", "denominator"} & value.keys():
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = value
+    return flat
