@@ -22,7 +22,7 @@ CONFIG_KEYS = frozenset(
     "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter".split()
 )
 OTHER_KEYS = frozenset("about upstreams client stats mask differs own_process flags".split())
-LISTENING = ("tcp", "unix", "refuse")
+LISTENING = ("tcp", "unix", "refuse", "blackhole")
 
 
 class ScenarioError(Exception):
@@ -106,13 +106,13 @@ def parse(name: str, text: str) -> Scenario:
 
 
 def _upstream(script: Any) -> UpstreamScript:
-    """`refuse`, a list of steps, or a mapping with `steps` or `connections`, `listen` and `address`."""
-    if script == "refuse":
-        return UpstreamScript(((),), "refuse")
+    """`refuse`, `blackhole`, a list of steps, or a mapping with `steps` or `connections`, `listen` and `address`."""
+    if script in ("refuse", "blackhole"):
+        return UpstreamScript(((),), script)
     if isinstance(script, list):
         return UpstreamScript((_script(script, UPSTREAM_VERBS),))
     if not isinstance(script, dict):
-        raise ScenarioError(f"an upstream is `refuse`, a list of steps or a mapping, not {script!r}")
+        raise ScenarioError(f"an upstream is refuse, blackhole, a list of steps or a mapping, not {script!r}")
     if unknown := script.keys() - {"steps", "connections", "listen", "address"}:
         raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
     connections = script.get("connections", [script.get("steps", [])])

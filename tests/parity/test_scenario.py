@@ -23,11 +23,13 @@ def test_upstream_forms() -> None:
 about: a
 upstreams:
   none: refuse
+  hole: blackhole
   list: [{reply: 200}]
   many: {connections: [[close], [{reply: 200}]], listen: unix}
 """
     assert parse("x", text).upstreams == {
         "none": UpstreamScript(((),), "refuse"),
+        "hole": UpstreamScript(((),), "blackhole"),
         "list": UpstreamScript(((Step("reply", 200),),)),
         "many": UpstreamScript(((Step("close"),), (Step("reply", 200),)), "unix"),
     }

@@ -20,7 +20,7 @@ def flag(flags: Flags, name: str) -> asyncio.Event:
 
 
 def open_socket(script: UpstreamScript, path: Path) -> socket.socket:
-    """A socket that listens, or for `refuse` only holds its port so that connecting to it is refused."""
+    """A socket that listens; for `refuse` it only holds its port, for `blackhole` its queue is full and nobody accepts."""
     if script.listen == "unix":
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(str(path))
@@ -28,9 +28,18 @@ def open_socket(script: UpstreamScript, path: Path) -> socket.socket:
         sock = socket.socket(socket.AF_INET6 if ":" in script.address else socket.AF_INET)
         sock.bind((script.address, 0))
     if script.listen != "refuse":
-        sock.listen(64)
+        sock.listen(0 if script.listen == "blackhole" else 64)
     sock.setblocking(False)
     return sock
+
+
+def fill_queue(sock: socket.socket) -> list[socket.socket]:
+    """Connections that nobody accepts; while they are open further ones to `sock` hang."""
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(sock.getsockname())
+    return fillers
 
 
 class Connection:
@@ -168,7 +177,7 @@ class Upstream:
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        if self.script.listen != "refuse":
+        if self.script.listen not in ("refuse", "blackhole"):
             self.tasks.append(asyncio.create_task(self._accept()))
 
     async def _accept(self) -> None:

@@ -14,7 +14,7 @@ from .normalise import Names, normalise
 from .proxies import Proxy, StartFailure, get
 from .render import Stage
 from .scenario import DEFAULTS, Scenario
-from .upstreams import Flags, Upstreams, open_socket
+from .upstreams import Flags, Upstreams, fill_queue, open_socket
 from .wire import DEADLINE
 
 Observation = dict[str, Any]
@@ -47,6 +47,9 @@ class World:
             name: open_socket(script, folder / f"{name}.sock") for name, script in scenario.upstreams.items()
         }
         self.sockets[scenario.name] = sockets
+        for name, script in scenario.upstreams.items():
+            if script.listen == "blackhole":
+                self.reserved += fill_queue(sockets[name])
         ports = {name: sock.getsockname()[1] for name, sock in sockets.items() if sock.family != socket.AF_UNIX}
         wanted = {"in", *PORT.findall(scenario.text)} - ports.keys()
         return Stage(scenario, id, {name: self._reserve() for name in sorted(wanted)} | ports, folder)
