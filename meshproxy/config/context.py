@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.net.runtime import Runtime
 from meshproxy.observe.stats import Registry
 from meshproxy.upstream.cluster import Clusters
@@ -30,5 +31,6 @@ class Context:
     clusters: Clusters = field(default_factory=Clusters)
     runtime: Runtime = field(default_factory=Runtime)
     node: Node = field(default_factory=Node)
+    connections: ConnectionCount = field(default_factory=ConnectionCount)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)

@@ -1,9 +1,15 @@
 """What is known about one accepted connection, whatever is spoken on it."""
 
 import itertools
-from typing import Any
+from typing import Any, Protocol
 
 _ids = itertools.count()
+
+
+class Owner(Protocol):
+    """The listener, as far as its connections know it."""
+
+    def connection_ended(self, connection: "Connection") -> None: ...
 
 
 class Connection:
@@ -11,6 +17,9 @@ class Connection:
 
     __slots__ = (
         "alpn",
+        "application_protocols",
+        "chain",
+        "direct_local",
         "direct_peer",
         "filter_state",
         "id",
@@ -22,22 +31,34 @@ class Connection:
         "started",
         "tls",
         "transport_failure",
+        "transport_protocol",
     )
 
-    def __init__(self, listener: Any, local: tuple[str, int], peer: tuple[str, int], started: float) -> None:
+    def __init__(self, listener: Owner, local: tuple[str, int], peer: tuple[str, int], started: float) -> None:
         self.id = next(_ids)
         self.listener = listener
+        # The filter chain that serves it, once one was chosen.
+        self.chain: Any = None
         # `local` is where the client meant to go (original destination); `peer` who the client is (proxy protocol).
         self.local = local
+        self.direct_local = local
         self.peer = peer
         self.direct_peer = peer
         self.started = started
+        # What listener filters saw in the first bytes: SNI, "tls" or "raw_buffer", and the protocols asked for.
         self.server_name = ""
+        self.transport_protocol = ""
+        self.application_protocols: tuple[str, ...] = ()
+        # The protocol that TLS agreed on.
         self.alpn = ""
         self.tls: Any = None
         self.transport_failure = ""
         self.filter_state: dict[str, Any] | None = None
         self.metadata: dict[str, dict[str, Any]] | None = None
+
+    def ended(self) -> None:
+        """The socket is closed: whoever held it says so, once."""
+        self.listener.connection_ended(self)
 
 
 def address_text(address: tuple[str, int]) -> str:
@@ -51,7 +72,9 @@ def address_text(address: tuple[str, int]) -> str:
 def socket_address(name: Any) -> tuple[str, int]:
     """(host, port) from what getsockname or getpeername gives for any family."""
     if isinstance(name, tuple):
-        return name[0], name[1]
+        host = name[0]
+        # A socket for both families shows IPv4 peers as mapped addresses; nobody who reads a log wants to see that.
+        return (host[7:] if host.startswith("::ffff:") and "." in host else host), name[1]
     if isinstance(name, bytes):
         return "@" + name[1:].decode("latin-1"), 0
     return name or "", 0

@@ -1,0 +1,92 @@
+"""envoy.config.listener.v3.Listener."""
+
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.config.build_addresses import socket_options
+from meshproxy.config.build_filter_chains import build_filter_chains
+from meshproxy.config.build_listen_addresses import build_listen_addresses
+from meshproxy.config.build_listener_filters import build_listener_filters
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
+from meshproxy.downstream.inspection import Inspection
+from meshproxy.downstream.listener import Listener
+from meshproxy.net.sockets import ListenOptions
+from meshproxy.net.timeouts import TimeoutQueue
+
+BUFFER_LIMIT = 1024 * 1024
+_UNSUPPORTED = {
+    "api_listener": "API listeners are not supported",
+    "internal_listener": "internal listeners are not supported",
+    "udp_listener_config": "UDP and QUIC listeners are not supported",
+    "fcds_config": "filter chain discovery is not supported",
+}
+
+
+def build_listener(view: View, ctx: Context) -> Listener:
+    """A listener that is neither bound nor served yet: `await listener.start()` does both."""
+    for field, why in _UNSUPPORTED.items():
+        if view.has(field):
+            view.reject(field, why)
+    view.ignore("drain_type", why="listeners are not drained by health checks")
+    view.ignore("connection_balance_config", why="the kernel spreads connections over the workers")
+    view.ignore("bypass_overload_manager", why="there is no overload manager here")
+    view.ignore("metadata", why="nothing here reads a listener's metadata")
+    if not view.address:
+        raise ConfigError(f"error adding listener named '{view.name}': address is necessary")
+    addresses = build_listen_addresses(view)
+    listener = Listener(ctx.loop, view.name or str(addresses[0]), addresses)
+    listener.socket_options = _build_options(view, listener)
+    listener.bind_to_port = view.get("bind_to_port", _deprecated_bind(view))
+    listener.traffic_direction = view.enum("traffic_direction")
+    listener.max_accepts = view.get("max_connections_to_accept_per_socket_event", listener.max_accepts)
+    listener.ignores_all_connections = view.ignore_global_conn_limit
+    listener.all_connections = ctx.connections
+    listener.connection_limit = _connection_limit(view.name, ctx)
+    _add_stats(view, listener, ctx)
+    listener.chains = build_filter_chains(view, ctx, view.get("per_connection_buffer_limit_bytes", BUFFER_LIMIT))
+    listener.listener_filters = build_listener_filters(view, ctx)
+    timeout = view.seconds("listener_filters_timeout", 15.0)
+    listener.inspections = TimeoutQueue(ctx.loop, timeout, Inspection.expire) if timeout else None
+    listener.continue_on_filters_timeout = view.continue_on_listener_filters_timeout
+    listener.log = _build_log(view, ctx)
+    return listener
+
+
+def _build_options(view: View, listener: Listener) -> ListenOptions:
+    mptcp = view.enable_mptcp
+    if mptcp and any(where.unix for where in listener.addresses):
+        view.reject("enable_mptcp", f"listener {view.name}: enable_mptcp can only be used with IP addresses")
+    return ListenOptions(
+        backlog=view.get("tcp_backlog_size", ListenOptions().backlog),
+        reuse_port=view.get("enable_reuse_port", True),
+        transparent=view.get("transparent", False),
+        freebind=view.get("freebind", False),
+        fast_open=view.get("tcp_fast_open_queue_length", 0),
+        mptcp=mptcp,
+        options=socket_options(view.socket_options),
+    )
+
+
+def _deprecated_bind(view: View) -> bool:
+    return bool(view.deprecated_v1.get("bind_to_port", True))
+
+
+def _connection_limit(name: str, ctx: Context) -> Callable[[], int]:
+    key = f"envoy.resource_limits.listener.{name}.connection_limit"
+    return lambda: ctx.runtime.integer(key, 2**63)
+
+
+def _add_stats(view: View, listener: Listener, ctx: Context) -> None:
+    prefix = "listener." + (view.stat_prefix or str(listener.addresses[0])).replace(":", "_")
+    ctx.stats.add(prefix, listener.stats)
+    ctx.stats.add(f"{prefix}.worker_{ctx.options.get('worker', 0)}", listener.worker_stats)
+
+
+def _build_log(view: View, ctx: Context) -> Callable[[Any], None] | None:
+    if not view.access_log:
+        return None
+    from meshproxy.config.build_access_logs import build_access_logs
+
+    return build_access_logs(view.access_log, ctx)

@@ -1,0 +1,118 @@
+"""Accepting: by uvloop into transports, or by ourselves into bare sockets."""
+
+import asyncio
+import errno
+import socket
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.downstream.inspection import Inspection
+from meshproxy.net.connection import Connection, socket_address
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.listener import Listener
+
+_RETRY_SECONDS = 0.1
+
+
+class TransportAcceptor(asyncio.Protocol):
+    """uvloop accepts; this is the protocol of every new transport until its chain's own takes over."""
+
+    def __init__(self, listener: "Listener", sock: socket.socket) -> None:
+        self._listener = listener
+        self._socket = sock
+        self._server: Any = None
+        self._local = _fixed_local(sock)
+
+    async def start(self) -> None:
+        loop = self._listener.loop
+        if self._socket.family == socket.AF_UNIX:
+            self._server = await loop.create_unix_server(lambda: self, sock=self._socket)
+        else:
+            self._server = await loop.create_server(lambda: self, sock=self._socket)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def connection_made(self, transport: Any) -> None:
+        listener = self._listener
+        if not listener.has_room():
+            transport.abort()
+            return
+        peer = socket_address(transport.get_extra_info("peername"))
+        local = self._local or socket_address(transport.get_extra_info("sockname"))
+        connection = Connection(listener, local, peer, listener.loop.time())
+        chain = listener.choose(connection)
+        if chain is None:
+            transport.abort()
+            return
+        protocol = chain.make_protocol(connection)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+class SocketAcceptor:
+    """Accepts bare sockets and has the listener filters look at them."""
+
+    def __init__(self, listener: "Listener", sock: socket.socket) -> None:
+        self._listener = listener
+        self._socket = sock
+        self._local = _fixed_local(sock)
+        self._retry: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        self._listener.loop.add_reader(self._socket.fileno(), self._accept)
+
+    def close(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        self._listener.loop.remove_reader(self._socket.fileno())
+
+    def _accept(self) -> None:
+        listener = self._listener
+        accepted = 0
+        while accepted < listener.max_accepts:
+            try:
+                sock, name = self._socket.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._failed(error)
+                break
+            accepted += 1
+            self._admit(sock, name)
+        if accepted:
+            listener.stats.connections_accepted_per_socket_event.record(accepted)
+
+    def _failed(self, error: OSError) -> None:
+        """Without file descriptors the queue stays readable: looking again at once would burn a core."""
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            loop = self._listener.loop
+            loop.remove_reader(self._socket.fileno())
+            self._retry = loop.call_later(_RETRY_SECONDS, self._again)
+
+    def _again(self) -> None:
+        self._retry = None
+        self._listener.loop.add_reader(self._socket.fileno(), self._accept)
+        self._accept()
+
+    def _admit(self, sock: socket.socket, name: Any) -> None:
+        listener = self._listener
+        if not listener.has_room():
+            sock.close()
+            return
+        sock.setblocking(False)
+        local = self._local or socket_address(sock.getsockname())
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(listener, local, socket_address(name), listener.loop.time())
+        if listener.listener_filters:
+            Inspection(listener, sock, connection).run()
+        else:
+            listener.serve(sock, connection)
+
+
+def _fixed_local(sock: socket.socket) -> tuple[str, int] | None:
+    """The local address of all connections, or None where the socket listens on any address."""
+    name = socket_address(sock.getsockname())
+    return None if name[0] in ("0.0.0.0", "::") else name

@@ -1,0 +1,49 @@
+"""What access logs are told of a connection that is not HTTP: the attributes of a Stream, most of them empty."""
+
+import time
+from typing import Any
+
+from meshproxy.net.connection import Connection
+
+
+class ConnectionRecord:
+    """A connection as one log entry. It has no request and no response, so its code is 0 and its protocol is none."""
+
+    __slots__ = (
+        "attempts", "bytes_received", "bytes_sent", "cluster_name", "connection", "details", "downstream_failure",
+        "endpoint", "filter_state", "flags", "last_activity", "metadata", "start_time", "started", "upstream_failure",
+        "upstream_local",
+    )  # fmt: skip
+
+    # Of a stream, but never of a connection.
+    request = None
+    request_trailers = None
+    response = None
+    response_trailers = None
+    route = None
+    virtual_host = None
+    request_done_at = 0.0
+    response_started_at = 0.0
+
+    def __init__(self, connection: Connection, flags: tuple[str, ...] = (), details: str = "") -> None:
+        self.connection = connection
+        self.flags = flags
+        self.details = details
+        # Loop time in seconds; start_time is the wall clock.
+        self.started = connection.started
+        self.last_activity = connection.started
+        self.start_time = time.time()
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.attempts = 0
+        self.cluster_name: str | None = None
+        self.endpoint: Any = None
+        self.upstream_local: tuple[str, int] | None = None
+        self.upstream_failure = ""
+        self.downstream_failure = ""
+        self.metadata = connection.metadata
+        self.filter_state = connection.filter_state
+
+    def add_flag(self, flag: str) -> None:
+        if flag not in self.flags:
+            self.flags = (*self.flags, flag)

@@ -1,0 +1,104 @@
+"""Network filters in order, and the terminal filter that serves what they let pass (Envoy's FilterChain)."""
+
+import asyncio
+import inspect
+import socket
+import struct
+from collections.abc import Awaitable
+from typing import Any
+
+from meshproxy.downstream.filtered import FilteredProtocol
+from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, hooks
+from meshproxy.net.connection import Connection
+from meshproxy.net.tasks import start_task
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class FilterChain:
+    """Shared by all connections that its match chooses. buffer_limit: per_connection_buffer_limit_bytes."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, name: str, filters: list[NetworkFilter], terminal: TerminalFilter,
+        buffer_limit: int,
+    ) -> None:  # fmt: skip
+        self.loop = loop
+        self.name = name
+        self.terminal = terminal
+        self.buffer_limit = buffer_limit
+        self.on_connection = hooks(filters, "on_connection")
+        self.on_data = hooks(filters, "on_data")
+        self.on_write = hooks(filters, "on_write")
+        self.on_done = hooks(filters, "on_done")
+        # Somebody besides the terminal filter wants to see the bytes.
+        self.filtered = bool(self.on_data or self.on_write)
+
+    @property
+    def needs_socket(self) -> bool:
+        """The chain has something to do before a transport reads, or never wants one."""
+        return bool(self.on_connection) or (self.terminal.takes_socket and not self.filtered)
+
+    def make_protocol(self, connection: Connection) -> asyncio.Protocol:
+        """What serves a connection whose filters let it pass."""
+        protocol = self.terminal.make_protocol(connection)
+        return FilteredProtocol(self, connection, protocol) if self.filtered else protocol
+
+    def serve(self, sock: socket.socket, connection: Connection) -> None:
+        """Takes over a socket that nobody has read from: filters first, then the terminal filter."""
+        for place, hook in enumerate(self.on_connection):
+            verdict = hook(connection)
+            if inspect.isawaitable(verdict):
+                start_task(self._wait(verdict, place, sock, connection), "network filter")
+                return
+            if verdict is not None:
+                self._close(verdict, sock, connection)
+                return
+        self._start(sock, connection)
+
+    async def _wait(self, verdict: Awaitable[Any], place: int, sock: socket.socket, connection: Connection) -> None:
+        """The hook at `place` has given `verdict` to wait for; those behind it follow."""
+        try:
+            answer = await verdict
+            for hook in self.on_connection[place + 1 :]:
+                if answer is not None:
+                    break
+                answer = hook(connection)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+        except BaseException:
+            self._close(Close(reset=True), sock, connection)
+            raise
+        if answer is not None:
+            self._close(answer, sock, connection)
+        else:
+            self._start(sock, connection)
+
+    def _start(self, sock: socket.socket, connection: Connection) -> None:
+        if self.terminal.takes_socket and not self.filtered:
+            self.terminal.serve(sock, connection)
+        else:
+            start_task(self._attach(sock, connection), "attach a connection")
+
+    async def _attach(self, sock: socket.socket, connection: Connection) -> None:
+        protocol = self.make_protocol(connection)
+        try:
+            await self.loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError:
+            # The client was gone before there was a transport: nothing was served and nothing is lost.
+            sock.close()
+            connection.ended()
+
+    def _close(self, verdict: Close, sock: socket.socket, connection: Connection) -> None:
+        close_socket(sock, verdict.reset)
+        connection.ended()
+
+
+def close_socket(sock: socket.socket, reset: bool) -> None:
+    """Closes by FIN, or by RST where that is asked for (unix sockets know no RST)."""
+    if reset:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            # The peer has reset it already.
+            pass
+    sock.close()

@@ -1,0 +1,128 @@
+"""Listener filters at work on one accepted socket, until it is served, refused, or has taken too long."""
+
+import socket
+from typing import TYPE_CHECKING
+
+from meshproxy.downstream.filter_chain import close_socket
+from meshproxy.downstream.listener_filter import CLOSE, MORE, ListenerFilter, Look
+from meshproxy.net.connection import Connection
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.listener import Listener
+
+# Unix sockets do not know SO_RCVLOWAT, so what is readable says nothing about more: look again after a while.
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+class Inspection:
+    """Waits without spinning for bytes that it does not consume: SO_RCVLOWAT asks for one more than there are."""
+
+    __slots__ = ("_connection", "_done", "_filters", "_listener", "_seen", "_socket", "_waiting")
+
+    def __init__(self, listener: "Listener", sock: socket.socket, connection: Connection) -> None:
+        self._listener = listener
+        self._socket = sock
+        self._connection = connection
+        self._filters = iter(listener.listener_filters)
+        self._seen = 0
+        self._waiting: ListenerFilter | None = None
+        self._done = False
+        listener.stats.downstream_pre_cx_active += 1
+
+    def run(self) -> None:
+        """Each filter in turn, until one has to wait."""
+        connection = self._connection
+        for each in self._filters:
+            if each.disabled is not None and each.disabled(connection):
+                continue
+            look = each.on_accept(connection, self._socket)
+            if look is MORE:
+                look = self._look(each)
+            if look is MORE:
+                self._wait(each)
+                return
+            if look is CLOSE:
+                self._refuse()
+                return
+        self._finish()
+        self._listener.serve(self._socket, connection)
+
+    def expire(self) -> float:
+        """The listener_filters_timeout is over."""
+        listener = self._listener
+        listener.stats.downstream_pre_cx_timeout += 1
+        self._finish()
+        if listener.continue_on_filters_timeout:
+            listener.serve(self._socket, self._connection)
+        else:
+            self._socket.close()
+        return 0.0
+
+    def _look(self, each: ListenerFilter) -> Look:
+        sock = self._socket
+        try:
+            data = sock.recv(each.max_bytes, socket.MSG_PEEK)
+        except BlockingIOError:
+            return MORE
+        except OSError:
+            data = b""
+        if not data or (len(data) == self._seen and sock.family != socket.AF_UNIX):
+            # Readable although nothing came: the client has closed its half.
+            each.on_end(self._connection, data)
+            self._listener.stats.downstream_listener_filter_remote_close += 1
+            return CLOSE
+        look = each.on_data(self._connection, data)
+        if isinstance(look, int):
+            if look:
+                sock.recv(look)
+            self._want(0)
+        elif look is MORE:
+            self._want(len(data))
+        else:
+            self._listener.stats.downstream_listener_filter_error += 1
+        return look
+
+    def _want(self, seen: int) -> None:
+        """Be woken by more than `seen` bytes."""
+        if seen != self._seen:
+            self._seen = seen
+            if self._socket.family != socket.AF_UNIX:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
+
+    def _wait(self, each: ListenerFilter) -> None:
+        listener = self._listener
+        if self._waiting is None and listener.inspections is not None:
+            listener.inspections.add(self)
+        self._waiting = each
+        if self._seen and self._socket.family == socket.AF_UNIX:
+            listener.loop.remove_reader(self._socket.fileno())
+            listener.loop.call_later(_LOOK_AGAIN_SECONDS, self._ready)
+        else:
+            listener.loop.add_reader(self._socket.fileno(), self._ready)
+
+    def _ready(self) -> None:
+        each = self._waiting
+        if self._done or each is None:
+            return
+        look = self._look(each)
+        if look is CLOSE:
+            self._refuse()
+        elif look is MORE:
+            if self._socket.family == socket.AF_UNIX:
+                self._wait(each)
+        else:
+            self.run()
+
+    def _refuse(self) -> None:
+        self._finish()
+        close_socket(self._socket, reset=False)
+
+    def _finish(self) -> None:
+        self._done = True
+        self._want(0)
+        listener = self._listener
+        listener.stats.downstream_pre_cx_active -= 1
+        if self._waiting is not None:
+            if listener.inspections is not None:
+                listener.inspections.discard(self)
+            listener.loop.remove_reader(self._socket.fileno())

@@ -1,0 +1,138 @@
+"""A listener: addresses, how a connection is admitted, and which filter chain serves it (Envoy's Listener).
+
+Where the first bytes do not matter and the terminal filter takes a transport, uvloop accepts. Otherwise the listener
+accepts by itself, because listener filters and splice want the bare socket (see accept.py).
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.downstream.accept import SocketAcceptor, TransportAcceptor
+from meshproxy.downstream.chain_match import ChainMatcher
+from meshproxy.downstream.connection_record import ConnectionRecord
+from meshproxy.downstream.filter_chain import FilterChain, close_socket
+from meshproxy.downstream.inspection import Inspection
+from meshproxy.downstream.listener_filter import ListenerFilter
+from meshproxy.downstream.listener_stats import ListenerStats, WorkerStats
+from meshproxy.net.connection import Connection
+from meshproxy.net.sockets import ListenAddress, ListenOptions, listen
+from meshproxy.net.timeouts import TimeoutQueue
+
+
+class ConnectionCount:
+    """The connections of all listeners together (envoy.resource_monitors.global_downstream_max_connections)."""
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.limit = 2**63
+
+
+class Listener:
+    """One entry of the configuration; it may listen on several addresses, or on none (bind_to_port: false)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, addresses: list[ListenAddress]) -> None:
+        self.loop = loop
+        self.name = name
+        self.addresses = addresses
+        self.socket_options = ListenOptions()
+        self.bind_to_port = True
+        self.traffic_direction = ""
+        self.metadata: dict[str, Any] = {}
+        self.chains = ChainMatcher[FilterChain]([], None)
+        self.listener_filters: tuple[ListenerFilter, ...] = ()
+        # Sockets whose listener filters wait for bytes, and for how many seconds they may (None: for ever).
+        self.inspections: TimeoutQueue[Inspection] | None = TimeoutQueue(loop, 15.0, Inspection.expire)
+        self.continue_on_filters_timeout = False
+        # At one event, so that a flood of connections does not keep others waiting.
+        self.max_accepts = 64
+        self.stats = ListenerStats()
+        self.worker_stats = WorkerStats()
+        # This listener's own limit on open connections, looked up at each accept because runtime may change it.
+        self.connection_limit: Callable[[], int] = lambda: 2**63
+        self.all_connections = ConnectionCount()
+        self.ignores_all_connections = False
+        self.log: Callable[[Any], None] | None = None
+        self.sockets: list[socket.socket] = []
+        self.open = 0
+        self._acceptors: list[TransportAcceptor | SocketAcceptor] = []
+
+    def bind(self) -> None:
+        """Makes the listening sockets. Raises BindError; then none is left open."""
+        if not self.bind_to_port:
+            return
+        try:
+            for where in self.addresses:
+                self.sockets.append(listen(where, self.socket_options))
+        except BaseException:
+            self.close()
+            raise
+
+    async def start(self) -> None:
+        """Serves; binds first where nobody has. `sockets` may have been handed over, one for each address."""
+        if not self.sockets:
+            self.bind()
+        bare = bool(self.listener_filters) or any(chain.needs_socket for chain in self.chains)
+        for sock in self.sockets:
+            acceptor = SocketAcceptor(self, sock) if bare else TransportAcceptor(self, sock)
+            self._acceptors.append(acceptor)
+            await acceptor.start()
+
+    def close(self) -> None:
+        """Stops accepting; connections live on."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for sock in self.sockets:
+            sock.close()
+        self._acceptors.clear()
+        self.sockets.clear()
+
+    # ---- one connection ----
+
+    def has_room(self) -> bool:
+        """Whether one more connection may be open; counts the refusal where not."""
+        if self.open >= self.connection_limit():
+            self.stats.downstream_cx_overflow += 1
+            return False
+        count = self.all_connections
+        if count.active >= count.limit and not self.ignores_all_connections:
+            self.stats.downstream_global_cx_overflow += 1
+            return False
+        return True
+
+    def choose(self, connection: Connection) -> FilterChain | None:
+        """The chain that serves the connection, which counts from here on; None where there is none."""
+        chain = self.chains.only or self.chains.find(connection)
+        if chain is None:
+            self.stats.no_filter_chain_match += 1
+            if self.log is not None:
+                self.log(ConnectionRecord(connection, flags=("NR",), details="filter_chain_not_found"))
+            return None
+        connection.chain = chain
+        stats = self.stats
+        stats.downstream_cx_total += 1
+        stats.downstream_cx_active += 1
+        worker = self.worker_stats
+        worker.downstream_cx_total += 1
+        worker.downstream_cx_active += 1
+        self.open += 1
+        self.all_connections.active += 1
+        return chain
+
+    def serve(self, sock: socket.socket, connection: Connection) -> None:
+        """Takes over an accepted socket that the listener filters let pass."""
+        chain = self.choose(connection)
+        if chain is None:
+            close_socket(sock, reset=True)
+        else:
+            chain.serve(sock, connection)
+
+    def connection_ended(self, connection: Connection) -> None:
+        stats = self.stats
+        stats.downstream_cx_destroy += 1
+        stats.downstream_cx_active -= 1
+        stats.downstream_cx_length_ms.record(round((self.loop.time() - connection.started) * 1000))
+        self.worker_stats.downstream_cx_active -= 1
+        self.open -= 1
+        self.all_connections.active -= 1

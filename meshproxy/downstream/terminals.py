@@ -1,0 +1,29 @@
+"""The terminal filters that need no file of their own."""
+
+import asyncio
+import socket
+
+from meshproxy.downstream.http1_server import Http1Server
+from meshproxy.downstream.http_manager import HttpManager
+from meshproxy.downstream.network_filter import TerminalFilter
+from meshproxy.net.connection import Connection
+
+
+class HttpTerminal(TerminalFilter):
+    """The HTTP connection manager at the end of a chain."""
+
+    def __init__(self, manager: HttpManager) -> None:
+        self.manager = manager
+
+    def make_protocol(self, connection: Connection) -> asyncio.Protocol:
+        return Http1Server(self.manager, connection)
+
+
+class CloseAtOnce(TerminalFilter):
+    """A chain without filters: Envoy accepts the connection and closes it."""
+
+    takes_socket = True
+
+    def serve(self, sock: socket.socket, connection: Connection) -> None:
+        sock.close()
+        connection.ended()
