@@ -103,6 +103,7 @@ class Http1Server(asyncio.Protocol):
         if stream is not None:
             stream.receive_reset("DC", "downstream_remote_disconnect")
         manager.connection_lost(self)
+        self.connection.ended()
 
     def pause_writing(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total += 1
