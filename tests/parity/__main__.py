@@ -35,7 +35,8 @@ async def _line(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, show: 
         except Exception as error:
             print(f"ERROR   {scenario.name}: {error}")
             return False, 0
-    print(f"{'ok     ' if verdict.passed else 'DIFFERS'} {scenario.name}: {scenario.about}")
+    word = "ok" if verdict.passed else "DIFFERS"
+    print(f"{word:7} {scenario.name}: {scenario.about}")
     if show:
         print(json.dumps(envoy, indent=2))
     if not verdict.passed:

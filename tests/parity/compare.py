@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +19,8 @@ class Difference:
     reason: str | None = None  # from the scenario's `differs`
 
     def __str__(self) -> str:
+        if self.place in ("refused", "crashed"):
+            return f"  {self.place}:\n{textwrap.indent(str(self.ours), '      ')}"
         if isinstance(self.envoy, list) and isinstance(self.ours, list):
             lines = difflib.ndiff([str(item) for item in self.envoy], [str(item) for item in self.ours])
             detail = "\n".join(f"      {line.rstrip()}" for line in lines if not line.startswith("?"))
@@ -43,7 +46,10 @@ class Verdict:
 
 
 def judge(envoy: Mapping[str, Any], ours: Mapping[str, Any], differs: Mapping[str, str]) -> Verdict:
-    """`differs` maps a place (shell pattern) to the reason why we differ there."""
+    """`differs` maps a place (shell pattern) to the reason why we differ there; one that did not run differs once."""
+    for failure in ("refused", "crashed"):
+        if failure in ours:
+            return Verdict((Difference(failure, ABSENT, ours[failure]),), (), ())
     found = [_with_reason(difference, differs) for difference in differences(envoy, ours)]
     needed = {pattern for pattern in differs for difference in found if fnmatchcase(difference.place, pattern)}
     return Verdict(

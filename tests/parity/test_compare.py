@@ -34,6 +34,12 @@ def test_other_differences_still_fail() -> None:
     assert [difference.place for difference in verdict.unmeant] == ["b"]
 
 
+def test_a_proxy_that_did_not_run_differs_once() -> None:
+    verdict = judge(ENVOY, {"refused": "no such field"}, {})
+    assert [difference.place for difference in verdict.unmeant] == ["refused"]
+    assert "no such field" in str(verdict)
+
+
 def test_a_meant_difference_that_is_gone_fails() -> None:
     verdict = judge({"a": 1}, {"a": 1}, {"a": "reason"})
     assert not verdict.passed
