@@ -2,13 +2,13 @@
 
 import difflib
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 ABSENT = "<absent>"
+LAST_WORDS = 8  # lines shown of what a proxy printed before it gave up
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Difference:
 
     def __str__(self) -> str:
         if self.place in ("refused", "crashed"):
-            return f"  {self.place}:\n{textwrap.indent(str(self.ours), '      ')}"
+            lines = str(self.ours).splitlines()[-LAST_WORDS:]
+            return "\n".join([f"  {self.place}:", *(f"      {line}" for line in lines)])
         if isinstance(self.envoy, list) and isinstance(self.ours, list):
             lines = difflib.ndiff([str(item) for item in self.envoy], [str(item) for item in self.ours])
             detail = "\n".join(f"      {line.rstrip()}" for line in lines if not line.startswith("?"))
