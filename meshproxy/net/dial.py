@@ -7,37 +7,54 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from meshproxy.net.connection import address_text
+from meshproxy.net.sockets import SocketOption
+
 P = TypeVar("P", bound=asyncio.Protocol)
+
+_IMMEDIATE = "immediate connect error: "
+_DELAYED = "delayed connect error: "
 
 
 class DialError(Exception):
-    """reason: as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON% has it."""
+    """reason: as Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON% has it.
 
-    def __init__(self, reason: str, timeout: bool = False) -> None:
+    local: this side gave up, because of time (timeout) or because the socket could not be had as configured (bind).
+    """
+
+    def __init__(self, reason: str, *, timeout: bool = False, bind: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.timeout = timeout
+        self.bind = bind
+
+    @property
+    def local(self) -> bool:
+        return self.timeout or self.bind
 
 
 @dataclass(slots=True)
 class SocketOptions:
-    """What is set on a socket before it connects. options: (level, name, value)."""
+    """What is set on a socket before it connects. bind: source addresses, the first of the peer's family counts."""
 
-    bind: tuple[str, int] | None = None
-    options: list[tuple[int, int, int | bytes]] = field(default_factory=list)
+    bind: list[tuple[str, int]] = field(default_factory=list)
+    options: list[SocketOption] = field(default_factory=list)
 
 
 async def dial(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], P], address: tuple[str, int], timeout: float,
     socket_options: SocketOptions,
 ) -> P:  # fmt: skip
-    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds."""
+    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds, 0 for none."""
     sock = await dial_socket(loop, address, timeout, socket_options)
     try:
-        _, protocol = await _wrap(loop, factory, sock)
+        if sock.family == socket.AF_UNIX:
+            _, protocol = await loop.create_unix_connection(factory, sock=sock)
+        else:
+            _, protocol = await loop.create_connection(factory, sock=sock)
     except OSError as error:
         sock.close()
-        raise DialError(_reason(error)) from error
+        raise DialError(_DELAYED + _words(error)) from error
     return protocol
 
 
@@ -45,57 +62,78 @@ async def dial_socket(
     loop: asyncio.AbstractEventLoop, address: tuple[str, int], timeout: float, socket_options: SocketOptions
 ) -> socket.socket:
     """A connected non-blocking socket."""
-    host, port = address
+    sock = _make_socket(address, socket_options)
     try:
-        sock = _make_socket(host, port, socket_options)
-    except OSError as error:
-        raise DialError(f"cannot bind to {socket_options.bind}: {os.strerror(error.errno or 0)}") from error
-    timer = loop.call_later(timeout, asyncio.current_task().cancel) if timeout else None  # type: ignore[union-attr]
-    try:
-        await loop.sock_connect(sock, (host, port) if port else _unix_name(host))
-    except asyncio.CancelledError:
+        if not _connect_now(sock, address):
+            await _connected(loop, sock, timeout)
+    except BaseException:
         sock.close()
-        if timer is not None and timer.when() <= loop.time() + 0.001:
+        raise
+    return sock
+
+
+def _connect_now(sock: socket.socket, address: tuple[str, int]) -> bool:
+    """Starts to connect; False while it is under way."""
+    host, port = address
+    target: Any = (host, port) if sock.family != socket.AF_UNIX else "\0" + host[1:] if host.startswith("@") else host
+    try:
+        sock.connect(target)
+    except BlockingIOError:
+        # A unix socket whose queue is full (EAGAIN) does not tell when there is room: that is a failure.
+        if sock.family == socket.AF_UNIX:
+            raise DialError(_IMMEDIATE + os.strerror(11)) from None
+        return False
+    except OSError as error:
+        raise DialError(f"{_IMMEDIATE}{_words(error)}|remote address:{address_text(address)}") from error
+    return True
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, sock: socket.socket, timeout: float) -> None:
+    writable = loop.create_future()
+    loop.add_writer(sock, _settle, writable)
+    timer = loop.call_later(timeout, writable.cancel) if timeout else None
+    try:
+        await writable
+    except asyncio.CancelledError:
+        # Cancelled by the timer and not from outside: the task itself goes on.
+        if timer is not None and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
             raise DialError("", timeout=True) from None
         raise
-    except OSError as error:
-        sock.close()
-        raise DialError(_reason(error)) from error
     finally:
+        loop.remove_writer(sock)
         if timer is not None:
             timer.cancel()
-    return sock
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise DialError(_DELAYED + os.strerror(code))
 
 
-async def _wrap(loop: asyncio.AbstractEventLoop, factory: Callable[[], P], sock: socket.socket) -> tuple[Any, P]:
-    if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_connection(factory, sock=sock)
-    return await loop.create_connection(factory, sock=sock)
+def _settle(writable: "asyncio.Future[None]") -> None:
+    if not writable.done():
+        writable.set_result(None)
 
 
-def _make_socket(host: str, port: int, socket_options: SocketOptions) -> socket.socket:
-    if not port:
-        family = socket.AF_UNIX
-    else:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _make_socket(address: tuple[str, int], socket_options: SocketOptions) -> socket.socket:
+    host, port = address
+    family = socket.AF_UNIX if not port else socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        sock.setblocking(False)
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise DialError(_IMMEDIATE + _words(error), bind=True) from error
+    try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for level, name, value in socket_options.options:
-            sock.setsockopt(level, name, value)
-        if socket_options.bind is not None and family != socket.AF_UNIX:
-            sock.bind(socket_options.bind)
-    except OSError:
+            for option in socket_options.options:
+                sock.setsockopt(option.level, option.name, option.value)
+            for source in socket_options.bind:
+                if (":" in source[0]) == (family == socket.AF_INET6):
+                    sock.bind(source)
+                    break
+    except OSError as error:
         sock.close()
-        raise
+        raise DialError(_words(error), bind=True) from error
     return sock
 
 
-def _unix_name(path: str) -> str:
-    return "\0" + path[1:] if path.startswith("@") else path
-
-
-def _reason(error: OSError) -> str:
-    return f"delayed connect error: {os.strerror(error.errno)}" if error.errno else str(error)
+def _words(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)

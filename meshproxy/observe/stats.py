@@ -5,7 +5,7 @@ object of a metrics library 0.5-1.3 µs. Names, tags and types are worked out wh
 """
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -45,6 +45,11 @@ class StatGroup:
     GAUGES: ClassVar[tuple[str, ...]] = ()
     HISTOGRAMS: ClassVar[tuple[str, ...]] = ()
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    if TYPE_CHECKING:
+        # The names of a subclass: int for counters and gauges, Histogram for histograms.
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init__(self) -> None:
         for name in self.COUNTERS:

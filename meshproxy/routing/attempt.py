@@ -1,39 +1,60 @@
-"""One try of one stream on one endpoint (Envoy's UpstreamRequest)."""
+"""One try of one stream on one endpoint (Envoy's UpstreamRequest).
+
+It lives from the choice of an endpoint until the response ended or was given up, and is itself what waits in a pool and
+what a connection to the upstream talks to. What holds for the stream whatever the number of tries (the route's timeout,
+its edits) is not here but with the route's action.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from meshproxy.http.failures import OVERFLOW, Failure, details_after_start, upstream_failure
+from meshproxy.http.failures import CONNECTION_TERMINATED, OVERFLOW, Failure, details_after_start, upstream_failure
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
+from meshproxy.routing.charge import charge, is_failed_grpc, is_grpc, origin_of
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
 
 if TYPE_CHECKING:
     from meshproxy.routing.forward import Forward
+    from meshproxy.routing.router import Router
+
+# Methods that may be sent twice without harm (RFC 9110 §9.2.2).
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 class Attempt:
-    """Lives from the choice of an endpoint until the response ended or was given up."""
+    """Between `start` and the end of the response it is `stream.upstream`."""
 
-    __slots__ = ("_body", "action", "client", "cluster", "counted", "endpoint", "headers_end", "started", "stream",
-                 "trailers", "transport_reason")  # fmt: skip
+    __slots__ = (
+        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_repeated", "action", "client", "cluster",
+        "counted", "endpoint", "headers_end", "router", "stream", "trailers",
+    )  # fmt: skip
 
-    def __init__(self, stream: Stream, cluster: Cluster, action: "Forward") -> None:
+    def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
+        self.router = router
         self.stream = stream
         self.cluster = cluster
         self.action = action
         self.endpoint: Endpoint | None = None
         self.client: Http1Client | None = None
-        self.started = 0.0
         self.counted = False
+        # The request has a head only.
         self.headers_end = False
-        self.transport_reason = ""
-        # Body that came before the connection was there.
-        self._body: list[tuple[bytes, bool]] | None = None
         self.trailers: Headers | None = None
+        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted.
+        self._held: list[tuple[bytes, bool]] | None = None
+        self._held_size = 0
+        # Body that was sent on a reused connection and may have to be sent once more.
+        self._kept: list[tuple[bytes, bool]] | None = None
+        self._kept_size = 0
+        self._repeated = False
+        # The upstream has begun to answer, be it with a 1xx.
+        self._heard = False
+        # A gRPC call whose status comes in the trailers.
+        self._grpc = False
 
     def start(self, end: bool) -> None:
         stream = self.stream
@@ -42,12 +63,15 @@ class Attempt:
         endpoint = cluster.balancer.pick(stream)
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
+            charge(stream, cluster, None, 503)
             stream.upstream = None
             stream.reply(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
         self.endpoint = stream.endpoint = endpoint
         stream.attempts += 1
-        client = cluster.pool(endpoint).take(self)
+        if self.action.auto_host_rewrite:
+            self.action.rewrite_host(self.router, stream, endpoint)
+        client = cluster.pool(endpoint, self.action.priority).take(self)
         if client is not None:
             self.on_ready(client)
 
@@ -55,87 +79,81 @@ class Attempt:
 
     def on_ready(self, client: Http1Client) -> None:
         """A connection is there: the request goes out."""
-        cluster = self.cluster
-        endpoint = self.endpoint
-        limits = cluster.limits[0]
-        assert endpoint is not None
-        if limits.requests >= limits.max_requests:
+        stream = self.stream
+        if not self.counted and not self._count():
             client.pool.release(client)
+            self.cluster.stats.upstream_rq_pending_overflow += 1
             self.on_reset(OVERFLOW, "")
             return
-        stats = cluster.stats
-        limits.requests += 1
-        stats.upstream_rq_total += 1
-        stats.upstream_rq_active += 1
-        endpoint.stats.rq_total += 1
-        endpoint.stats.rq_active += 1
-        self.counted = True
         self.client = client
-        stream = self.stream
-        self.started = stream.last_activity
-        client.send_headers(self, stream.request, self.headers_end)
-        body, self._body = self._body, None
-        if body is not None:
-            stream.server.resume_reading(stream)
-            for data, end in body:
-                client.send_data(data, end)
-        if self.trailers is not None:
-            client.send_trailers(self.trailers)
+        stream.upstream_local = client.local
+        request = stream.request
+        tunnel = request.protocol is not None or request.method == "CONNECT"
+        if client.requests and not self._repeated and not tunnel and request.method in _IDEMPOTENT:
+            self._kept = []
+        client.send_headers(self, request, self.headers_end)
+        if self._held is not None and not tunnel:
+            self._send_held()
 
     def send_data(self, data: bytes, end: bool) -> None:
         client = self.client
-        if client is not None:
-            client.send_data(data, end)
+        if client is None or self._held is not None:
+            self._hold(data, end)
             return
-        if self._body is None:
-            self._body = []
-            self.stream.server.pause_reading(self.stream)
-        self._body.append((data, end))
+        if self._kept is not None:
+            self._keep(data, end)
+        client.send_data(data, end)
 
     def send_trailers(self, trailers: Headers) -> None:
-        if self.client is not None:
+        self.trailers = trailers
+        if self.client is not None and self._held is None:
             self.client.send_trailers(trailers)
-        else:
-            self.trailers = trailers
 
     def abort(self) -> None:
         """The stream needs the answer no more."""
-        if self.client is not None:
-            if self.client.attempt is self:
-                self.cluster.stats.upstream_rq_cancelled += 1
-                self.client.abandon()
+        client = self.client
+        if client is not None:
+            if client.attempt is self:
+                client.abandon()
         elif self.endpoint is not None:
-            self.cluster.stats.upstream_rq_cancelled += 1
-            self.cluster.pool(self.endpoint).forget(self)
+            self.cluster.pool(self.endpoint, self.action.priority).forget(self)
         self._uncount()
 
     def pause_reading(self) -> None:
         if self.client is not None and self.client.attempt is self:
+            self.cluster.stats.upstream_flow_control_paused_reading_total += 1
             self.client.pause_reading()
 
     def resume_reading(self) -> None:
         if self.client is not None and self.client.attempt is self:
+            self.cluster.stats.upstream_flow_control_resumed_reading_total += 1
             self.client.resume_reading()
 
     # ---- from the upstream ----
 
     def on_informational(self, headers: ResponseHeaders) -> None:
-        return
+        self._heard = True
+        self.stream.respond_informational(headers)
 
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
         stream = self.stream
+        self._heard = True
+        self._kept = None
         now = asyncio.get_running_loop().time()
         stream.last_activity = stream.response_started_at = now
-        elapsed = round((now - self.started) * 1000)
         status = headers.status
-        codes = self.cluster.codes
-        codes[status] = codes.get(status, 0) + 1
-        self.cluster.stats.upstream_rq_completed += 1
-        self.cluster.stats.upstream_rq_time.record(elapsed)
-        headers.set("x-envoy-upstream-service-time", str(elapsed))
+        charge(stream, self.cluster, self.endpoint, status, headers)
+        if stream.request_complete and not self.router.suppress_envoy_headers:
+            headers.set("x-envoy-upstream-service-time", str(round((now - stream.request_done_at) * 1000)))
+        self._count_success(headers, end)
+        stream.details = "via_upstream"
+        action = self.action
+        if action.attempt_count_in_response:
+            headers.set("x-envoy-attempt-count", str(stream.attempts))
         for edit in stream.route.response_edits:
             edit(stream, headers)
-        stream.details = "via_upstream"
+        if self._held is not None:
+            self._answer_to_tunnel()
         if end:
             self._ended()
         stream.respond_headers(headers, end)
@@ -146,20 +164,38 @@ class Attempt:
         self.stream.respond_data(data, end)
 
     def on_trailers(self, trailers: Headers) -> None:
+        if self._grpc:
+            self._grpc = False
+            self._count_grpc(trailers)
         self._ended()
         self.stream.respond_trailers(trailers)
 
     def on_reset(self, failure: Failure, reason: str) -> None:
+        """The try is over without (the whole of) a response; reason: what the socket or TLS said, or ""."""
+        if failure is CONNECTION_TERMINATED and self._repeat():
+            return
         stream = self.stream
-        self.transport_reason = stream.upstream_failure = reason
         self._uncount()
         stream.upstream = None
+        stream.upstream_failure = reason
         if stream.response is None:
-            stream.reply(upstream_failure(failure, reason, False))
+            reply = upstream_failure(failure, reason, stream.attempts > 1)
+            self._charge_failure(reply.status)
+            stream.reply(reply)
             return
+        stream.manager.stats.rq_reset_after_downstream_response_started += 1
         stream.add_flag(failure.flag)
         stream.details = details_after_start(failure)
         stream.reset()
+
+    def on_timeout(self, reply: LocalReply) -> None:
+        """The stream's time is over while this try runs: `reply` is sent instead of its answer."""
+        endpoint = self.endpoint
+        assert endpoint is not None
+        endpoint.stats.rq_timeout += 1
+        if self.stream.response is None:
+            self._charge_failure(reply.status)
+        self.stream.reply(reply)
 
     def on_write_paused(self) -> None:
         self.stream.server.pause_reading(self.stream)
@@ -167,18 +203,123 @@ class Attempt:
     def on_write_resumed(self) -> None:
         self.stream.server.resume_reading(self.stream)
 
-    def _ended(self) -> None:
-        self.stream.upstream = None
-        endpoint = self.endpoint
+    # ---- bodies that wait ----
+
+    def _hold(self, data: bytes, end: bool) -> None:
+        if self._held is None:
+            self._held = []
+        self._held.append((data, end))
+        limit = self.stream.manager.buffer_limit
+        if self._held_size <= limit < self._held_size + len(data):
+            self.stream.server.pause_reading(self.stream)
+        self._held_size += len(data)
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, None
+        if self._held_size > self.stream.manager.buffer_limit:
+            self.stream.server.resume_reading(self.stream)
+        self._held_size = 0
+        for data, end in held or ():
+            self.send_data(data, end)
+        if self.trailers is not None:
+            self.send_trailers(self.trailers)
+
+    def _answer_to_tunnel(self) -> None:
+        """Nothing goes to an upstream that has not accepted the upgrade or CONNECT that came before it."""
+        client = self.client
+        assert client is not None
+        if client.tunnel:
+            self._send_held()
+        elif self.stream.request.protocol is not None:
+            self.stream.details = "websocket_handshake_unsuccessful"
+
+    def _keep(self, data: bytes, end: bool) -> None:
+        assert self._kept is not None
+        self._kept_size += len(data)
+        if self._kept_size > self.stream.manager.buffer_limit:
+            self._kept = None
+        else:
+            self._kept.append((data, end))
+
+    def _repeat(self) -> bool:
+        """A connection that had served before died without a byte of an answer: it was stale, the request was not seen.
+
+        Envoy leaves that to a retry policy; here the request goes out once more on a new connection where that is safe.
+        """
+        client, kept, endpoint = self.client, self._kept, self.endpoint
+        if client is None or endpoint is None or kept is None or self._heard or client.response_started:
+            return False
+        if not self.cluster.pool(endpoint, self.action.priority).take_fresh(self):
+            return False
+        self._repeated = True
+        self.client = None
+        self._kept = None
+        # Paused or not, the old connection's word does not count any more.
+        self.stream.server.resume_reading(self.stream)
+        for data, end in kept:
+            self._hold(data, end)
+        return True
+
+    # ---- counting ----
+
+    def _count(self) -> bool:
+        """False where the cluster has as many requests as it may have."""
+        cluster, endpoint = self.cluster, self.endpoint
         assert endpoint is not None
-        endpoint.stats.rq_success += 1
-        self._uncount()
+        limits = cluster.limits[self.action.priority]
+        if limits.requests >= limits.max_requests:
+            return False
+        limits.requests += 1
+        stats, endpoint_stats = cluster.stats, endpoint.stats
+        stats.upstream_rq_total += 1
+        stats.upstream_rq_active += 1
+        endpoint_stats.rq_total += 1
+        endpoint_stats.rq_active += 1
+        for extra in self.stream.extra_stats:
+            extra.upstream_rq_total += 1
+        self.counted = True
+        return True
 
     def _uncount(self) -> None:
         if self.counted:
             self.counted = False
             endpoint = self.endpoint
             assert endpoint is not None
-            self.cluster.limits[0].requests -= 1
+            self.cluster.limits[self.action.priority].requests -= 1
             self.cluster.stats.upstream_rq_active -= 1
             endpoint.stats.rq_active -= 1
+
+    def _count_success(self, headers: ResponseHeaders, end: bool) -> None:
+        endpoint = self.endpoint
+        assert endpoint is not None
+        if headers.status >= 500:
+            return
+        if not is_grpc(self.stream.request):
+            endpoint.stats.rq_success += 1
+        elif end or "grpc-status" in headers.index:
+            self._count_grpc(headers)
+        else:
+            self._grpc = True
+
+    def _count_grpc(self, headers: Headers) -> None:
+        endpoint = self.endpoint
+        assert endpoint is not None
+        if is_failed_grpc(headers):
+            endpoint.stats.rq_error += 1
+        else:
+            endpoint.stats.rq_success += 1
+
+    def _charge_failure(self, status: int) -> None:
+        charge(self.stream, self.cluster, self.endpoint, status)
+        if status < 500 and self.endpoint is not None:
+            self.endpoint.stats.rq_error += 1
+
+    def _ended(self) -> None:
+        """The response is whole."""
+        stream = self.stream
+        stream.upstream = None
+        self._uncount()
+        if stream.request_complete:
+            now = asyncio.get_running_loop().time()
+            elapsed = round((now - stream.request_done_at) * 1000)
+            self.cluster.stats.responses_of(origin_of(stream.request)).time.record(elapsed)

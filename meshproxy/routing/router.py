@@ -6,27 +6,40 @@ from meshproxy.http.stream import Stream
 
 
 class Router:
-    """Hands each stream to its route's action, and what follows to the attempt that the action made."""
+    """Hands each stream to its route's action, and what follows to the attempt that the action made.
 
-    __slots__ = ("suppress_envoy_headers",)
+    `stream.upstream` is that attempt: None before, and after the response ended or was given up.
+    """
+
+    __slots__ = ("dynamic_stats", "respect_expected_rq_timeout", "suppress_envoy_headers")
 
     def __init__(self, suppress_envoy_headers: bool = False) -> None:
         self.suppress_envoy_headers = suppress_envoy_headers
+        # x-envoy-expected-rq-timeout-ms of the proxy before us is the timeout of the request.
+        self.respect_expected_rq_timeout = False
+        self.dynamic_stats = True
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route
         if route is None:
+            stream.manager.stats.no_route += 1
             stream.reply(LocalReply(404, b"", "route_not_found", flag="NR"))
         else:
             route.action.start(self, stream, end)
 
     def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
-        if stream.upstream is not None:
-            stream.upstream.send_data(data, end)
+        attempt = stream.upstream
+        if attempt is not None:
+            attempt.send_data(data, end)
+            if end and stream.upstream is not None:
+                attempt.action.request_ended(stream)
 
     def send_trailers(self, stream: Stream, trailers: Headers) -> None:
-        if stream.upstream is not None:
-            stream.upstream.send_trailers(trailers)
+        attempt = stream.upstream
+        if attempt is not None:
+            attempt.send_trailers(trailers)
+            if stream.upstream is not None:
+                attempt.action.request_ended(stream)
 
     def abort(self, stream: Stream) -> None:
         attempt, stream.upstream = stream.upstream, None

@@ -1,52 +1,90 @@
 """A cluster: endpoints, the balancer over them, limits, counters, and the settings of its connections."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from meshproxy.net.dial import SocketOptions
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool, PoolSettings
-from meshproxy.upstream.limits import Limits
+from meshproxy.upstream.priorities import Balancer
 from meshproxy.upstream.stats import ClusterStats
 
 
-class Balancer(Protocol):
-    """Picks from a table that was prepared when the endpoints changed."""
+class Discovery(Protocol):
+    """Finds a cluster's endpoints while the proxy runs (DNS, EDS)."""
 
-    def update(self, endpoints: list[Endpoint]) -> None: ...
-    def pick(self, stream: Any) -> Endpoint | None: ...
+    def start(self) -> None: ...
+    async def wait(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
-    def __init__(self, name: str, balancer: Balancer, pool_settings: PoolSettings) -> None:
+    __slots__ = (
+        "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone", "metadata",
+        "name", "per_host_connections", "pool_settings", "socket_options", "stats",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, balancer: Balancer, pool_settings: PoolSettings, stats: ClusterStats | None = None
+    ) -> None:
         self.name = name
-        self.stats = ClusterStats()
-        self.codes: dict[int, int] = {}
+        self.alt_stat_name = name
+        self.stats = stats or ClusterStats()
         self.balancer = balancer
         self.pool_settings = pool_settings
         self.socket_options = SocketOptions()
-        self.limits = (Limits(), Limits())
+        self.limits = self.stats.limits
+        # How many connections one endpoint may have; 0 for any number.
+        self.per_host_connections = 0
         self.endpoints: list[Endpoint] = []
         self.metadata: dict[str, Any] = {}
+        # The zone of this proxy; with it, responses are counted by the two zones.
+        self.local_zone = ""
+        self.discovery: Discovery | None = None
+        self.added_via_api = False
 
-    def pool(self, endpoint: Endpoint) -> Http1Pool:
-        pool = endpoint.pool
+    def pool(self, endpoint: Endpoint, priority: int = 0) -> Http1Pool:
+        pool = endpoint.pools[priority]
         if pool is None:
-            pool = endpoint.pool = Http1Pool(self, endpoint)
+            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, self.limits[priority])
         return pool
 
     def set_endpoints(self, endpoints: list[Endpoint]) -> None:
         """Replaces the set; endpoints that stay keep their pools, health and load (compared by address)."""
-        known = {endpoint.address: endpoint for endpoint in self.endpoints}
-        self.endpoints = [known.pop(endpoint.address, endpoint) for endpoint in endpoints]
+        known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}
+        merged = []
+        changed = False
+        for fresh in endpoints:
+            endpoint = known.pop(fresh.address, None)
+            if endpoint is None:
+                endpoint, changed = fresh, True
+            else:
+                endpoint.adopt(fresh)
+            merged.append(endpoint)
+        self.endpoints = merged
         for gone in known.values():
-            if gone.pool is not None:
-                gone.pool.close()
-        self.stats.membership_total = len(self.endpoints)
-        self.stats.membership_healthy = sum(endpoint.healthy for endpoint in self.endpoints)
-        self.stats.membership_change += 1
-        self.balancer.update(self.endpoints)
+            gone.close()
+        if changed or known:
+            self.stats.membership_change += 1
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Endpoints, weights or health changed: new tables for the balancer, new gauges."""
+        endpoints = self.endpoints
+        self.stats.membership_total = len(endpoints)
+        self.stats.membership_healthy = sum(endpoint.healthy for endpoint in endpoints)
+        self.stats.max_host_weight = max((endpoint.weight for endpoint in endpoints), default=0)
+        self.balancer.update(endpoints)
+
+    def close(self) -> None:
+        """The cluster is gone from the configuration."""
+        if self.discovery is not None:
+            self.discovery.close()
+        for endpoint in self.endpoints:
+            endpoint.close()
 
 
 class Clusters:
@@ -54,3 +92,20 @@ class Clusters:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Cluster] = {}
+
+    def __iter__(self) -> Iterator[Cluster]:
+        return iter(self.by_name.values())
+
+    def start(self) -> None:
+        """Starts to look for endpoints, on the running loop."""
+        for cluster in self:
+            if cluster.discovery is not None:
+                cluster.discovery.start()
+
+    async def warm(self) -> None:
+        """Returns once every cluster has had a first answer about its endpoints, good or bad."""
+        await asyncio.gather(*[each.discovery.wait() for each in self if each.discovery is not None])
+
+    def close(self) -> None:
+        for cluster in self:
+            cluster.close()

@@ -1,4 +1,4 @@
-"""One address that serves a cluster."""
+"""One address that serves a cluster (envoy.config.endpoint.v3.LbEndpoint)."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,18 +8,28 @@ from meshproxy.upstream.stats import EndpointStats
 if TYPE_CHECKING:
     from meshproxy.upstream.http1_pool import Http1Pool
 
+Address = tuple[str, int]
+Locality = tuple[str, str, str]
+
+# Why an endpoint is not healthy, as Envoy's /clusters writes it.
+FAILED_EDS_HEALTH = "failed_eds_health"
+DEGRADED_EDS_HEALTH = "degraded_eds_health"
+
 
 class Endpoint:
-    """address: (host, port), or (path, 0) for a unix socket. hostname: the name it was resolved from, or ""."""
+    """address: (host, port), or (path, 0) for a unix socket. hostname: the name it was resolved from, or "".
+
+    locality: (region, zone, sub_zone). health_flags: reasons why it is not plainly healthy; empty for healthy.
+    """
 
     __slots__ = (
-        "address", "address_text", "canary", "healthy", "hostname", "locality", "metadata", "pool", "priority", "stats",
-        "weight",
+        "address", "address_text", "canary", "health_flags", "healthy", "hostname", "locality", "locality_weight",
+        "metadata", "pools", "priority", "stats", "weight",
     )  # fmt: skip
 
     def __init__(
-        self, address: tuple[str, int], hostname: str = "", weight: int = 1, priority: int = 0,
-        locality: tuple[str, str, str] = ("", "", ""), metadata: dict[str, Any] | None = None,
+        self, address: Address, hostname: str = "", weight: int = 1, priority: int = 0,
+        locality: Locality = ("", "", ""), metadata: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.address = address
         self.address_text = address_text(address)
@@ -27,9 +37,40 @@ class Endpoint:
         self.weight = weight
         self.priority = priority
         self.locality = locality
+        self.locality_weight = 0
         self.metadata: dict[str, Any] = metadata or {}
-        self.canary = False
+        self.canary = bool(self.metadata.get("envoy.lb", {}).get("canary", False))
+        self.health_flags: tuple[str, ...] = ()
         self.healthy = True
         self.stats = EndpointStats()
-        # The HTTP/1 connections of this worker to this endpoint; made on first use.
-        self.pool: Http1Pool | None = None
+        # The HTTP/1 connections of this worker to this endpoint, by routing priority; made on first use.
+        self.pools: list[Http1Pool | None] = [None, None]
+
+    def set_health(self, flags: tuple[str, ...]) -> None:
+        """Whoever calls this tells the cluster too (`Cluster.refresh`): balancers pick from prepared tables."""
+        self.health_flags = flags
+        self.healthy = not flags
+
+    def move(self, address: Address) -> None:
+        """New connections go to another address (LOGICAL_DNS); the ones that are there stay."""
+        self.address = address
+        self.address_text = address_text(address)
+
+    def adopt(self, fresh: "Endpoint") -> None:
+        """Takes over what a newer configuration says of the same address; connections and load stay."""
+        self.hostname = fresh.hostname
+        self.weight = fresh.weight
+        self.priority = fresh.priority
+        self.locality = fresh.locality
+        self.locality_weight = fresh.locality_weight
+        self.metadata = fresh.metadata
+        self.canary = fresh.canary
+        configured = (FAILED_EDS_HEALTH, DEGRADED_EDS_HEALTH)
+        found = tuple(flag for flag in self.health_flags if flag not in configured)
+        self.set_health(fresh.health_flags + found)
+
+    def close(self) -> None:
+        """The endpoint left the cluster: idle connections go now, busy ones once they are done."""
+        for pool in self.pools:
+            if pool is not None:
+                pool.drain()

@@ -44,13 +44,15 @@ class Exchange(Protocol):
 class Http1Client(asyncio.Protocol):
     """Its pool hands it one exchange at a time.
 
-    What it asks of the pool: `release(client)` when an exchange ended and the connection can serve another one, and
-    `lost(client, busy)` once when the connection is gone, whoever closed it.
+    What it asks of the pool: `connected(client)` once when the socket is there, `release(client)` when an exchange
+    ended and the connection can serve another one, and `lost(client, busy, local)` once when it is gone (local: closed
+    from here).
     """
 
     __slots__ = (
         "_chunked", "_connect", "_decoder", "_head_only", "_keep", "_left", "_partial", "_request_done", "_upgrading",
-        "attempt", "closing", "connected_at", "last_used", "pool", "requests", "response_started", "transport", "tunnel",
+        "attempt", "closing", "cut", "dial", "dialled_at", "last_used", "local", "pool", "requests", "response_started",
+        "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(self, pool: "Http1Pool") -> None:
@@ -59,10 +61,15 @@ class Http1Client(asyncio.Protocol):
         self.attempt: Exchange | None = None
         self.requests = 0
         self.closing = False
+        # Closed from here in the middle of an exchange.
+        self.cut = False
         # An upgrade or CONNECT was accepted: bytes go through as they are.
         self.tunnel = False
         self.response_started = False
-        self.connected_at = 0.0
+        # The pool's own notes: the task that connects and when it began, the local address, when it was last free.
+        self.dial: Any = None
+        self.dialled_at = 0.0
+        self.local = ("", 0)
         self.last_used = 0.0
         self._partial = b""
         self._decoder: ChunkedDecoder | None = None
@@ -125,6 +132,7 @@ class Http1Client(asyncio.Protocol):
     def abandon(self) -> None:
         """The exchange is over before its end: the connection is of no further use."""
         self.attempt = None
+        self.cut = True
         self.close()
 
     def close(self) -> None:
@@ -149,12 +157,13 @@ class Http1Client(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(high=self.pool.settings.buffer_limit)
+        self.pool.connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.closing = True
+        local, self.closing = self.closing, True
         attempt, self.attempt = self.attempt, None
         # The pool counts the end of the connection before the attempt may ask it for another one.
-        self.pool.lost(self, attempt is not None)
+        self.pool.lost(self, self.cut or attempt is not None, local)
         if attempt is None:
             return
         if self._left == _UNTIL_CLOSE and (error is None or self.tunnel):
@@ -191,8 +200,8 @@ class Http1Client(asyncio.Protocol):
                 data = self._read_head(data) if self._left is None else self._read_body(data)
         except CodecError:
             stats.upstream_cx_protocol_error += 1
-            attempt, self.attempt = self.attempt, None
-            self.close()
+            attempt = self.attempt
+            self.abandon()
             attempt.on_reset(PROTOCOL_ERROR, "")
 
     # ---- the response ----

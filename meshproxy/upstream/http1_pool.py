@@ -1,14 +1,25 @@
-"""The HTTP/1 connections of one worker to one endpoint."""
+"""The HTTP/1 connections of one worker to one endpoint, for one routing priority.
+
+A connection serves one exchange at a time. `Http1Client` tells the pool of its life:
+
+    connected   the socket is there; a waiting attempt gets it at once
+    release     its exchange ended well, and it may serve another one
+    lost        the socket is gone
+"""
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, OVERFLOW, Failure
+from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, LOCAL_CONNECT_FAILED, OVERFLOW, Failure
+from meshproxy.http.h1_head import Http1Options
+from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, dial
 from meshproxy.net.tasks import start_task
+from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.http1_client import Http1Client
+from meshproxy.upstream.limits import Limits
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -17,15 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PoolSettings:
-    """What every connection of a cluster has in common. Seconds and bytes; 0 means no limit."""
+    """What every connection of a cluster has in common. Seconds and bytes; 0 means no limit.
+
+    max_requests: exchanges per connection. max_stream_duration: of one exchange. Source: HttpProtocolOptions.
+    """
 
     connect_timeout: float = 5.0
     idle_timeout: float = 3600.0
     max_duration: float = 0.0
     max_requests: int = 0
-    max_response_head: int = 60 * 1024
+    max_stream_duration: float = 0.0
     buffer_limit: int = 1024 * 1024
     preconnect_ratio: float = 1.0
+    http1: Http1Options = field(default_factory=Http1Options)
 
 
 class Waiting(Protocol):
@@ -38,143 +53,261 @@ class Waiting(Protocol):
 class Http1Pool:
     """Idle connections are taken from the end (the warmest); attempts that find none wait in order."""
 
-    __slots__ = ("clients", "cluster", "dialling", "endpoint", "idle", "settings", "waiting")
+    __slots__ = (
+        "_durations", "_idles", "clients", "cluster", "dialling", "draining", "endpoint", "idle", "limits", "settings",
+        "stats", "waiting",
+    )  # fmt: skip
 
-    def __init__(self, cluster: "Cluster", endpoint: "Endpoint") -> None:
+    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", limits: Limits) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
+        self.limits = limits
+        self.stats = cluster.stats
         self.settings: PoolSettings = cluster.pool_settings
         self.idle: list[Http1Client] = []
+        # Connections that may serve again.
         self.clients: set[Http1Client] = set()
         self.dialling: set[asyncio.Task[Any]] = set()
         self.waiting: deque[Waiting] = deque()
+        self.draining = False
+        # Each connection is in these for as long as it lives; being used only moves its time.
+        self._idles: TimeoutQueue[Http1Client] | None = None
+        self._durations: TimeoutQueue[Http1Client] | None = None
+
+    # ---- for attempts ----
 
     def take(self, attempt: Waiting) -> Http1Client | None:
-        """A connection that is ready, or None: then `attempt.on_ready` or `on_reset` follows."""
+        """A connection that is ready, or None: then `attempt.on_ready` or `on_reset` follows, maybe at once."""
         idle = self.idle
         while idle:
             client = idle.pop()
             if not client.closing:
+                if self.settings.preconnect_ratio > 1.0:
+                    self._connect()
                 return client
-        limits = self.cluster.limits[0]
-        stats = self.cluster.stats
+        limits = self.limits
         if limits.pending >= limits.max_pending:
-            stats.upstream_rq_pending_overflow += 1
+            self.stats.upstream_rq_pending_overflow += 1
             attempt.on_reset(OVERFLOW, "")
             return None
-        limits.pending += 1
-        stats.upstream_rq_pending_total += 1
-        stats.upstream_rq_pending_active += 1
-        self.waiting.append(attempt)
-        self._dial_for_waiting()
+        self._wait(attempt)
+        self._connect()
         return None
 
+    def take_fresh(self, attempt: Waiting) -> bool:
+        """As `take`, with a connection of its own for it; False where limits forbid."""
+        if self.limits.pending >= self.limits.max_pending or not self._may_connect():
+            return False
+        self._wait(attempt)
+        self._dial_one()
+        return True
+
     def forget(self, attempt: Waiting) -> None:
-        """The attempt waits no longer."""
+        """The attempt waits no longer. The connection that is made for it goes to the idle ones."""
         if attempt in self.waiting:
             self.waiting.remove(attempt)
             self._left_queue()
+            self.stats.upstream_rq_cancelled += 1
 
-    def release(self, client: Http1Client) -> None:
-        """An exchange ended well: the connection serves the next one."""
-        settings = self.settings
-        if client.closing or client not in self.clients:
-            client.close()
-            return
-        if settings.max_requests and client.requests >= settings.max_requests:
-            self.cluster.stats.upstream_cx_max_requests += 1
-            client.close()
-            return
+    # ---- for connections ----
+
+    def connected(self, client: Http1Client) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        client.last_used = now
+        client.local = socket_address(client.transport.get_extra_info("sockname"))
+        self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
+        self.dialling.discard(client.dial)
+        client.dial = None
+        self.clients.add(client)
+        self._watch(loop, client)
         if self.waiting:
             self._serve(client)
-            return
-        self.idle.append(client)
-
-    def retire(self, client: Http1Client) -> None:
-        """The connection must not serve again once its exchange is over."""
-        self.clients.discard(client)
-
-    def lost(self, client: Http1Client, busy: bool) -> None:
-        if client in self.idle:
-            self.idle.remove(client)
-        self.clients.discard(client)
-        self.cluster.limits[0].connections -= 1
-        stats = self.cluster.stats
-        stats.upstream_cx_active -= 1
-        stats.upstream_cx_destroy += 1
-        if busy:
-            stats.upstream_cx_destroy_with_active_rq += 1
-        stats.upstream_cx_length_ms.record((asyncio.get_running_loop().time() - client.connected_at) * 1000)
-        self.endpoint.stats.cx_active -= 1
-        if self.waiting:
-            self._dial_for_waiting()
-
-    def close(self) -> None:
-        for task in self.dialling:
-            task.cancel()
-        for client in list(self.clients):
+        elif self.draining:
             client.close()
+        else:
+            self.idle.append(client)
 
-    def _dial_for_waiting(self) -> None:
-        limits = self.cluster.limits[0]
-        while len(self.dialling) < len(self.waiting):
-            if limits.connections >= limits.max_connections:
-                self.cluster.stats.upstream_cx_overflow += 1
-                if self.clients or self.dialling:
-                    return
-            limits.connections += 1
-            task = start_task(self._dial(), "dial")
-            self.dialling.add(task)
-            task.add_done_callback(self.dialling.discard)
-
-    async def _dial(self) -> None:
-        stats = self.cluster.stats
-        stats.upstream_cx_total += 1
-        stats.upstream_cx_http1_total += 1
-        stats.upstream_cx_active += 1
-        self.endpoint.stats.cx_total += 1
-        self.endpoint.stats.cx_active += 1
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            client = await dial(
-                loop, lambda: Http1Client(self), self.endpoint.address, self.settings.connect_timeout,
-                self.cluster.socket_options,
-            )  # fmt: skip
-        except DialError as error:
-            self._dial_failed(error)
-            return
-        client.connected_at = loop.time()
-        stats.upstream_cx_connect_ms.record((client.connected_at - started) * 1000)
-        self.clients.add(client)
-        if self.waiting:
+    def release(self, client: Http1Client) -> None:
+        """An exchange ended well: the connection serves the next one, unless its time is over."""
+        client.last_used = asyncio.get_running_loop().time()
+        if client.closing or client not in self.clients or self.draining:
+            client.close()
+        elif 0 < self.settings.max_requests <= client.requests:
+            self.stats.upstream_cx_max_requests += 1
+            client.close()
+        elif self.waiting:
             self._serve(client)
         else:
             self.idle.append(client)
 
-    def _dial_failed(self, error: DialError) -> None:
-        stats = self.cluster.stats
+    def lost(self, client: Http1Client, busy: bool, local: bool) -> None:
+        """busy: in the middle of an exchange. local: this side closed it."""
+        if client in self.idle:
+            self.idle.remove(client)
+        self.clients.discard(client)
+        for queue in (self._idles, self._durations):
+            if queue is not None:
+                queue.discard(client)
+        stats = self.stats
+        stats.upstream_rq_per_cx.record(client.requests)
+        if busy:
+            stats.upstream_cx_destroy_with_active_rq += 1
+            if local:
+                stats.upstream_cx_destroy_local_with_active_rq += 1
+            else:
+                stats.upstream_cx_destroy_remote_with_active_rq += 1
+        self._gone(client.dialled_at, local)
+        if self.waiting:
+            self._connect()
+
+    # ---- for the endpoint ----
+
+    def drain(self) -> None:
+        """Serves what it has, and takes nothing new."""
+        self.draining = True
+        for client in self.idle[:]:
+            client.close()
+
+    def close(self) -> None:
+        """Ends everything at once."""
+        self.draining = True
+        for task in list(self.dialling):
+            task.cancel()
+        for client in list(self.clients):
+            client.close()
+
+    # ---- inside ----
+
+    def _connect(self) -> None:
+        """Dials until attempts (and the preconnect ratio) have what they need."""
+        for _ in range(3):
+            ready = len(self.dialling) + len(self.idle)
+            active = len(self.clients) - len(self.idle)
+            wanted = (len(self.waiting) + active) * self.settings.preconnect_ratio - active
+            if wanted <= ready or not self._may_connect():
+                return
+            self._dial_one()
+
+    def _may_connect(self) -> bool:
+        limits = self.limits
+        per_host = self.cluster.per_host_connections
+        if limits.connections < limits.max_connections and not 0 < per_host <= self.endpoint.stats.cx_active:
+            return True
+        self.stats.upstream_cx_overflow += 1
+        # Whoever waits on an endpoint without any connection would wait for ever.
+        return not self.clients and not self.dialling
+
+    def _dial_one(self) -> None:
+        self.limits.connections += 1
+        stats, endpoint_stats = self.stats, self.endpoint.stats
+        stats.upstream_cx_total += 1
+        stats.upstream_cx_http1_total += 1
+        stats.upstream_cx_active += 1
+        endpoint_stats.cx_total += 1
+        endpoint_stats.cx_active += 1
+        self.dialling.add(start_task(self._dial(), "dial"))
+
+    async def _dial(self) -> None:
+        loop = asyncio.get_running_loop()
+        task: Any = asyncio.current_task()
+        started = loop.time()
+
+        def make_client() -> Http1Client:
+            client = Http1Client(self)
+            client.dial = task
+            client.dialled_at = started
+            return client
+
+        timeout = self.settings.connect_timeout
+        try:
+            await dial(loop, make_client, self.endpoint.address, timeout, self.cluster.socket_options)
+        except DialError as error:
+            self.dialling.discard(task)
+            self._dial_failed(error, started)
+        except asyncio.CancelledError:
+            # The pool was closed.
+            self.dialling.discard(task)
+            self._gone(started, local=True)
+            self._purge(LOCAL_CONNECT_FAILED, "")
+            raise
+
+    def _dial_failed(self, error: DialError, started: float) -> None:
+        stats = self.stats
         stats.upstream_cx_connect_fail += 1
-        stats.upstream_cx_active -= 1
-        stats.upstream_cx_destroy += 1
-        self.cluster.limits[0].connections -= 1
         self.endpoint.stats.cx_connect_fail += 1
-        self.endpoint.stats.cx_active -= 1
         if error.timeout:
             stats.upstream_cx_connect_timeout += 1
-        failure = CONNECT_TIMEOUT if error.timeout else CONNECT_FAILED
-        # Envoy fails everything that waits when a connection cannot be made.
+        if error.bind:
+            stats.bind_errors += 1
+        self._gone(started, error.local)
+        failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
+        self._purge(failure, error.reason)
+
+    def _purge(self, failure: Failure, reason: str) -> None:
+        """As in Envoy, everything that waits fails when a connection cannot be made."""
         waiting, self.waiting = self.waiting, deque()
         for attempt in waiting:
             self._left_queue()
-            stats.upstream_rq_pending_failure_eject += 1
-            attempt.on_reset(failure, error.reason)
+            self.stats.upstream_rq_pending_failure_eject += 1
+            attempt.on_reset(failure, reason)
+
+    def _gone(self, started: float, local: bool) -> None:
+        """A connection, or the dial for one, is over."""
+        stats = self.stats
+        self.limits.connections -= 1
+        self.endpoint.stats.cx_active -= 1
+        stats.upstream_cx_active -= 1
+        stats.upstream_cx_destroy += 1
+        if local:
+            stats.upstream_cx_destroy_local += 1
+        else:
+            stats.upstream_cx_destroy_remote += 1
+        stats.upstream_cx_length_ms.record(round((asyncio.get_running_loop().time() - started) * 1000))
 
     def _serve(self, client: Http1Client) -> None:
         attempt = self.waiting.popleft()
         self._left_queue()
         attempt.on_ready(client)
 
+    def _wait(self, attempt: Waiting) -> None:
+        self.limits.pending += 1
+        self.stats.upstream_rq_pending_total += 1
+        self.stats.upstream_rq_pending_active += 1
+        self.endpoint.stats.rq_pending_active += 1
+        self.waiting.append(attempt)
+
     def _left_queue(self) -> None:
-        self.cluster.limits[0].pending -= 1
-        self.cluster.stats.upstream_rq_pending_active -= 1
+        self.limits.pending -= 1
+        self.stats.upstream_rq_pending_active -= 1
+        self.endpoint.stats.rq_pending_active -= 1
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, client: Http1Client) -> None:
+        settings = self.settings
+        if settings.idle_timeout:
+            if self._idles is None:
+                self._idles = TimeoutQueue(loop, settings.idle_timeout, self._idle_expired)
+            self._idles.add(client)
+        if settings.max_duration:
+            if self._durations is None:
+                self._durations = TimeoutQueue(loop, settings.max_duration, self._duration_expired)
+            self._durations.add(client)
+
+    def _idle_expired(self, client: Http1Client) -> float:
+        idle_timeout = self.settings.idle_timeout
+        if client not in self.idle:
+            return idle_timeout
+        left = client.last_used + idle_timeout - asyncio.get_running_loop().time()
+        if left > 0.001:
+            return left
+        self.stats.upstream_cx_idle_timeout += 1
+        client.close()
+        return 0
+
+    def _duration_expired(self, client: Http1Client) -> float:
+        self.stats.upstream_cx_max_duration_reached += 1
+        if client in self.idle:
+            client.close()
+        else:
+            self.clients.discard(client)
+        return 0

@@ -1,6 +1,47 @@
 """The stats of a cluster and of its endpoints, named as Envoy names them."""
 
-from meshproxy.observe.stats import StatGroup
+from collections.abc import Iterator
+
+from meshproxy.observe.stats import Histogram, Kind, StatGroup
+from meshproxy.upstream.limits import Limits
+
+# Where a request came from: `x-envoy-internal: true` or not.
+EXTERNAL = "external."
+INTERNAL = "internal."
+ORIGINS = (EXTERNAL, INTERNAL)
+
+
+class Responses:
+    """Responses by status code, and how long they took in milliseconds."""
+
+    __slots__ = ("codes", "time")
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+        self.time = Histogram()
+
+    def charge(self, status: int) -> None:
+        codes = self.codes
+        codes[status] = codes.get(status, 0) + 1
+
+    def merge(self, other: "Responses") -> None:
+        for status, count in other.codes.items():
+            self.codes[status] = self.codes.get(status, 0) + count
+        self.time.merge(other.time)
+
+    def named(self, prefix: str) -> Iterator[tuple[Kind, str, int | Histogram]]:
+        """The stats that Envoy makes of them, such as `upstream_rq_503`, `upstream_rq_5xx`, `upstream_rq_completed`."""
+        if self.codes:
+            yield "counter", f"{prefix}upstream_rq_completed", sum(self.codes.values())
+        groups: dict[int, int] = {}
+        for status, count in self.codes.items():
+            yield "counter", f"{prefix}upstream_rq_{status}", count
+            groups[status // 100] = groups.get(status // 100, 0) + count
+        for group, count in groups.items():
+            if 1 <= group <= 5:
+                yield "counter", f"{prefix}upstream_rq_{group}xx", count
+        if self.time.counts:
+            yield "histogram", f"{prefix}upstream_rq_time", self.time
 
 
 class ClusterStats(StatGroup):
@@ -25,7 +66,7 @@ class ClusterStats(StatGroup):
         "upstream_flow_control_paused_reading_total", "upstream_flow_control_resumed_reading_total",
         "upstream_http3_broken", "upstream_internal_redirect_failed_total",
         "upstream_internal_redirect_succeeded_total", "upstream_rq_0rtt", "upstream_rq_active_overflow",
-        "upstream_rq_cancelled", "upstream_rq_completed", "upstream_rq_maintenance_mode",
+        "upstream_queue_overloaded", "upstream_rq_cancelled", "upstream_rq_maintenance_mode",
         "upstream_rq_max_duration_reached", "upstream_rq_pending_failure_eject", "upstream_rq_pending_overflow",
         "upstream_rq_pending_total", "upstream_rq_per_try_idle_timeout", "upstream_rq_per_try_timeout",
         "upstream_rq_retry", "upstream_rq_retry_backoff_exponential", "upstream_rq_retry_backoff_ratelimited",
@@ -38,10 +79,34 @@ class ClusterStats(StatGroup):
         "membership_total", "upstream_cx_active", "upstream_cx_rx_bytes_buffered", "upstream_cx_tx_bytes_buffered",
         "upstream_rq_active", "upstream_rq_pending_active", "version", "warming_state",
     )  # fmt: skip
-    HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx", "upstream_rq_time")
-    OPTIONAL = frozenset({"upstream_rq_completed", "upstream_rq_time"})
+    HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx")
 
-    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
+    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "limits", "responses")
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By prefix: `external.` and `internal.` (which sum up to no prefix), `canary.`, `retry.`, `zone.<from>.<to>.`.
+        self.responses: dict[str, Responses] = {}
+        # Of each routing priority: default, high.
+        self.limits = (Limits(), Limits())
+
+    def responses_of(self, prefix: str) -> Responses:
+        responses = self.responses.get(prefix)
+        if responses is None:
+            responses = self.responses[prefix] = Responses()
+        return responses
+
+    def more(self) -> Iterator[tuple[Kind, str, int | Histogram]]:
+        for priority, limits in zip(("default", "high"), self.limits, strict=True):
+            for name, value in limits.gauges():
+                yield "gauge", f"circuit_breakers.{priority}.{name}", value
+        sums: dict[str, Responses] = {}
+        for prefix, responses in self.responses.items():
+            yield from responses.named(prefix)
+            if prefix.endswith(ORIGINS):
+                sums.setdefault(prefix[: -len(EXTERNAL)], Responses()).merge(responses)
+        for prefix, responses in sums.items():
+            yield from responses.named(prefix)
 
 
 class EndpointStats(StatGroup):

@@ -1,0 +1,138 @@
+"""A cluster (envoy.config.cluster.v3.Cluster)."""
+
+import socket
+
+from meshproxy.config.build_addresses import ip_address, is_ip, socket_options
+from meshproxy.config.build_balancers import build_balancer
+from meshproxy.config.build_endpoints import build_endpoints, metadata_of
+from meshproxy.config.build_pool_settings import build_pool_settings
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError, at
+from meshproxy.config.view import View
+from meshproxy.net.dial import SocketOptions
+from meshproxy.net.sockets import IP_FREEBIND, IPV6_FREEBIND, SocketOption
+from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.limits import Limits
+from meshproxy.upstream.stats import ClusterStats
+
+_IGNORED = {
+    "cleanup_interval": "only ORIGINAL_DST clusters clean up",
+    "close_connections_on_host_health_failure": "health does not change without health checks",
+    "ignore_health_on_host_removal": "only active health checks keep removed hosts",
+    "lrs_report_endpoint_metrics": "load is not reported yet",
+    "lrs_server": "load is not reported yet",
+    "protocol_selection": "HTTP/1.1 is the only upstream protocol so far",
+    "wait_for_warm_on_init": "every cluster is waited for",
+}
+_RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+
+def add_cluster(view: View, ctx: Context) -> Cluster:
+    """Builds a cluster and makes it known by its name, in the tables and in the stats."""
+    cluster = build_cluster(view, ctx)
+    if cluster.name in ctx.clusters.by_name:
+        raise ConfigError(f"cluster manager: duplicate cluster '{cluster.name}'")
+    ctx.clusters.by_name[cluster.name] = cluster
+    ctx.stats.add(f"cluster.{cluster.alt_stat_name}", cluster.stats)
+    return cluster
+
+
+def build_cluster(view: View, ctx: Context) -> Cluster:
+    for name, why in _IGNORED.items():
+        view.ignore(name, why=why)
+    stats = ClusterStats()
+    cluster = Cluster(view.name, build_balancer(view, stats), build_pool_settings(view), stats)
+    cluster.alt_stat_name = view.alt_stat_name or view.name
+    cluster.metadata = metadata_of(view.metadata)
+    cluster.local_zone = ctx.node.zone
+    _check_transport(view.transport_socket)
+    _read_circuit_breakers(cluster, view.circuit_breakers)
+    cluster.socket_options = _build_socket_options(view)
+    _read_endpoints(cluster, view)
+    return cluster
+
+
+def _read_endpoints(cluster: Cluster, view: View) -> None:
+    kind = "STATIC" if view.which("cluster_discovery_type") is None else view.enum("type")
+    if kind != "STATIC":
+        view.reject("type", f"{kind} is not supported yet")
+    with view.at("load_assignment"):
+        endpoints = build_endpoints(view.load_assignment)
+        for endpoint in endpoints:
+            host, port = endpoint.address
+            if port and not is_ip(host):
+                raise ConfigError(f"malformed IP address: {host} (names need the type STRICT_DNS or LOGICAL_DNS)")
+    cluster.set_endpoints(endpoints)
+
+
+def _check_transport(socket_view: View) -> None:
+    if not socket_view:
+        return
+    socket_view.ignore("name", why="the type says which transport socket it is")
+    if socket_view.typed_config.type_name != _RAW_BUFFER:
+        socket_view.reject("typed_config", f"{socket_view.typed_config.type_name} is not supported yet")
+    socket_view.typed_config.unpack()
+
+
+def _read_circuit_breakers(cluster: Cluster, view: View) -> None:
+    seen = set()
+    for thresholds in view.thresholds:
+        priority = thresholds.priority
+        # As in Envoy, the first entry of a priority counts.
+        if priority not in seen:
+            seen.add(priority)
+            _read_thresholds(cluster.limits[priority], thresholds)
+    for thresholds in view.per_host_thresholds:
+        if thresholds.enum("priority") == "DEFAULT":
+            cluster.per_host_connections = thresholds.get("max_connections", 0)
+
+
+def _read_thresholds(limits: Limits, view: View) -> None:
+    limits.max_connections = view.get("max_connections", limits.max_connections)
+    limits.max_pending = view.get("max_pending_requests", limits.max_pending)
+    limits.max_requests = view.get("max_requests", limits.max_requests)
+    limits.max_retries = view.get("max_retries", limits.max_retries)
+    limits.max_pools = view.get("max_connection_pools", limits.max_pools)
+    limits.track_remaining = view.track_remaining
+    if view.has("retry_budget"):
+        budget = view.retry_budget
+        limits.retry_budget = budget.budget_percent.value if budget.has("budget_percent") else 20.0
+        limits.retry_budget_minimum = budget.get("min_retry_concurrency", 3)
+
+
+def _build_socket_options(view: View) -> SocketOptions:
+    options = SocketOptions()
+    bind = view.upstream_bind_config
+    if bind.has("source_address"):
+        options.bind.append(_source(bind, "source_address"))
+    for i, extra in enumerate(bind.extra_source_addresses):
+        with at("extra_source_addresses", i):
+            options.bind.append(_source(extra, "address"))
+    if bind.get("freebind", False):
+        options.options.append(SocketOption(socket.IPPROTO_IP, IP_FREEBIND, 1))
+        options.options.append(SocketOption(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1))
+    options.options.extend(socket_options(bind.socket_options))
+    connection = view.upstream_connection_options
+    if connection.has("tcp_keepalive"):
+        options.options.extend(_keepalive(connection.tcp_keepalive))
+    connection.ignore("happy_eyeballs_config", why="an endpoint has one address")
+    return options
+
+
+def _source(view: View, field: str) -> tuple[str, int]:
+    with view.at(field):
+        return ip_address(getattr(view, field))
+
+
+def _keepalive(view: View) -> list[SocketOption]:
+    """What is not set stays with the kernel's default."""
+    options = [SocketOption(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for field, name in (
+        ("keepalive_probes", socket.TCP_KEEPCNT),
+        ("keepalive_time", socket.TCP_KEEPIDLE),
+        ("keepalive_interval", socket.TCP_KEEPINTVL),
+    ):
+        value = view.get(field)
+        if value is not None:
+            options.append(SocketOption(socket.IPPROTO_TCP, name, value))
+    return options

@@ -1,0 +1,78 @@
+"""A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment)."""
+
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from meshproxy.config.build_addresses import Address, pipe_address, socket_address
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
+from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint, Locality
+
+_UNHEALTHY = frozenset({"UNHEALTHY", "DRAINING", "TIMEOUT"})
+_NO_ACTIVE_CHECKS = "read by active health checks, which are not supported yet"
+
+
+def build_endpoints(assignment: View) -> list[Endpoint]:
+    """Endpoints in the order of the configuration. Hosts that are names stay names: discovery resolves them."""
+    if assignment.named_endpoints:
+        assignment.reject("named_endpoints", "named endpoints are not supported")
+    # The cluster's own name, or the name that EDS asks for: either way the caller knows it.
+    _ = assignment.cluster_name
+    endpoints: list[Endpoint] = []
+    for group in assignment.endpoints:
+        endpoints.extend(_build_group(group))
+    return endpoints
+
+
+def _build_group(group: View) -> list[Endpoint]:
+    if group.has("leds_cluster_locality_config"):
+        group.reject("leds_cluster_locality_config", "LEDS is not supported")
+    if group.has("load_balancer_endpoints"):
+        group.reject("load_balancer_endpoints", "LEDS is not supported")
+    group.ignore("proximity", why="Envoy does not read it either")
+    group.ignore("metadata", why="nothing here matches on a locality's metadata")
+    where = group.locality
+    locality: Locality = (where.region, where.zone, where.sub_zone)
+    weight = group.get("load_balancing_weight", 0)
+    endpoints = []
+    for view in group.lb_endpoints:
+        endpoint = _build_endpoint(view, group.priority, locality)
+        endpoint.locality_weight = weight
+        endpoints.append(endpoint)
+    return endpoints
+
+
+def _build_endpoint(view: View, priority: int, locality: Locality) -> Endpoint:
+    if view.which("host_identifier") != "endpoint":
+        view.reject("endpoint_name", "named endpoints are not supported")
+    inner = view.endpoint
+    if inner.additional_addresses:
+        inner.reject("additional_addresses", "several addresses of one endpoint are not supported yet")
+    inner.ignore("health_check_config", why=_NO_ACTIVE_CHECKS)
+    weight = view.get("load_balancing_weight", 1)
+    metadata = metadata_of(view.metadata)
+    endpoint = Endpoint(endpoint_address(inner.address), inner.hostname, weight, priority, locality, metadata)
+    health = view.enum("health_status")
+    if health in _UNHEALTHY:
+        endpoint.set_health((FAILED_EDS_HEALTH,))
+    elif health == "DEGRADED":
+        view.reject("health_status", "degraded endpoints are not supported yet")
+    return endpoint
+
+
+def endpoint_address(view: View) -> Address:
+    kind = view.which("address")
+    if kind == "pipe":
+        return pipe_address(view.pipe)
+    if kind != "socket_address":
+        raise ConfigError("an endpoint's address has to be a socket_address or a pipe")
+    return socket_address(view.socket_address)
+
+
+def metadata_of(view: View) -> dict[str, Any]:
+    """`filter_metadata` as plain values by namespace."""
+    if not view:
+        return {}
+    view.ignore("typed_filter_metadata", why="no extension here reads typed metadata")
+    return {namespace: MessageToDict(value.take()) for namespace, value in view.filter_metadata.items()}

@@ -1,0 +1,69 @@
+"""What the connections of a cluster have in common: `HttpProtocolOptions`, or the older fields on the cluster."""
+
+from meshproxy.config.build_http1_options import read_http1_options
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
+from meshproxy.upstream.http1_pool import PoolSettings
+
+_EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+_HTTP2 = "HTTP/2 upstreams are not supported yet"
+
+
+def build_pool_settings(cluster: View) -> PoolSettings:
+    settings = PoolSettings()
+    settings.connect_timeout = cluster.seconds("connect_timeout", 5.0) or 0.0
+    settings.buffer_limit = cluster.get("per_connection_buffer_limit_bytes", 1024 * 1024)
+    if cluster.has("max_requests_per_connection"):
+        settings.max_requests = cluster.max_requests_per_connection
+    preconnect = cluster.preconnect_policy
+    settings.preconnect_ratio = preconnect.get("per_upstream_preconnect_ratio", 1.0)
+    preconnect.ignore("predictive_preconnect_ratio", why="only the endpoint that is picked gets connections ahead")
+    extensions = dict(cluster.typed_extension_protocol_options)
+    extension = extensions.pop(_EXTENSION, None)
+    for name in extensions:
+        raise ConfigError(f"unsupported extension: {name}", f"typed_extension_protocol_options['{name}']")
+    if extension is not None:
+        cluster.ignore(
+            "common_http_protocol_options", "http_protocol_options", "http2_protocol_options",
+            "upstream_http_protocol_options", why=f"{_EXTENSION} takes their place",
+        )  # fmt: skip
+        _read_extension(settings, extension.unpack())
+    else:
+        _read_common(settings, cluster.common_http_protocol_options)
+        read_http1_options(settings.http1, cluster.http_protocol_options)
+        if cluster.has("http2_protocol_options"):
+            cluster.reject("http2_protocol_options", _HTTP2)
+        cluster.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
+    return settings
+
+
+def _read_extension(settings: PoolSettings, options: View) -> None:
+    _read_common(settings, options.common_http_protocol_options)
+    options.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
+    for entry in options.http_filters:
+        entry.ignore("name", "is_optional", why="the type says which filter it is")
+        if entry.typed_config.type_name != _CODEC:
+            entry.reject("typed_config", f"unsupported upstream filter: {entry.typed_config.type_name}")
+        entry.typed_config.unpack()
+    kind = options.which("upstream_protocol_options")
+    if kind == "auto_config":
+        options.reject("auto_config", _HTTP2)
+    downstream = kind == "use_downstream_protocol_config"
+    protocols = options.use_downstream_protocol_config if downstream else options.explicit_http_config
+    for name in ("http2_protocol_options", "http3_protocol_options"):
+        if protocols.has(name):
+            protocols.reject(name, _HTTP2 if name.startswith("http2") else "HTTP/3 upstreams are not supported")
+    read_http1_options(settings.http1, protocols.http_protocol_options)
+
+
+def _read_common(settings: PoolSettings, common: View) -> None:
+    settings.idle_timeout = common.seconds("idle_timeout", settings.idle_timeout) or 0.0
+    settings.max_duration = common.seconds("max_connection_duration", 0.0) or 0.0
+    settings.max_stream_duration = common.seconds("max_stream_duration", 0.0) or 0.0
+    settings.max_requests = common.get("max_requests_per_connection", settings.max_requests)
+    settings.http1.max_headers = common.get("max_headers_count", settings.http1.max_headers)
+    settings.http1.max_head = common.get("max_response_headers_kb", 60) * 1024
+    settings.http1.underscores = {"REJECT_REQUEST": "reject", "DROP_HEADER": "drop"}.get(
+        common.enum("headers_with_underscores_action"), "allow"
+    )
