@@ -48,6 +48,8 @@ _CHUNKED = -1
 # Bytes of an upgrade or CONNECT: held until it is accepted, then handed on as they are.
 _HELD = -2
 _TUNNEL = -3
+# A head and a body up to this size are joined; larger ones are handed to the socket as two pieces.
+_JOIN_LIMIT = 16 * 1024
 
 
 class Http1Server(asyncio.Protocol):
@@ -59,7 +61,7 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_left", "_pauses", "_waits", "closing",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_waits", "closing",
         "connection", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
     )  # fmt: skip
 
@@ -81,6 +83,8 @@ class Http1Server(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._chunked_out = False
         self._feeding = False
+        # A response's head that waits for the first of its body, so that both go in one write.
+        self._head = b""
         # Whether a pipelined request waits with the reader stopped, and how many others want it stopped.
         self._waits = False
         self._pauses = 0
@@ -144,6 +148,9 @@ class Http1Server(asyncio.Protocol):
             self._refuse(error)
         finally:
             self._feeding = False
+        stream = self.stream
+        if stream is not None and not stream.request_complete:
+            self.manager.terminal.flush(stream)
 
     def _hold(self, data: bytes) -> None:
         """Bytes that must wait: a pipelined request, or those of an upgrade that is not accepted yet."""
@@ -358,7 +365,11 @@ class Http1Server(asyncio.Protocol):
         options = self.manager.http1
         if headers.spelling is not None or options.key_format:
             pairs = format_pairs(headers, pairs, options)
-        self._write(write_head(self._status_line(headers), pairs))
+        head = write_head(self._status_line(headers), pairs)
+        if end or self._left == _TUNNEL:
+            self._write(head)
+        else:
+            self._head = head
         if self._left == _TUNNEL and self._buffer and not self._feeding:
             self.manager.loop.call_soon(self._feed_buffer)
 
@@ -406,10 +417,26 @@ class Http1Server(asyncio.Protocol):
                 data = b"%x\r\n%b\r\n" % (len(data), data)
             if end:
                 data += b"0\r\n\r\n"
+        head = self._head
+        if head:
+            self._head = b""
+            if len(data) > _JOIN_LIMIT:
+                self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(data)
+                self.transport.writelines((head, data))
+                return
+            data = head + data
         if data:
             self._write(data)
 
+    def flush(self, stream: Stream) -> None:
+        """No body came with the head: the head goes alone."""
+        head = self._head
+        if head:
+            self._head = b""
+            self._write(head)
+
     def send_trailers(self, stream: Stream, trailers: Headers) -> None:
+        self.flush(stream)
         if not self._chunked_out:
             return
         if not self.manager.http1.enable_trailers:
@@ -420,6 +447,7 @@ class Http1Server(asyncio.Protocol):
 
     def reset(self, stream: Stream) -> None:
         """Cuts the connection: the client must not take the response for whole."""
+        self.flush(stream)
         self.keep_alive = False
 
     def pause_reading(self, stream: Stream) -> None:

@@ -18,6 +18,7 @@ from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
     from meshproxy.net.connection import Connection
+    from meshproxy.net.timeouts import TimeoutQueue
 
 _log = logging.getLogger("http")
 
@@ -53,6 +54,8 @@ class Manager(Protocol):
 
     terminal: Terminal
     buffer_limit: int
+    # http.<stat_prefix>.*
+    stats: Any
 
     def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
     def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> ResponseHeaders: ...
@@ -80,16 +83,19 @@ class Stream:
 
     __slots__ = (
         "_clear",
+        "asked",
         "attempts",
         "bytes_received",
         "bytes_sent",
         "close_after",
+        "cluster",
         "cluster_name",
         "connection",
         "details",
         "done",
         "downstream_failure",
         "endpoint",
+        "extra_stats",
         "filter_state",
         "flags",
         "hooks",
@@ -112,9 +118,11 @@ class Stream:
         "start_time",
         "started",
         "terminal_started",
+        "timeouts",
         "upstream",
         "upstream_failure",
         "upstream_local",
+        "virtual_cluster",
         "virtual_host",
     )
 
@@ -133,7 +141,15 @@ class Stream:
         self.hooks = NO_HOOKS
         # The terminal filter's state for this stream: the router keeps its attempts here.
         self.upstream: Any = None
+        # What the request's own headers ask of the router (routing.asked.Asked); None where they ask nothing.
+        self.asked: Any = None
+        # Queues in which this stream waits to expire.
+        self.timeouts: tuple[TimeoutQueue["Stream"], ...] = ()
+        # Counted beside the cluster: the stats of the virtual cluster and of the route.
+        self.extra_stats: tuple[Any, ...] = ()
+        self.virtual_cluster: str | None = None
         # What the logs say of the upstream: these outlive the attempt.
+        self.cluster: Any = None
         self.cluster_name: str | None = None
         self.endpoint: Any = None
         self.upstream_local: tuple[str, int] | None = None
@@ -287,6 +303,8 @@ class Stream:
         if self.done:
             return
         self.done = True
+        for queue in self.timeouts:
+            queue.discard(self)
         self.request_hold = None
         self.response_hold = None
         for _, hook in self.hooks.done:

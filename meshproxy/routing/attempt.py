@@ -109,6 +109,13 @@ class Attempt:
         if self.client is not None and self._held is None:
             self.client.send_trailers(trailers)
 
+    def flush(self) -> None:
+        if self.client is not None:
+            self.client.flush()
+
+    def on_read(self) -> None:
+        self.stream.server.flush(self.stream)
+
     def abort(self) -> None:
         """The stream needs the answer no more."""
         client = self.client

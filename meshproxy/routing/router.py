@@ -41,6 +41,10 @@ class Router:
             if stream.upstream is not None:
                 attempt.action.request_ended(stream)
 
+    def flush(self, stream: Stream) -> None:
+        if stream.upstream is not None:
+            stream.upstream.flush()
+
     def abort(self, stream: Stream) -> None:
         attempt, stream.upstream = stream.upstream, None
         if attempt is not None:

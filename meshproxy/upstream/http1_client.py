@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
+# A head and a body up to this size are joined; larger ones are handed to the socket as two pieces.
+_JOIN_LIMIT = 16 * 1024
 # Headers that belong to the connection to the upstream, not to the response.
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 # Requests that have no body unless they say so: no `content-length: 0` is added.
@@ -37,6 +39,9 @@ class Exchange(Protocol):
     def on_data(self, data: bytes, end: bool) -> None: ...
     def on_trailers(self, trailers: Headers) -> None: ...
     def on_reset(self, failure: Failure, reason: str) -> None: ...
+    def on_read(self) -> None:
+        """All that one read gave was handed over, and the response is not at its end."""
+
     def on_write_paused(self) -> None: ...
     def on_write_resumed(self) -> None: ...
 
@@ -50,7 +55,7 @@ class Http1Client(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_chunked", "_connect", "_decoder", "_head_only", "_keep", "_left", "_partial", "_request_done", "_upgrading",
+        "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_request_done", "_upgrading",
         "attempt", "closing", "cut", "dial", "dialled_at", "last_used", "local", "pool", "requests", "response_started",
         "transport", "tunnel",
     )  # fmt: skip
@@ -79,6 +84,8 @@ class Http1Client(asyncio.Protocol):
         self._head_only = False
         self._chunked = False
         self._request_done = True
+        # A request's head that waits for the first of its body, so that both go in one write.
+        self._head = b""
         self._upgrading = False
         self._connect = False
 
@@ -108,7 +115,10 @@ class Http1Client(asyncio.Protocol):
             head = write_head(f"{method} {target} HTTP/1.1", pairs)
         else:
             head = write_head(f"{method} {target} HTTP/1.1\r\nhost: {request.authority}", pairs)
-        self._write(head)
+        if end or self._upgrading:
+            self._write(head)
+        else:
+            self._head = head
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self._chunked:
@@ -118,11 +128,29 @@ class Http1Client(asyncio.Protocol):
                 data += b"0\r\n\r\n"
         if end:
             self._request_done = True
-        if data and not self.closing:
+        if self.closing:
+            return
+        head = self._head
+        if head:
+            self._head = b""
+            if len(data) > _JOIN_LIMIT:
+                self.pool.cluster.stats.upstream_cx_tx_bytes_total += len(head) + len(data)
+                self.transport.writelines((head, data))
+                return
+            data = head + data
+        if data:
             self._write(data)
+
+    def flush(self) -> None:
+        """No body came with the head: the head goes alone."""
+        head = self._head
+        if head and not self.closing:
+            self._head = b""
+            self._write(head)
 
     def send_trailers(self, trailers: Headers) -> None:
         self._request_done = True
+        self.flush()
         if not self._chunked or self.closing:
             return
         options = self.pool.settings.http1
@@ -203,6 +231,9 @@ class Http1Client(asyncio.Protocol):
             attempt = self.attempt
             self.abandon()
             attempt.on_reset(PROTOCOL_ERROR, "")
+            return
+        if self.attempt is not None and self.response_started:
+            self.attempt.on_read()
 
     # ---- the response ----
 
