@@ -55,8 +55,13 @@ def read(path: Path) -> Example:
 
 
 def find() -> list[Path]:
-    """Every configuration that says how to try it."""
-    return sorted(path for path in EXAMPLES.rglob("*.yaml") if "# Try:" in path.read_text())
+    """Every configuration that says how to try it, on both proxies."""
+    return [path for path in configurations() if "# Try:" in path.read_text()]
+
+
+def configurations() -> list[Path]:
+    """Every configuration that both proxies take: all but that of a filter in Python."""
+    return sorted(path for path in EXAMPLES.rglob("*.yaml") if path.parent.name != "filters")
 
 
 def meshproxy_runs() -> bool:
@@ -65,9 +70,13 @@ def meshproxy_runs() -> bool:
 
 
 @contextmanager
-def started(arguments: list[str], output: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def started(
+    arguments: list[str], output: Path, env: dict[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     with output.open("wb") as out:
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=REPOSITORY)
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=REPOSITORY, env=env
+        )
     try:
         yield process
     finally:
@@ -102,7 +111,7 @@ class Running:
 
 
 @contextmanager
-def running(example: Example, proxy: str) -> Iterator[Running]:
+def running(example: Example, proxy: str, env: dict[str, str] | None = None) -> Iterator[Running]:
     moved = ports.free(ports.named(example.text))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="example-")))
@@ -111,7 +120,7 @@ def running(example: Example, proxy: str) -> Iterator[Running]:
             stack.enter_context(started([sys.executable, *words[1:]], folder / f"need-{number}"))
         config, output = folder / "config.yaml", folder / "output"
         config.write_text(ports.moved(example.text, moved))
-        process = stack.enter_context(started([*command(proxy), "-c", str(config), *FLAGS], output))
+        process = stack.enter_context(started([*command(proxy), "-c", str(config), *FLAGS], output, env))
         until = time.monotonic() + START_S
         while not set(moved.values()) <= ports.listening():
             assert process.poll() is None and time.monotonic() < until, output.read_text()

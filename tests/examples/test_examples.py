@@ -8,9 +8,9 @@ import pytest
 
 from tests.parity.proxies import REPOSITORY, command
 
-from .running import EXAMPLES, find, read, running
+from .running import EXAMPLES, configurations, find, read, running
 
-CONFIGURATIONS = sorted(path for path in EXAMPLES.rglob("*.yaml"))
+CONFIGURATIONS = configurations()
 
 
 def named(path: Path) -> str:
