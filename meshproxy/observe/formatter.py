@@ -1,0 +1,144 @@
+"""Format strings with `%OPERATORS%`: access logs, header values, bodies of local replies.
+
+A format is compiled when the configuration arrives, into one `%`-template and a tuple of getters: the default access
+log line with its 15 operators costs about 4 µs, plain text nothing. Text is Latin-1 on the wire (one character per
+byte); what stands in a configuration outside ASCII becomes its UTF-8 bytes.
+
+Source: envoy.config.core.v3.SubstitutionFormatString and Envoy's SubstitutionFormatParser, whose errors it repeats.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from meshproxy.observe import (  # noqa: F401  each registers its operators
+    operators_connection,
+    operators_data,
+    operators_request,
+    operators_time,
+    operators_upstream,
+)
+from meshproxy.observe.json_format import compile_tree
+from meshproxy.observe.operators import TABLE, Exchange, Getter, Operators, find, text_of
+
+Formatter = Callable[[Exchange], str]
+
+DEFAULT_FORMAT = (
+    '[%START_TIME%] "%REQUEST_HEADER(:METHOD)% %REQUEST_HEADER(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" '
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
+    '%RESPONSE_HEADER(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQUEST_HEADER(X-FORWARDED-FOR)%" '
+    '"%REQUEST_HEADER(USER-AGENT)%" "%REQUEST_HEADER(X-REQUEST-ID)%" "%REQUEST_HEADER(:AUTHORITY)%" '
+    '"%UPSTREAM_HOST%"\n'
+)
+
+_NO_MORE: Operators = {}
+_COMMAND = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%")
+# Operators whose values are text or whole numbers, which a template prints as they are; others go through text_of.
+_STRUCTURED = frozenset(
+    {"DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA", "FILTER_STATE", "COALESCE"}
+)
+
+
+def wire_text(text: str) -> str:
+    """What stands in a configuration, as Latin-1 text of its UTF-8 bytes."""
+    return text if text.isascii() else text.encode("utf-8").decode("latin-1")
+
+
+class Command(NamedTuple):
+    """One operator of a format, compiled."""
+
+    name: str
+    get: Getter
+    length: int | None
+
+
+def parse(text: str, extra: Operators) -> Iterator[str | Command]:
+    """The pieces of a format in order: plain text, and operators. `extra`: operators of formatter extensions."""
+    start = plain_from = 0
+    while (start := text.find("%", start)) >= 0:
+        if text.startswith("%%", start):
+            yield wire_text(text[plain_from : start + 1])
+            start = plain_from = start + 2
+            continue
+        command = _COMMAND.match(text, start)
+        if command is None:
+            raise ValueError(f"Incorrect configuration: {text}. Couldn't find valid command at position {start}")
+        if start > plain_from:
+            yield wire_text(text[plain_from:start])
+        name, argument, digits = command.groups()
+        length = int(digits) if digits is not None else None
+        yield Command(name, find(name, argument, length, extra), length)
+        start = plain_from = command.end()
+    if plain_from < len(text):
+        yield wire_text(text[plain_from:])
+
+
+def unmeasured(text: str) -> list[str]:
+    """The operators in a format that nothing here measures, so that they always print as missing."""
+    names = [command.group(1) for command in _COMMAND.finditer(text.replace("%%", ""))]
+    return [name for name in names if name in TABLE and not TABLE[name].measured]
+
+
+def _printable(get: Getter, length: int | None) -> Getter:
+    """The getter of a value that may be a tree, as text."""
+
+    def printed(stream: Exchange) -> str | None:
+        value = text_of(get(stream))
+        return value if value is None or length is None else value[:length]
+
+    return printed
+
+
+def compile_format(text: str, empty: str = "-", formatters: Operators = _NO_MORE) -> Formatter:
+    """A function from a stream to text. `empty` stands for what is missing; `formatters`: operators of extensions.
+
+    Raises ValueError in Envoy's words.
+    """
+    template = ""
+    getters: list[Getter] = []
+    for piece in parse(text, formatters):
+        if isinstance(piece, str):
+            template += piece.replace("%", "%%")
+        else:
+            template += "%s"
+            structured = piece.name in _STRUCTURED or piece.name in formatters
+            getters.append(_printable(piece.get, piece.length) if structured else piece.get)
+    if not getters:
+        literal = template.replace("%%", "%")
+        return lambda _stream: literal
+    if template == "%s":
+        return _single(getters[0], empty)
+    gets = tuple(getters)
+
+    def write(stream: Exchange) -> str:
+        values = [get(stream) for get in gets]
+        if None in values:
+            values = [empty if value is None else value for value in values]
+        return template % tuple(values)
+
+    return write
+
+
+def _single(get: Getter, empty: str) -> Formatter:
+    def write(stream: Exchange) -> str:
+        value = get(stream)
+        if value is None:
+            return empty
+        return value if isinstance(value, str) else str(value)
+
+    return write
+
+
+def compile_json_format(tree: dict[str, Any], omit_empty: bool = False, formatters: Operators = _NO_MORE) -> Formatter:
+    """A function from a stream to one line of JSON with its newline. A text in `tree` that is one operator keeps the
+    type of its value; a mixture becomes text. `omit_empty` leaves out what is missing (omit_empty_values)."""
+
+    def leaf(text: str) -> Getter | str:
+        pieces = list(parse(text, formatters))
+        if len(pieces) == 1 and isinstance(pieces[0], Command):
+            return pieces[0].get
+        if any(isinstance(piece, Command) for piece in pieces):
+            return compile_format(text, "" if omit_empty else "-", formatters)
+        return "".join([str(piece) for piece in pieces])
+
+    return compile_tree(tree, leaf, omit_empty)

@@ -1,0 +1,126 @@
+"""Operators on the client's connection."""
+
+import socket
+import uuid
+from collections.abc import Callable
+
+from meshproxy.net.connection import address_text
+from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
+
+
+def protocol(stream: Exchange) -> str | None:
+    request = stream.request
+    return None if request is None else "HTTP/1.1"
+
+
+def connection_id(stream: Exchange) -> int:
+    number: int = stream.connection.id
+    return number
+
+
+def filter_chain_name(stream: Exchange) -> str | None:
+    chain = stream.connection.chain
+    return chain.name or None if chain is not None else None
+
+
+def stream_id(stream: Exchange) -> str | None:
+    """The request's id, where it has one; a connection gets a fresh one."""
+    request = stream.request
+    return str(uuid.uuid4()) if request is None else request.get("x-request-id")
+
+
+plain("PROTOCOL", protocol)
+plain("CONNECTION_ID", connection_id)
+plain("FILTER_CHAIN_NAME", filter_chain_name)
+plain("STREAM_ID", stream_id)
+plain("UNIQUE_ID", lambda _stream: str(uuid.uuid4()))
+plain("CONNECTION_TERMINATION_DETAILS", lambda stream: stream.downstream_failure or None)
+plain("DOWNSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.connection.transport_failure or None)
+
+_HOSTNAME = socket.gethostname() or "-"
+plain("HOSTNAME", lambda _stream: _HOSTNAME)
+
+
+def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
+    """`of` gives (host, port); registers the three ways to print it."""
+    plain(f"{name}_ADDRESS", lambda stream: address_text(of(stream)))
+    plain(f"{name}_PORT", lambda stream: of(stream)[1] or None)
+
+    @operator(f"{name}_ADDRESS_WITHOUT_PORT", argument="optional")
+    def without_port(argument: str, _length: int | None) -> Getter:
+        if argument:
+            raise ValueError(f"{name}_ADDRESS_WITHOUT_PORT: masking an address is not supported")
+        return lambda stream: of(stream)[0]
+
+
+_address("DOWNSTREAM_LOCAL", lambda stream: stream.connection.local)
+_address("DOWNSTREAM_DIRECT_LOCAL", lambda stream: stream.connection.direct_local)
+_address("DOWNSTREAM_REMOTE", lambda stream: stream.connection.peer)
+_address("DOWNSTREAM_DIRECT_REMOTE", lambda stream: stream.connection.direct_peer)
+
+# Internal listeners alone have endpoint ids.
+plain("DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", lambda _stream: "")
+plain("DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", lambda _stream: "")
+
+
+def _server_name(stream: Exchange) -> str | None:
+    return stream.connection.server_name or None
+
+
+def _host(stream: Exchange) -> str | None:
+    return stream.request.authority or None if stream.request is not None else None
+
+
+def _original_host(stream: Exchange) -> str | None:
+    return stream.request.get("x-envoy-original-host") if stream.request is not None else None
+
+
+_HOSTS = {
+    "": lambda stream: _original_host(stream) or _host(stream),
+    "ORIG_OR_HOST": lambda stream: _original_host(stream) or _host(stream),
+    "HOST": _host,
+    "ORIG": _original_host,
+}
+
+
+@operator("REQUESTED_SERVER_NAME", argument="optional")
+def requested_server_name(argument: str, _length: int | None) -> Getter:
+    """The SNI; with SNI_FIRST or HOST_FIRST the request's host too."""
+    order, _, which = argument.partition(":")
+    if order not in ("", "SNI_ONLY", "SNI_FIRST", "HOST_FIRST"):
+        raise ValueError(
+            f"Invalid REQUESTED_SERVER_NAME option: '{order}', only 'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST' are allowed"
+        )
+    if which not in _HOSTS:
+        raise ValueError(
+            f"Invalid REQUESTED_SERVER_NAME option: '{which}', only 'ORIG_OR_HOST'/'HOST'/'ORIG' are allowed"
+        )
+    host = _HOSTS[which]
+    if order == "SNI_FIRST":
+        return lambda stream: _server_name(stream) or host(stream)
+    if order == "HOST_FIRST":
+        return lambda stream: host(stream) or _server_name(stream)
+    return _server_name
+
+
+# Of TLS, and of the wire below HTTP: nothing here knows them.
+for _name in (
+    "CX_RTT", "DECOMPRESSED_HEADER_BYTES_RECEIVED", "DECOMPRESSED_HEADER_BYTES_SENT", "DETECTED_CLOSE_TYPE",
+    "HEADER_BYTES_RECEIVED", "HEADER_BYTES_SENT", "LOCAL_CLOSE_REASON", "WIRE_BYTES_RECEIVED", "WIRE_BYTES_SENT",
+):  # fmt: skip
+    plain(f"DOWNSTREAM_{_name}", nothing, measured=False)
+for _name in (
+    "LOCAL_DNS_SAN", "LOCAL_EMAIL_SAN", "LOCAL_IP_SAN", "LOCAL_OTHERNAME_SAN", "LOCAL_SUBJECT", "LOCAL_URI_SAN",
+    "PEER_CERT", "PEER_CHAIN_FINGERPRINTS_1", "PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_SERIALS", "PEER_DNS_SAN",
+    "PEER_EMAIL_SAN", "PEER_FINGERPRINT_1", "PEER_FINGERPRINT_256", "PEER_IP_SAN", "PEER_ISSUER",
+    "PEER_ISSUER_FINGERPRINT_256", "PEER_ISSUER_SERIAL", "PEER_OTHERNAME_SAN", "PEER_SERIAL", "PEER_SUBJECT",
+    "PEER_URI_SAN", "TLS_CIPHER", "TLS_GROUP", "TLS_SESSION_ID", "TLS_VERSION",
+):  # fmt: skip
+    plain(f"DOWNSTREAM_{_name}", nothing, measured=False)
+for _name in ("TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED"):
+    plain(_name, nothing, measured=False)
+
+
+@operator("DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END", argument="optional")
+def certificate_time(_argument: str, _length: int | None) -> Getter:
+    return nothing

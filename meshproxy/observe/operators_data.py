@@ -1,0 +1,173 @@
+"""Operators on routes, metadata, filter state and the environment, and those that combine others."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.observe.operators import (
+    TABLE,
+    Exchange,
+    Getter,
+    Operator,
+    TypedText,
+    Value,
+    find,
+    nothing,
+    operator,
+    plain,
+    text_of,
+    truncate,
+)
+
+Source = Callable[[Exchange], dict[str, Any] | None]
+
+
+def route_name(stream: Exchange) -> str | None:
+    route = stream.route
+    return route.name or None if route is not None else None
+
+
+plain("ROUTE_NAME", route_name)
+plain("ROUTE_RESOLUTION_COUNT", lambda stream: int(stream.route is not None))
+# Set by whoever logs, for the one line that it writes (see access_log.py).
+plain("ACCESS_LOG_TYPE", lambda stream: "DownstreamEnd" if stream.request is not None else "TcpConnectionEnd")
+plain("VIRTUAL_CLUSTER_NAME", lambda stream: stream.virtual_cluster)
+plain("LOCAL_REPLY_BODY", lambda _stream: "")
+for _name in ("ROUTE_RESOLUTION_TIME_US", "TRACE_ID", "SPAN_ID"):
+    plain(_name, nothing, measured=False)
+
+
+# Where each kind of metadata lies; every one of them may be absent.
+_SOURCES: dict[str, Source] = {
+    "DYNAMIC": lambda stream: stream.metadata,
+    "CLUSTER": lambda stream: stream.cluster.metadata if stream.cluster is not None else None,
+    "UPSTREAM_HOST": lambda stream: stream.endpoint.metadata if stream.endpoint is not None else None,
+    "ROUTE": lambda stream: stream.route.metadata if stream.route is not None else None,
+    "VIRTUAL_HOST": lambda stream: stream.virtual_host.metadata if stream.virtual_host is not None else None,
+    "LISTENER": lambda stream: stream.connection.listener.metadata,
+    "LISTENER_FILTER_CHAIN": lambda stream: stream.connection.chain.metadata if stream.connection.chain else None,
+}
+
+
+def metadata_value(source: Source, path: list[str], length: int | None) -> Getter:
+    """What lies at `path`: the namespace, then keys of nested structs."""
+
+    def get(stream: Exchange) -> Value:
+        value: Any = source(stream)
+        for key in path:
+            if not isinstance(value, dict) or key not in value:
+                return None
+            value = value[key]
+        return value  # type: ignore[no-any-return]
+
+    return truncate(get, length)
+
+
+@operator("DYNAMIC_METADATA", argument="required", length=True)
+def dynamic_metadata(argument: str, length: int | None) -> Getter:
+    return metadata_value(_SOURCES["DYNAMIC"], argument.split(":"), length)
+
+
+@operator("CLUSTER_METADATA", argument="required", length=True)
+def cluster_metadata(argument: str, length: int | None) -> Getter:
+    return metadata_value(_SOURCES["CLUSTER"], argument.split(":"), length)
+
+
+@operator("UPSTREAM_METADATA", argument="required", length=True)
+def upstream_metadata(argument: str, length: int | None) -> Getter:
+    return metadata_value(_SOURCES["UPSTREAM_HOST"], argument.split(":"), length)
+
+
+@operator("METADATA", argument="optional", length=True)
+def metadata(argument: str, length: int | None) -> Getter:
+    """`TYPE:namespace:key...`."""
+    kind, *path = argument.split(":")
+    if kind not in _SOURCES:
+        raise ValueError(f"{kind} is not supported type of metadata")
+    return metadata_value(_SOURCES[kind], path, length)
+
+
+@operator("FILTER_STATE", argument="optional", length=True)
+def filter_state(argument: str, length: int | None) -> Getter:
+    """`key:PLAIN`, `key:TYPED` (the default: text in quotes, as JSON) or `key:FIELD:name`."""
+    key, *how = argument.split(":")
+    if not key:
+        raise ValueError("Invalid filter state configuration, key cannot be empty.")
+    kind = how[0] if how else "TYPED"
+    if kind not in ("PLAIN", "TYPED", "FIELD"):
+        raise ValueError("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.")
+    if (kind == "FIELD") != (len(how) > 1):
+        raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
+    field = how[1] if kind == "FIELD" else ""
+
+    def get(stream: Exchange) -> Value:
+        for state in (stream.filter_state, stream.connection.filter_state):
+            if state is not None and key in state:
+                value = state[key]
+                if field:
+                    value = value.get(field) if isinstance(value, dict) else None
+                elif kind == "PLAIN":
+                    value = text_of(value)
+                elif isinstance(value, str):
+                    value = TypedText(value)
+                return value  # type: ignore[no-any-return]
+        return None
+
+    return truncate(get, length)
+
+
+@operator("UPSTREAM_FILTER_STATE", argument="optional", length=True)
+def upstream_filter_state(argument: str, length: int | None) -> Getter:
+    filter_state(argument, length)
+    return nothing
+
+
+@operator("ENVIRONMENT", argument="required", length=True)
+def environment(argument: str, length: int | None) -> Getter:
+    """Read once, when the configuration arrives."""
+    value = os.fsencode(os.environ.get(argument, "-")).decode("latin-1")[:length]
+    return lambda _stream: value
+
+
+@operator("COALESCE", argument="required", length=True)
+def coalesce(argument: str, length: int | None) -> Getter:
+    """The first of several operators that has a value."""
+    try:
+        settings = json.loads(argument)
+    except ValueError as error:
+        raise ValueError(f"COALESCE: failed to parse JSON configuration: {error}") from None
+    entries = settings.get("operators") if isinstance(settings, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("COALESCE: JSON configuration must contain 'operators' array")
+    if not entries:
+        raise ValueError("COALESCE: 'operators' array must not be empty")
+    getters = [_coalesced(i, entry) for i, entry in enumerate(entries)]
+
+    def get(stream: Exchange) -> Value:
+        for each in getters:
+            value = each(stream)
+            if value is not None:
+                return value
+        return None
+
+    return truncate(get, length)
+
+
+def _coalesced(index: int, entry: Any) -> Getter:
+    if isinstance(entry, str):
+        name, argument, limit = entry, None, None
+    elif isinstance(entry, dict) and isinstance(entry.get("command"), str):
+        name, argument, limit = entry["command"], entry.get("param"), entry.get("max_length")
+    else:
+        raise ValueError(f"COALESCE: failed to parse operator at index {index}: it must be a text or have a 'command'")
+    if name not in TABLE:
+        raise ValueError(f"COALESCE: failed to parse operator at index {index}: unknown command: '{name}'")
+    return find(name, argument, limit, {})
+
+
+def _no_cel(_argument: str, _length: int | None) -> Getter:
+    raise ValueError("CEL expressions in formats are not supported")
+
+
+TABLE["CEL"] = TABLE["TYPED_CEL"] = Operator(_no_cel, "optional", length=True)

@@ -1,0 +1,252 @@
+"""Operators on the two heads of an exchange, and on what became of it."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from meshproxy.observe.flags import LONG_FLAGS
+from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
+from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain, truncate
+
+if TYPE_CHECKING:
+    from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+
+
+def first_value(headers: "Headers", name: str) -> str | None:
+    """The value of the first line with this name."""
+    value = headers.get(name)
+    if value is not None and "," in value:
+        for key, line in headers.pairs:
+            if key == name:
+                return line
+    return value
+
+
+def _lower(name: str) -> str:
+    return name.lower() if name.isascii() else name
+
+
+def _names(argument: str) -> tuple[str, str | None]:
+    """`name?alternative`."""
+    names = argument.split("?")
+    if len(names) > 2:
+        raise ValueError(f"More than 1 alternative header specified in token: {argument}")
+    return _lower(names[0]), _lower(names[1]) if len(names) == 2 else None
+
+
+def _or_else(first: Getter, second: Getter) -> Getter:
+    def get(stream: Exchange) -> Value:
+        value = first(stream)
+        return second(stream) if value is None else value
+
+    return get
+
+
+# Getters of pseudo-headers; an empty one is one that is not there.
+_PSEUDO: dict[str, Getter] = {
+    ":method": lambda stream: stream.request.method or None if stream.request is not None else None,
+    ":path": lambda stream: stream.request.path or None if stream.request is not None else None,
+    ":authority": lambda stream: stream.request.authority or None if stream.request is not None else None,
+    ":scheme": lambda stream: stream.request.scheme or None if stream.request is not None else None,
+    ":protocol": lambda stream: stream.request.protocol if stream.request is not None else None,
+}
+_PSEUDO["host"] = _PSEUDO[":authority"]
+
+
+def request_header(name: str) -> Getter:
+    """The getter of one request header or pseudo-header, by its lower-case name."""
+    known = _PSEUDO.get(name)
+    if known is not None:
+        return known
+
+    def get(stream: Exchange) -> str | None:
+        headers = stream.request
+        return None if headers is None else first_value(headers, name)
+
+    return get
+
+
+def response_header(name: str) -> Getter:
+    """The getter of one response header, by its lower-case name."""
+    if name == ":status":
+        return lambda stream: str(stream.response.status) if stream.response is not None else None
+
+    def get(stream: Exchange) -> str | None:
+        headers = stream.response
+        return None if headers is None else first_value(headers, name)
+
+    return get
+
+
+def response_trailer(name: str) -> Getter:
+    def get(stream: Exchange) -> str | None:
+        trailers = stream.response_trailers
+        return None if trailers is None else first_value(trailers, name)
+
+    return get
+
+
+@operator("REQ", "REQUEST_HEADER", argument="required", length=True)
+def make_request_header(argument: str, length: int | None) -> Getter:
+    name, alternative = _names(argument)
+    get = request_header(name)
+    return truncate(_or_else(get, request_header(alternative)) if alternative is not None else get, length)
+
+
+@operator("RESP", "RESPONSE_HEADER", argument="required", length=True)
+def make_response_header(argument: str, length: int | None) -> Getter:
+    name, alternative = _names(argument)
+    get = response_header(name)
+    return truncate(_or_else(get, response_header(alternative)) if alternative is not None else get, length)
+
+
+@operator("TRAILER", "RESPONSE_TRAILER", argument="required", length=True)
+def make_response_trailer(argument: str, length: int | None) -> Getter:
+    name, alternative = _names(argument)
+    get = response_trailer(name)
+    return truncate(_or_else(get, response_trailer(alternative)) if alternative is not None else get, length)
+
+
+def original_path(stream: Exchange) -> str | None:
+    """The path as the client sent it, whatever a route made of it."""
+    request = stream.request
+    if request is None:
+        return None
+    return request.get("x-envoy-original-path") or request.path or None
+
+
+def _current_path(stream: Exchange) -> str | None:
+    return stream.request.path or None if stream.request is not None else None
+
+
+_PATHS = {"ORIG_OR_PATH": original_path, "PATH": _current_path, "ORIG": request_header("x-envoy-original-path")}
+
+
+@operator("PATH", argument="optional", length=True)
+def path(argument: str, length: int | None) -> Getter:
+    """`WQ` or `NQ` (with or without the query), then `:ORIG`, `:PATH` or `:ORIG_OR_PATH`."""
+    query, _, which = argument.partition(":")
+    if query not in ("", "WQ", "NQ"):
+        raise ValueError(f"Invalid PATH option: '{query}', only 'WQ'/'NQ' are allowed")
+    if (which or "ORIG_OR_PATH") not in _PATHS:
+        raise ValueError(f"Invalid PATH option: '{which}', only 'ORIG'/'PATH'/'ORIG_OR_PATH' are allowed")
+    get = _PATHS[which or "ORIG_OR_PATH"]
+    if query != "NQ":
+        return truncate(get, length)
+
+    def without_query(stream: Exchange) -> Value:
+        value = get(stream)
+        return value.partition("?")[0] if isinstance(value, str) else None
+
+    return truncate(without_query, length)
+
+
+def _decoded(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
+@operator("QUERY_PARAM", argument="required", length=True)
+def query_parameter(argument: str, length: int | None) -> Getter:
+    def get(stream: Exchange) -> str | None:
+        _, _, query = (original_path(stream) or "").partition("?")
+        for piece in query.split("&"):
+            name, _, value = piece.partition("=")
+            if _decoded(name) == argument:
+                return _decoded(value)
+        return None
+
+    return truncate(get, length)
+
+
+@operator("QUERY_PARAMS", argument="optional", length=True)
+def query_parameters(argument: str, length: int | None) -> Getter:
+    if argument not in ("", "ORIG", "DECODED"):
+        raise ValueError(f"Invalid QUERY_PARAMS option: '{argument}', only 'ORIG'/'DECODED' are allowed")
+
+    def get(stream: Exchange) -> str | None:
+        _, _, query = (original_path(stream) or "").partition("?")
+        return (_decoded(query) if argument == "DECODED" else query) or None
+
+    return truncate(get, length)
+
+
+def response_code(stream: Exchange) -> int:
+    return stream.response.status if stream.response is not None else 0
+
+
+def response_flags(stream: Exchange) -> str:
+    flags = stream.flags
+    return ",".join(flags) if flags else "-"
+
+
+def response_flags_long(stream: Exchange) -> str:
+    return ",".join([LONG_FLAGS.get(flag, flag) for flag in stream.flags]) or "-"
+
+
+@operator("RESPONSE_CODE_DETAILS", argument="optional")
+def response_code_details(argument: str, _length: int | None) -> Getter:
+    if argument == "ALLOW_WHITESPACES":
+        return lambda stream: stream.details or None
+
+    def get(stream: Exchange) -> str | None:
+        details = stream.details
+        return (details.replace(" ", "_") if " " in details else details) or None
+
+    return get
+
+
+def grpc_status_number(stream: Exchange) -> int | None:
+    """From the trailers, or from the headers of an answer that has none."""
+    for headers in (stream.response_trailers, stream.response):
+        value = headers.get("grpc-status") if headers is not None else None
+        if value is not None and value.isascii() and value.isdigit():
+            return int(value)
+    return None
+
+
+@operator("GRPC_STATUS", argument="optional")
+def grpc_status(argument: str, _length: int | None) -> Getter:
+    if argument == "NUMBER":
+        return grpc_status_number
+    if argument not in ("", "CAMEL_STRING", "SNAKE_STRING"):
+        raise ValueError(f"GrpcStatusFormatter only supports CAMEL_STRING, SNAKE_STRING or NUMBER. Got: {argument}")
+    names = SNAKE_STATUS if argument == "SNAKE_STRING" else CAMEL_STATUS
+
+    def get(stream: Exchange) -> str | None:
+        number = grpc_status_number(stream)
+        if number is None:
+            return None
+        return names[number] if number < len(names) else str(number)
+
+    return get
+
+
+def request_headers_bytes(stream: Exchange) -> int:
+    request: RequestHeaders | None = stream.request
+    if request is None:
+        return 0
+    pseudo = ((":method", request.method), (":path", request.path), (":authority", request.authority),
+              (":scheme", request.scheme))  # fmt: skip
+    return request.byte_size() + sum([len(name) + len(value) for name, value in pseudo if value])
+
+
+def response_headers_bytes(stream: Exchange) -> int:
+    response: ResponseHeaders | None = stream.response
+    # `:status` and its three digits count too.
+    return 0 if response is None else 10 + response.byte_size()
+
+
+def response_trailers_bytes(stream: Exchange) -> int:
+    trailers: Headers | None = stream.response_trailers
+    return 0 if trailers is None else trailers.byte_size()
+
+
+plain("BYTES_RECEIVED", lambda stream: stream.bytes_received)
+plain("BYTES_SENT", lambda stream: stream.bytes_sent)
+plain("RESPONSE_CODE", response_code)
+plain("RESPONSE_FLAGS", response_flags)
+plain("RESPONSE_FLAGS_LONG", response_flags_long)
+plain("GRPC_STATUS_NUMBER", grpc_status_number)
+plain("REQUEST_HEADERS_BYTES", request_headers_bytes)
+plain("RESPONSE_HEADERS_BYTES", response_headers_bytes)
+plain("RESPONSE_TRAILERS_BYTES", response_trailers_bytes)
+plain("CUSTOM_FLAGS", lambda _stream: "")
