@@ -10,9 +10,9 @@ class ConnectionRecord:
     """A connection as one log entry. It has no request and no response, so its code is 0 and its protocol is none."""
 
     __slots__ = (
-        "attempts", "bytes_received", "bytes_sent", "cluster_name", "connection", "details", "downstream_failure",
-        "endpoint", "filter_state", "flags", "last_activity", "metadata", "start_time", "started", "upstream_failure",
-        "upstream_local",
+        "attempts", "bytes_received", "bytes_sent", "cluster", "cluster_name", "connection", "details",
+        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "metadata", "start_time", "started",
+        "upstream_failure", "upstream_local",
     )  # fmt: skip
 
     # Of a stream, but never of a connection.
@@ -22,6 +22,7 @@ class ConnectionRecord:
     response_trailers = None
     route = None
     virtual_host = None
+    virtual_cluster = None
     request_done_at = 0.0
     response_started_at = 0.0
 
@@ -36,6 +37,7 @@ class ConnectionRecord:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.attempts = 0
+        self.cluster: Any = None
         self.cluster_name: str | None = None
         self.endpoint: Any = None
         self.upstream_local: tuple[str, int] | None = None
