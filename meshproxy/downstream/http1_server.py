@@ -62,7 +62,7 @@ class Http1Server(asyncio.Protocol):
 
     __slots__ = (
         "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_waits", "closing",
-        "connection", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
+        "connection", "counted", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
@@ -74,6 +74,8 @@ class Http1Server(asyncio.Protocol):
         self.keep_alive = True
         self.http10 = False
         self.requests = 0
+        # The manager has counted it as one that spoke HTTP/1.
+        self.counted = False
         # Loop time at which the last exchange ended, or the connection began: for the idle timeout.
         self.last_activity = connection.started
         self._asked_close = False

@@ -1,118 +1,256 @@
-"""One HTTP entry (Envoy's HttpConnectionManager): route table, filters in order, limits, header rules, logs."""
+"""One HTTP entry (Envoy's HttpConnectionManager): route table, filters in order, limits, header rules, logs.
+
+What it does with a request and its answer is put together when configuration arrives (config/build_http_manager.py):
+`request_steps` run before the route is looked up, `response_steps` before a response is written.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_stats import HttpStats
-from meshproxy.http.filter import Hooks, LocalReply
+from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
+from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
 from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.headers import RequestHeaders, ResponseHeaders
-from meshproxy.http.request_id import new_request_id
+from meshproxy.http.local_replies import LocalReplies
+from meshproxy.http.request_steps import Step
 from meshproxy.http.stream import NO_HOOKS, ServerSide, Stream, Terminal
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
-from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.routing.forward import Forward
+from meshproxy.routing.overrides import specialise
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
 
-RequestStep = Callable[[Stream], LocalReply | None]
+ResponseStep = Callable[[Stream, ResponseHeaders], None]
+
+
+class Logger(Protocol):
+    """An access log."""
+
+    def log(self, stream: Stream) -> None: ...
 
 
 class HttpManager:
     """Shared by every connection of a filter chain."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stat_prefix: str, routes: RouteTable) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, stat_prefix: str, routes: RouteTable,
+        filters: Sequence[HttpFilter] = (), timeouts: HttpTimeouts | None = None,
+    ) -> None:  # fmt: skip
         self.loop = loop
         self.stat_prefix = stat_prefix
         self.stats = HttpStats()
-        self.routes = routes
+        self.filters = filters
+        # Per upgrade type with filters of its own: the tables of those (they know no routes).
+        self.upgrade_hooks: dict[str, Hooks] = {}
+        # Upgrade type (lower case; CONNECT too) -> allowed, unless a route says otherwise.
+        self.upgrades: dict[str, bool] = {}
         self.terminal: Terminal = Router()
-        self.hooks: Hooks = NO_HOOKS
         self.buffer_limit = 1024 * 1024
         self.http1 = Http1Options()
         self.proxy_100_continue = False
-        self.delayed_close: TimeoutQueue[Http1Server] | None = TimeoutQueue(loop, 1.0, self._close_delayed)
-        self.server_name = "envoy"
-        self.request_steps: tuple[RequestStep, ...] = ()
+        # common_http_protocol_options.max_requests_per_connection; 0: no limit.
+        self.max_requests = 0
+        # A 400 of ours ends an HTTP/1 connection (stream_error_on_invalid_http_message is off).
+        self.close_on_bad_request = True
+        self.server_name: str | None = "envoy"
+        self.server_overwrite = True
+        self.local_replies = LocalReplies()
+        self.request_steps: tuple[Step, ...] = ()
+        self.response_steps: tuple[ResponseStep, ...] = ()
+        self.access_logs: tuple[Logger, ...] = ()
+        self.log_new_requests = False
+        # All connections, or those in the set, are to end with their next response.
+        self.draining = False
+        self.draining_connections: set[ServerSide] = set()
+        self.time = Timekeeper(loop, self, timeouts or HttpTimeouts())
+        self.delayed_close = self.time.delayed_close
+        self._slow_heads = self.time.slow_heads
+        self._per_stream = self.time.per_stream
+        self.hooks: Hooks = NO_HOOKS
+        self.routes = routes
+        self.set_routes(routes)
 
-    def start(self, server: ServerSide, connection: Connection, request: RequestHeaders, end: bool) -> Stream:
-        """A request's head has come."""
-        stats = self.stats
-        stats.downstream_rq_total += 1
-        stats.downstream_rq_active += 1
-        stream = Stream(self, server, connection, request, self.loop.time())
-        return stream
+    def set_routes(self, routes: RouteTable) -> None:
+        """Another route table from now on; streams that have their route keep it."""
+        self.hooks = specialise(routes, self.filters)
+        self.routes = routes
 
-    def run(self, stream: Stream, end: bool) -> None:
-        for step in self.request_steps:
-            reply = step(stream)
-            if reply is not None:
-                stream.reply(reply)
-                return
-        request = stream.request
-        index = request.index
-        if "x-forwarded-proto" not in index:
-            request.add("x-forwarded-proto", request.scheme)
-        if "x-request-id" not in index:
-            request.add("x-request-id", new_request_id())
-        self.find_route(stream)
-        stream.receive_headers(end)
-
-    def head_started(self, server: Http1Server) -> None:
-        """The first bytes of a request's head came, and more must follow (request_headers_timeout starts)."""
-
-    def _close_delayed(self, server: Http1Server) -> float:
-        self.stats.downstream_cx_delayed_close_timeout += 1
-        server.transport.close()
-        return 0
+    # ---- connections ----
 
     def connection_made(self, server: Http1Server) -> None:
         stats = self.stats
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
-        stats.downstream_cx_http1_total += 1
-        stats.downstream_cx_http1_active += 1
+        self.time.connection_made(server)
 
     def connection_lost(self, server: Http1Server) -> None:
         stats = self.stats
         stats.downstream_cx_active -= 1
-        stats.downstream_cx_http1_active -= 1
+        if server.counted:
+            stats.downstream_cx_http1_active -= 1
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_length_ms.record(round((self.loop.time() - server.connection.started) * 1000))
+        self.draining_connections.discard(server)
+        self.time.connection_lost(server)
+
+    def head_started(self, server: Http1Server) -> None:
+        """The first bytes of a request's head came, and more must follow."""
+        self.time.head_started(server)
+
+    def drain(self) -> None:
+        """The listener goes: every connection ends with its next response."""
+        self.draining = True
+
+    # ---- requests ----
+
+    def start(self, server: Any, connection: Connection, request: RequestHeaders, end: bool) -> Stream:
+        """A request's head has come."""
+        stats = self.stats
+        stats.downstream_rq_total += 1
+        stats.downstream_rq_http1_total += 1
+        stats.downstream_rq_active += 1
+        stream = Stream(self, server, connection, request, self.loop.time())
+        if not server.counted:
+            server.counted = True
+            stats.downstream_cx_http1_total += 1
+            stats.downstream_cx_http1_active += 1
+        if self._slow_heads:
+            self.time.head_complete(server)
+        for queue in self._per_stream:
+            queue.add(stream)
+        stream.timeouts = self._per_stream
+        if self.max_requests and server.requests >= self.max_requests:
+            stats.downstream_cx_max_requests_reached += 1
+            stream.close_after = True
+        return stream
+
+    def run(self, stream: Stream, end: bool) -> None:
+        """Everything from the head to the first filter."""
+        if end:
+            stream.request_complete = True
+        for step in self.request_steps:
+            reply = step(stream)
+            if reply is not None:
+                stream.reply(reply)
+                return
+        self.find_route(stream)
+        request = stream.request
+        if (request.protocol is not None or request.method == "CONNECT") and not self._admit_upgrade(stream):
+            return
+        if self.log_new_requests:
+            self._log(stream)
+        stream.receive_headers(end)
 
     def find_route(self, stream: Stream) -> None:
         route = self.routes.match(stream)
         stream.route = route
-        stream.hooks = self.hooks if route is None or route.hooks is None else route.hooks
+        if route is None:
+            stream.hooks = self.hooks
+            return
+        stream.hooks = self.hooks if route.hooks is None else route.hooks
+        if route.idle_timeout or route.max_duration is not None:
+            self.time.route_found(stream, route)
+
+    def _admit_upgrade(self, stream: Stream) -> bool:
+        """Whether the route (or, where it says nothing, the manager) allows the upgrade; else the answer is given."""
+        kind = stream.request.protocol or "connect"
+        route = stream.route
+        allowed: bool | None = None
+        if route is not None and isinstance(route.action, Forward):
+            allowed = route.action.upgrades.get(kind)
+        if allowed is None:
+            allowed = self.upgrades.get(kind, False)
+        if not allowed and route is not None:
+            self.stats.downstream_rq_ws_on_non_ws_route += 1
+            stream.close_after = True
+            stream.reply(LocalReply(403, b"", "upgrade_failed"))
+            return False
+        if allowed:
+            self.stats.downstream_cx_upgrades_total += 1
+            self.stats.downstream_cx_upgrades_active += 1
+            stream.upgraded = True
+            stream.hooks = self.upgrade_hooks.get(kind, stream.hooks)
+        return True
+
+    # ---- responses ----
 
     def prepare_response(self, stream: Stream, headers: ResponseHeaders) -> None:
-        """What every response gets before it is written."""
-        headers.set("server", self.server_name)
-        if "date" not in headers.index:
+        """What every response gets before it is written, in Envoy's order."""
+        index = headers.index
+        if "date" not in index:
             headers.add("date", http_date())
+        name = self.server_name
+        if name is not None:
+            if "server" not in index:
+                headers.add("server", name)
+            elif self.server_overwrite:
+                headers.set("server", name)
+        for step in self.response_steps:
+            step(stream, headers)
+        stats = self.stats
+        if self.draining:
+            stats.downstream_cx_drain_close += 1
+            stream.close_after = True
+        elif self.draining_connections and stream.server in self.draining_connections:
+            stream.close_after = True
+        if not stream.request_complete:
+            stats.downstream_rq_response_before_rq_complete += 1
+        self.count(headers.status)
 
-    def prepare_local_reply(self, stream: Stream, reply: LocalReply) -> ResponseHeaders:
-        pairs = list(reply.headers)
-        if reply.body:
-            pairs = [("content-length", str(len(reply.body))), ("content-type", reply.content_type), *pairs]
-        pairs.append(("date", http_date()))
-        return ResponseHeaders(reply.status, pairs)
+    def count(self, status: int) -> None:
+        """A response, also an informational one, by its class."""
+        stats = self.stats
+        stats.downstream_rq_completed += 1
+        if status < 300:
+            if status >= 200:
+                stats.downstream_rq_2xx += 1
+            else:
+                stats.downstream_rq_1xx += 1
+        elif status < 400:
+            stats.downstream_rq_3xx += 1
+        elif status < 500:
+            stats.downstream_rq_4xx += 1
+        elif status < 600:
+            stats.downstream_rq_5xx += 1
+
+    def prepare_local_reply(self, stream: Stream, reply: LocalReply) -> tuple[ResponseHeaders, bytes]:
+        """The head of an answer of ours and its body, before the filters see them."""
+        if reply.status == 400 and self.close_on_bad_request:
+            stream.close_after = True
+        route = stream.route
+        if route is None or not route.response_edits:
+            headers = ResponseHeaders(reply.status, list(reply.headers))
+        elif isinstance(route.action, Forward):
+            headers = ResponseHeaders(reply.status, [])
+            _edit(stream, headers)
+            for name, value in reply.headers:
+                headers.add(name, value)
+        else:
+            # What a direct response or redirect says stands in front, and the edits are for nothing else.
+            headers = ResponseHeaders(reply.status, list(reply.headers))
+            if reply.details == "direct_response":
+                _edit(stream, headers)
+        return headers, self.local_replies.render(stream, reply, headers)
 
     def finish(self, stream: Stream) -> None:
         stats = self.stats
         stats.downstream_rq_active -= 1
-        response = stream.response
-        if response is not None:
-            stats.downstream_rq_completed += 1
-            group = response.status // 100
-            if group == 2:
-                stats.downstream_rq_2xx += 1
-            elif group == 4:
-                stats.downstream_rq_4xx += 1
-            elif group == 5:
-                stats.downstream_rq_5xx += 1
-            elif group == 3:
-                stats.downstream_rq_3xx += 1
+        if stream.upgraded:
+            stats.downstream_cx_upgrades_active -= 1
         stats.downstream_rq_time.record(round((self.loop.time() - stream.started) * 1000))
+        if self.access_logs:
+            self._log(stream)
         stream.server.release(stream)
+
+    def _log(self, stream: Stream) -> None:
+        for logger in self.access_logs:
+            logger.log(stream)
+
+
+def _edit(stream: Stream, headers: ResponseHeaders) -> None:
+    for edit in stream.route.response_edits:
+        edit(stream, headers)

@@ -58,7 +58,7 @@ class Manager(Protocol):
     stats: Any
 
     def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
-    def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> ResponseHeaders: ...
+    def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> tuple[ResponseHeaders, bytes]: ...
     def find_route(self, stream: "Stream") -> None: ...
     def finish(self, stream: "Stream") -> None: ...
 
@@ -100,9 +100,12 @@ class Stream:
         "flags",
         "hooks",
         "informational",
+        "internal",
         "last_activity",
+        "local_reply_body",
         "manager",
         "metadata",
+        "peer",
         "request",
         "request_complete",
         "request_done_at",
@@ -119,6 +122,7 @@ class Stream:
         "started",
         "terminal_started",
         "timeouts",
+        "upgraded",
         "upstream",
         "upstream_failure",
         "upstream_local",
@@ -133,6 +137,9 @@ class Stream:
         self.server = server
         self.connection = connection
         self.request = request
+        # Who the client is, which proxies in front may have told; and whether it is one of us (x-envoy-internal).
+        self.peer: tuple[str, int] = connection.peer
+        self.internal = False
         self.request_trailers: Headers | None = None
         self.response: ResponseHeaders | None = None
         self.response_trailers: Headers | None = None
@@ -177,6 +184,10 @@ class Stream:
         # The codec must not serve another request on this connection.
         self.close_after = False
         self.informational = False
+        # An upgrade or CONNECT that the manager let pass.
+        self.upgraded = False
+        # %LOCAL_REPLY_BODY%
+        self.local_reply_body = ""
         self.done = False
         self._clear = False
 
@@ -277,8 +288,9 @@ class Stream:
         self.request_hold = None
         if reply.close:
             self.close_after = True
-        headers = self.manager.prepare_local_reply(self, reply)
-        body = reply.body if self.request.method != "HEAD" else b""
+        headers, body = self.manager.prepare_local_reply(self, reply)
+        if self.request.method == "HEAD":
+            body = b""
         self.response = headers
         if self.hooks.response_headers and not self._walk_response_headers(-1, not body, body):
             return
@@ -485,8 +497,9 @@ class Stream:
         self.details = reply.details
         if reply.flag is not None:
             self.add_flag(reply.flag)
-        body = reply.body if self.request.method != "HEAD" else b""
-        self.response = self.manager.prepare_local_reply(self, reply)
+        self.response, body = self.manager.prepare_local_reply(self, reply)
+        if self.request.method == "HEAD":
+            body = b""
         self._send_response_headers(not body)
         if body:
             self._send_response_data(body, True)

@@ -1,0 +1,228 @@
+"""The timeouts of an HTTP manager's connections and streams.
+
+What is on by default (idle connections, idle streams) costs nothing per request: a connection is looked at now and
+then, and what it has been doing is compared with the clock. Only timeouts that a configuration sets add a stream to a
+queue.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.http.filter import LocalReply
+from meshproxy.http.headers import RequestHeaders
+from meshproxy.http.stream import Stream
+from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.routing.deadlines import Deadlines
+from meshproxy.routing.route import Route
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.http1_server import Http1Server
+    from meshproxy.downstream.http_manager import HttpManager
+
+# The loop's clock counts whole milliseconds.
+_TICK = 0.001
+_DEADLINE_EXCEEDED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTimeouts:
+    """Seconds, 0 for none. Fields of HttpConnectionManager and of its common_http_protocol_options."""
+
+    idle: float = 3600.0
+    max_connection: float = 0.0
+    # http1_safe_max_connection_duration: only announced in the next response, never enforced.
+    max_connection_safe: bool = False
+    drain: float = 5.0
+    delayed_close: float = 1.0
+    stream_idle: float = 300.0
+    request: float = 0.0
+    request_headers: float = 0.0
+    max_stream: float = 0.0
+
+
+class Timekeeper:
+    """Watches the connections of one manager."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, manager: "HttpManager", timeouts: HttpTimeouts) -> None:
+        self._loop = loop
+        self._manager = manager
+        self._timeouts = timeouts
+        self._deadlines = Deadlines(loop)
+        self.delayed_close = self._connections(timeouts.delayed_close, self._close_delayed)
+        self._period = min([seconds for seconds in (timeouts.idle, timeouts.stream_idle) if seconds], default=0.0)
+        self._watch = self._connections(self._period, self._look)
+        self._ages = self._connections(timeouts.max_connection, self._too_old)
+        # A head that has begun must be complete in time: Envoy has a stream for it, we have none yet.
+        heads = [seconds for seconds in (timeouts.request_headers, timeouts.request, timeouts.stream_idle) if seconds]
+        self._heads = self._connections(min(heads, default=0.0), self._head_too_slow)
+        self.slow_heads: set[Http1Server] = set()
+        self._drains: TimeoutQueue[Http1Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
+        self._queues = tuple(
+            self._deadlines.queue(seconds, expired)
+            for seconds, expired in (
+                (timeouts.request, self._request_too_slow),
+                (timeouts.max_stream, self._stream_too_long),
+            )
+            if seconds
+        )
+
+    def _connections(self, seconds: float, expired: Any) -> "TimeoutQueue[Http1Server] | None":
+        return TimeoutQueue(self._loop, seconds, expired) if seconds else None
+
+    # ---- what begins ----
+
+    def connection_made(self, server: "Http1Server") -> None:
+        if self._watch is not None:
+            self._watch.add(server)
+        if self._ages is not None:
+            self._ages.add(server)
+
+    def connection_lost(self, server: "Http1Server") -> None:
+        self.slow_heads.discard(server)
+        for queue in (self._watch, self._ages, self._heads, self._drains):
+            if queue is not None:
+                queue.discard(server)
+
+    def head_started(self, server: "Http1Server") -> None:
+        """The first bytes of a head came, and more must follow."""
+        if self._heads is not None and server not in self.slow_heads:
+            self.slow_heads.add(server)
+            self._heads.add(server)
+
+    def head_complete(self, server: "Http1Server") -> None:
+        """For those in `slow_heads`."""
+        if self._heads is not None:
+            self.slow_heads.discard(server)
+            self._heads.discard(server)
+
+    @property
+    def per_stream(self) -> tuple[TimeoutQueue[Stream], ...]:
+        """The queues that every stream waits in."""
+        return self._queues
+
+    def route_found(self, stream: Stream, route: Route) -> None:
+        """The timeouts of the route, in place of ours."""
+        if route.idle_timeout:
+            self._wait(stream, self._deadlines.queue(route.idle_timeout, self._idle_on_route))
+        if route.max_duration is not None:
+            seconds = route.max_duration.seconds(stream)
+            own = self._timeouts.max_stream
+            if own:
+                self._deadlines.queue(own, self._stream_too_long).discard(stream)
+            if seconds is not None:
+                queue = self._deadlines.queue(0.0, self._stream_too_long)
+                queue.add_for(stream, max(0.0, stream.started + seconds - self._loop.time()))
+                stream.timeouts = (*stream.timeouts, queue)
+
+    def _wait(self, stream: Stream, queue: TimeoutQueue[Stream]) -> None:
+        queue.add(stream)
+        stream.timeouts = (*stream.timeouts, queue)
+
+    # ---- what expires ----
+
+    def _look(self, server: "Http1Server") -> float:
+        """Whether the connection, or its stream, has been idle for too long; when to look again."""
+        if server.closing:
+            return 0.0
+        now = self._loop.time()
+        stream = server.stream
+        timeouts = self._timeouts
+        if stream is None:
+            if not timeouts.idle:
+                return self._period
+            left = server.last_activity + timeouts.idle - now
+            if left <= _TICK:
+                self._manager.stats.downstream_cx_idle_timeout += 1
+                self._drain(server)
+                return 0.0
+        else:
+            route = stream.route
+            if not timeouts.stream_idle or (route is not None and route.idle_timeout is not None):
+                return self._period
+            left = stream.last_activity + timeouts.stream_idle - now
+            if left <= _TICK:
+                self._stream_idle(stream)
+                return self._period
+        return min(left, self._period)
+
+    def _idle_on_route(self, stream: Stream) -> float:
+        route = stream.route
+        if stream.done or route is None or not route.idle_timeout:
+            return 0.0
+        left: float = stream.last_activity + route.idle_timeout - self._loop.time()
+        if left <= _TICK:
+            self._stream_idle(stream)
+            return 0.0
+        return left
+
+    def _stream_idle(self, stream: Stream) -> None:
+        self._manager.stats.downstream_rq_idle_timeout += 1
+        stream.add_flag("SI")
+        stream.reply(_timed_out(stream, b"stream timeout", "stream_idle_timeout"))
+
+    def _request_too_slow(self, stream: Stream) -> float:
+        if stream.done or stream.response is not None or (stream.request_complete and stream.request_hold is None):
+            return 0.0
+        self._manager.stats.downstream_rq_timeout += 1
+        stream.reply(_timed_out(stream, b"request timeout", "request_overall_timeout"))
+        return 0.0
+
+    def _stream_too_long(self, stream: Stream) -> float:
+        if not stream.done:
+            self._manager.stats.downstream_rq_max_duration_reached += 1
+            reply = _timed_out(stream, b"downstream duration timeout", "max_duration_timeout")
+            reply.grpc_status = _DEADLINE_EXCEEDED
+            stream.reply(reply)
+        return 0.0
+
+    def _head_too_slow(self, server: "Http1Server") -> float:
+        """The head that began is not complete. Which of the timeouts has come is told by their order."""
+        self.slow_heads.discard(server)
+        manager = self._manager
+        stats = manager.stats
+        timeouts = self._timeouts
+        stream = server.stream = manager.start(server, server.connection, RequestHeaders("", "", "", []), False)
+        waited = self._heads.seconds if self._heads is not None else 0.0
+        if waited == timeouts.request_headers:
+            stats.downstream_rq_header_timeout += 1
+            stream.reply(_timed_out(stream, b"request header timeout", "request_header_timeout"))
+        elif waited == timeouts.request:
+            stats.downstream_rq_timeout += 1
+            stream.reply(_timed_out(stream, b"request timeout", "request_overall_timeout"))
+        else:
+            self._stream_idle(stream)
+        return 0.0
+
+    def _too_old(self, server: "Http1Server") -> float:
+        self._manager.stats.downstream_cx_max_duration_reached += 1
+        if self._timeouts.max_connection_safe:
+            self._manager.draining_connections.add(server)
+        else:
+            self._drain(server)
+        return 0.0
+
+    def _drain(self, server: "Http1Server") -> None:
+        """Envoy's drain sequence: the next response says `connection: close`, and after drain_timeout nobody waits."""
+        if not server.requests:
+            server.close(delayed=False)
+        elif server not in self._manager.draining_connections:
+            self._manager.draining_connections.add(server)
+            self._drains.add(server)
+
+    def _drained(self, server: "Http1Server") -> float:
+        if server.stream is None:
+            server.close(delayed=True)
+        else:
+            server.keep_alive = False
+        return 0.0
+
+    def _close_delayed(self, server: "Http1Server") -> float:
+        self._manager.stats.downstream_cx_delayed_close_timeout += 1
+        server.transport.close()
+        return 0.0
+
+
+def _timed_out(stream: Stream, body: bytes, details: str) -> LocalReply:
+    """408 while the request is not complete, else 504 (Envoy's maybeRequestTimeoutCode)."""
+    return LocalReply(504 if stream.request_complete else 408, body, details)

@@ -1,0 +1,20 @@
+"""What the proxy has to know of gRPC: how to tell its requests, and how its errors are written (PROTOCOL-HTTP2.md)."""
+
+from meshproxy.http.headers import Headers
+
+GRPC = "application/grpc"
+
+
+def is_grpc(headers: Headers) -> bool:
+    """Whether this is gRPC by its content type: `application/grpc` or `application/grpc+...`."""
+    content_type = headers.get("content-type")
+    if content_type is None or not content_type.startswith(GRPC):
+        return False
+    return content_type[16:17] in ("", "+")
+
+
+def encode_message(text: str) -> str:
+    """grpc-message: percent-encoding of all that is not printable ASCII, and of the percent sign."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text
+    return "".join([c if " " <= c <= "~" and c != "%" else f"%{ord(c):02X}" for c in text])
