@@ -11,8 +11,8 @@ class ConnectionRecord:
 
     __slots__ = (
         "attempts", "bytes_received", "bytes_sent", "cluster", "cluster_name", "connection", "details",
-        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "metadata", "start_time", "started",
-        "upstream_failure", "upstream_local",
+        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "metadata", "peer", "start_time",
+        "started", "upstream_failure", "upstream_local",
     )  # fmt: skip
 
     # Of a stream, but never of a connection.
@@ -23,11 +23,13 @@ class ConnectionRecord:
     route = None
     virtual_host = None
     virtual_cluster = None
+    local_reply_body = ""
     request_done_at = 0.0
     response_started_at = 0.0
 
     def __init__(self, connection: Connection, flags: tuple[str, ...] = (), details: str = "") -> None:
         self.connection = connection
+        self.peer = connection.peer
         self.flags = flags
         self.details = details
         # Loop time in seconds; start_time is the wall clock.

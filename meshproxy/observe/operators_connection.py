@@ -55,7 +55,7 @@ def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
 
 _address("DOWNSTREAM_LOCAL", lambda stream: stream.connection.local)
 _address("DOWNSTREAM_DIRECT_LOCAL", lambda stream: stream.connection.direct_local)
-_address("DOWNSTREAM_REMOTE", lambda stream: stream.connection.peer)
+_address("DOWNSTREAM_REMOTE", lambda stream: stream.peer)
 _address("DOWNSTREAM_DIRECT_REMOTE", lambda stream: stream.connection.direct_peer)
 
 # Internal listeners alone have endpoint ids.

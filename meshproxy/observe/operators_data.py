@@ -33,7 +33,7 @@ plain("ROUTE_RESOLUTION_COUNT", lambda stream: int(stream.route is not None))
 # Set by whoever logs, for the one line that it writes (see access_log.py).
 plain("ACCESS_LOG_TYPE", lambda stream: "DownstreamEnd" if stream.request is not None else "TcpConnectionEnd")
 plain("VIRTUAL_CLUSTER_NAME", lambda stream: stream.virtual_cluster)
-plain("LOCAL_REPLY_BODY", lambda _stream: "")
+plain("LOCAL_REPLY_BODY", lambda stream: stream.local_reply_body)
 for _name in ("ROUTE_RESOLUTION_TIME_US", "TRACE_ID", "SPAN_ID"):
     plain(_name, nothing, measured=False)
 
