@@ -2,9 +2,10 @@
 
 import socket
 
-from meshproxy.config.build_addresses import ip_address, is_ip, socket_options
+from meshproxy.config.build_addresses import ip_address, socket_options
 from meshproxy.config.build_balancers import build_balancer
-from meshproxy.config.build_endpoints import build_endpoints, metadata_of
+from meshproxy.config.build_discovery import build_discovery
+from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_pool_settings import build_pool_settings
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError, at
@@ -48,21 +49,8 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     _check_transport(view.transport_socket)
     _read_circuit_breakers(cluster, view.circuit_breakers)
     cluster.socket_options = _build_socket_options(view)
-    _read_endpoints(cluster, view)
+    build_discovery(cluster, view)
     return cluster
-
-
-def _read_endpoints(cluster: Cluster, view: View) -> None:
-    kind = "STATIC" if view.which("cluster_discovery_type") is None else view.enum("type")
-    if kind != "STATIC":
-        view.reject("type", f"{kind} is not supported yet")
-    with view.at("load_assignment"):
-        endpoints = build_endpoints(view.load_assignment)
-        for endpoint in endpoints:
-            host, port = endpoint.address
-            if port and not is_ip(host):
-                raise ConfigError(f"malformed IP address: {host} (names need the type STRICT_DNS or LOGICAL_DNS)")
-    cluster.set_endpoints(endpoints)
 
 
 def _check_transport(socket_view: View) -> None:

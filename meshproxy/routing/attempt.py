@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from meshproxy.http.failures import CONNECTION_TERMINATED, OVERFLOW, Failure, details_after_start, upstream_failure
 from meshproxy.http.filter import LocalReply
+from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
-from meshproxy.routing.charge import charge, is_failed_grpc, is_grpc, origin_of
+from meshproxy.routing.charge import charge, is_failed_grpc, origin_of
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client

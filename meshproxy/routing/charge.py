@@ -37,13 +37,6 @@ def charge(
             endpoint.stats.rq_error += 1
 
 
-def is_grpc(request: RequestHeaders) -> bool:
-    content_type = request.get("content-type")
-    return content_type is not None and (
-        content_type == "application/grpc" or content_type.startswith(("application/grpc+", "application/grpc;"))
-    )
-
-
 def is_failed_grpc(headers: Headers) -> bool:
     """No status at all is a failure too."""
     status = headers.get("grpc-status")

@@ -56,6 +56,13 @@ class Endpoint:
         self.address = address
         self.address_text = address_text(address)
 
+    def at(self, address: Address) -> "Endpoint":
+        """What the configuration says of a name, for one of its addresses."""
+        endpoint = Endpoint(address, self.hostname, self.weight, self.priority, self.locality, self.metadata)
+        endpoint.locality_weight = self.locality_weight
+        endpoint.set_health(self.health_flags)
+        return endpoint
+
     def adopt(self, fresh: "Endpoint") -> None:
         """Takes over what a newer configuration says of the same address; connections and load stay."""
         self.hostname = fresh.hostname

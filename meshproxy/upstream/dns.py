@@ -1,0 +1,172 @@
+"""Endpoints from names: STRICT_DNS and LOGICAL_DNS clusters, on the system's resolver.
+
+Every name is looked up for as long as the cluster lives. A lookup that fails changes nothing: the last good endpoints
+serve. The answer that a name has no addresses empties a STRICT_DNS cluster and leaves a LOGICAL_DNS one, as in Envoy.
+"""
+
+import asyncio
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import uniform
+from typing import Any
+
+from meshproxy.net.tasks import start_task
+from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.endpoint import Endpoint
+
+# The resolver knows for certain that there is no address; everything else may be different in a moment.
+_NO_ADDRESS = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
+
+Lookup = Callable[[str, str], Awaitable[list[str]]]
+
+
+class LookupFailed(Exception):
+    """The resolver gave no answer."""
+
+
+@dataclass(slots=True)
+class DnsSettings:
+    """Seconds. family: a Cluster.DnsLookupFamily. After failures waits grow from failure_base to failure_max."""
+
+    refresh: float = 5.0
+    jitter: float = 0.0
+    failure_base: float = 0.0
+    failure_max: float = 0.0
+    family: str = "AUTO"
+
+
+async def lookup(name: str, family: str) -> list[str]:
+    """The IP addresses of a name; empty where it has none. Raises LookupFailed."""
+    asked = {"V4_ONLY": socket.AF_INET, "V6_ONLY": socket.AF_INET6}.get(family, socket.AF_UNSPEC)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, family=asked, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in _NO_ADDRESS:
+            return []
+        raise LookupFailed(f"{name}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise LookupFailed(f"{name}: not a host name") from error
+    return _of_family([str(entry[4][0]) for entry in found], family)
+
+
+def _of_family(addresses: list[str], family: str) -> list[str]:
+    unique = list(dict.fromkeys(addresses))
+    v4 = [address for address in unique if ":" not in address]
+    v6 = [address for address in unique if ":" in address]
+    if family == "ALL":
+        return v6 + v4
+    return (v4 or v6) if family == "V4_PREFERRED" else (v6 or v4)
+
+
+class DnsDiscovery(ABC):
+    """`templates`: the endpoints of the configuration, whose hosts are names. Subclasses say what addresses become."""
+
+    __slots__ = ("_lookup", "_pending", "_settings", "_tasks", "_warm", "cluster", "templates")
+
+    def __init__(
+        self, cluster: Cluster, templates: list[Endpoint], settings: DnsSettings, resolve: Lookup = lookup
+    ) -> None:
+        self.cluster = cluster
+        self.templates = templates
+        self._settings = settings
+        self._lookup = resolve
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._pending = len(templates)
+        self._warm = asyncio.Event()
+
+    def start(self) -> None:
+        if not self.templates:
+            self._warm.set()
+        for template in self.templates:
+            task = start_task(self._follow(template), f"DNS lookups of {template.hostname} for {self.cluster.name}")
+            self._tasks.append(task)
+
+    async def wait(self) -> None:
+        """Until every name had its first answer, good or bad."""
+        await self._warm.wait()
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    @abstractmethod
+    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+        """Gives the cluster what a name has become; False where that counts as a failure."""
+        raise NotImplementedError
+
+    async def _follow(self, template: Endpoint) -> None:
+        settings = self._settings
+        failures = 0
+        first = True
+        while True:
+            good = await self._once(template)
+            failures = 0 if good else failures + 1
+            if first:
+                first = False
+                self._pending -= 1
+                if not self._pending:
+                    self._warm.set()
+            if good or not settings.failure_base:
+                wait = settings.refresh + uniform(0, settings.jitter)
+            else:
+                wait = uniform(0, min(settings.failure_base * 2**failures, settings.failure_max))
+            await asyncio.sleep(max(wait, 0.001))
+
+    async def _once(self, template: Endpoint) -> bool:
+        stats = self.cluster.stats
+        stats.update_attempt += 1
+        try:
+            good = self.apply(template, await self._lookup(template.address[0], self._settings.family))
+        except LookupFailed:
+            good = False
+        if good:
+            stats.update_success += 1
+        else:
+            stats.update_failure += 1
+        return good
+
+
+class StrictDns(DnsDiscovery):
+    """Every address of every name is an endpoint."""
+
+    __slots__ = ("_found",)
+
+    def __init__(
+        self, cluster: Cluster, templates: list[Endpoint], settings: DnsSettings, resolve: Lookup = lookup
+    ) -> None:
+        super().__init__(cluster, templates, settings, resolve)
+        self._found: dict[Endpoint, list[str]] = {}
+
+    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+        if sorted(self._found.get(template, [])) == sorted(addresses):
+            self.cluster.stats.update_no_rebuild += 1
+            return True
+        self._found[template] = addresses
+        endpoints = []
+        for each in self.templates:
+            endpoints.extend([each.at((address, each.address[1])) for address in self._found.get(each, [])])
+        self.cluster.set_endpoints(endpoints)
+        return True
+
+
+class LogicalDns(DnsDiscovery):
+    """One endpoint, whose address is the first one at the moment; connections that are there stay."""
+
+    __slots__ = ()
+
+    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+        if not addresses:
+            return False
+        cluster = self.cluster
+        address = (addresses[0], template.address[1])
+        if not cluster.endpoints:
+            cluster.set_endpoints([template.at(address)])
+        elif cluster.endpoints[0].address == address:
+            cluster.stats.update_no_rebuild += 1
+        else:
+            cluster.endpoints[0].move(address)
+            cluster.stats.membership_change += 1
+        return True
