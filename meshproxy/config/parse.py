@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from google.protobuf import struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Error as ProtobufError
@@ -280,8 +279,8 @@ def _reader(field: Any) -> tuple[Read, Any]:
         return _message_reader(field.message_type.full_name), {}
     if field.enum_type is not None:
         return _ignoring_parser(scalars.enum(field.enum_type)), 0
-    convert = SCALARS[_SCALAR_KINDS[field.type]]
-    return _ignoring_parser(convert), type(field.default_value)()
+    kind = _SCALAR_KINDS[field.type]
+    return _ignoring_parser(SCALARS[kind]), {"string": "", "bytes": b"", "bool": False}.get(kind, 0)
 
 
 def _message_reader(name: str) -> Read:
@@ -317,30 +316,32 @@ def _deep(convert: Convert) -> Read:
     return read
 
 
-def _struct(tree: Any) -> struct_pb2.Struct:
+def _struct(tree: Any) -> Any:
     if type(tree) is not dict:
         raise Refused(f"expected a mapping, got {describe(tree)}")
-    return struct_pb2.Struct(fields={scalars.text(key): _value(item) for key, item in tree.items()})
+    fields = {scalars.text(key): _value(item) for key, item in tree.items()}
+    return message_class("google.protobuf.Struct")(fields=fields)
 
 
-def _list(tree: Any) -> struct_pb2.ListValue:
+def _list(tree: Any) -> Any:
     if type(tree) is not list:
         raise Refused(f"expected a list, got {describe(tree)}")
-    return struct_pb2.ListValue(values=[_value(item) for item in tree])
+    return message_class("google.protobuf.ListValue")(values=[_value(item) for item in tree])
 
 
-def _value(tree: Any) -> struct_pb2.Value:
+def _value(tree: Any) -> Any:
+    value = message_class("google.protobuf.Value")
     if type(tree) is dict:
-        return struct_pb2.Value(struct_value=_struct(tree))
+        return value(struct_value=_struct(tree))
     if type(tree) is list:
-        return struct_pb2.Value(list_value=_list(tree))
+        return value(list_value=_list(tree))
     if tree is None:
-        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+        return value(null_value=0)
     if type(tree) is bool:
-        return struct_pb2.Value(bool_value=tree)
+        return value(bool_value=tree)
     if type(tree) is str:
-        return struct_pb2.Value(string_value=scalars.text(tree))
-    return struct_pb2.Value(number_value=scalars.real(tree))
+        return value(string_value=scalars.text(tree))
+    return value(number_value=scalars.real(tree))
 
 
 def _any(parser: _Parser, tree: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NoReturn
 
-from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
 from meshproxy.config.errors import ConfigError, Key, Problem, at, element, join, step
@@ -163,7 +162,7 @@ def unread(view: View) -> list[Problem]:
         return []
     if (packed := view._children.get("")) is not None:
         return unread(packed)
-    if view._kinds is _field_kinds(any_pb2.Any):
+    if view._message.DESCRIPTOR.full_name == "google.protobuf.Any":
         return [Problem(view.where, UNREAD)]
     found: list[Problem] = []
     for field, _ in view._message.ListFields():

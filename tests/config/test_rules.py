@@ -8,7 +8,7 @@ from meshproxy.config.checks import checks
 from meshproxy.config.parse import parse
 from meshproxy.config.rules import check_rules
 from meshproxy.config.source import inline
-from meshproxy.config.types import load_proto, message_class
+from meshproxy.config.types import message_class
 from tests.config.cases import routes
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
@@ -74,7 +74,6 @@ def test_a_field_that_the_descriptor_says_to_skip() -> None:
 
 
 def rules(kind: str, **limits: Any) -> Any:
-    load_proto("validate/validate.proto")
     return message_class(f"validate.{kind}")(**limits)
 
 

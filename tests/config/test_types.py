@@ -26,17 +26,29 @@ def test_known(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "this.Zen", "os.Path", "envoy.Nothing", "envoy.config.core.v3.Nothing", "envoy/../../x.Y", "envoy.type"],
+    [
+        "",
+        "this.Zen",
+        "os.Path",
+        "envoy.Nothing",
+        "envoy.config.core.v3.Nothing",
+        "envoy/../../x.Y",
+        "envoy.type",
+        "envoy.api.v2.Cluster",
+    ],
 )
 def test_unknown(name: str) -> None:
     with pytest.raises(UnknownType):
         message_class(name)
 
 
-def test_the_class_is_that_of_the_generated_module() -> None:
-    from envoy.config.core.v3 import address_pb2
+def test_generated_modules_may_be_imported_beside() -> None:
+    from envoy.config.route.v3 import route_components_pb2
 
-    assert message_class("envoy.config.core.v3.Address") is address_pb2.Address
+    theirs = route_components_pb2.RouteMatch(prefix="/")
+    ours = message_class("envoy.config.route.v3.RouteMatch").FromString(theirs.SerializeToString())
+    assert ours.prefix == "/"
+    assert "cookies" in ours.DESCRIPTOR.fields_by_name
 
 
 def test_no_generated_module_of_envoy_is_imported() -> None:
