@@ -41,6 +41,8 @@ class HttpFilter:
     """One configured filter. `name` is set by the builder of the chain to the filter's name in the configuration."""
 
     name: str = ""
+    # Off unless a route configures it (HttpFilter.disabled in the chain).
+    disabled: bool = False
     terminal: ClassVar[bool] = False
 
     @classmethod
@@ -56,6 +58,11 @@ class HttpFilter:
     def for_route(self, override: Any) -> "HttpFilter | None":
         """The filter to run where a route (or virtual host, or route table) overrides; None: nothing to do there."""
         return self
+
+    def for_levels(self, overrides: list[Any]) -> "HttpFilter | None":
+        """The same with the configuration of every level that has one, the most specific first: weighted cluster,
+        route, virtual host, route table. The most specific one counts; a filter that merges levels overrides this."""
+        return self.for_route(overrides[0])
 
     def on_request_headers(self, stream: "Stream", end: bool) -> Outcome: ...
     def on_request_data(self, stream: "Stream", data: bytes, end: bool) -> bytes | None: ...

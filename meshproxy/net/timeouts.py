@@ -37,6 +37,10 @@ class TimeoutQueue(Generic[T]):
         if self._timer is None:
             self._timer = self._loop.call_later(self.seconds, self._look)
 
+    def add_for(self, item: T, seconds: float) -> None:
+        """For a duration of the item's own: it costs a timer."""
+        self._late[item] = self._loop.call_later(seconds, self._expire, item)
+
     def discard(self, item: T) -> None:
         if self._queue.pop(item, None) is None:
             timer = self._late.pop(item, None)

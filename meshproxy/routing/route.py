@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from meshproxy.http.filter import Hooks, LocalReply
+from meshproxy.http.filter import Hooks
 from meshproxy.http.headers import ResponseHeaders
 from meshproxy.http.stream import Stream
 
 if TYPE_CHECKING:
+    from meshproxy.routing.grpc_timeout import MaxDuration
+    from meshproxy.routing.overrides import Overrides
     from meshproxy.routing.router import Router
+    from meshproxy.routing.stats import RequestStats
+    from meshproxy.routing.table import VirtualHost
 
 Predicate = Callable[[Stream], bool]
 RequestEdit = Callable[[Stream], None]
@@ -22,10 +26,15 @@ class Action(Protocol):
 
 
 class Route:
-    """One entry of a virtual host. `predicates` beyond the path are checked in order; all must hold."""
+    """One entry of a virtual host. `predicates` beyond the path are checked in order; all must hold.
 
-    __slots__ = ("action", "hooks", "metadata", "name", "overrides", "predicates", "request_edits", "response_edits",
-                 "virtual_host")  # fmt: skip
+    `choices`: the routes that share the traffic of this one, where it has weighted clusters; `choose` draws one.
+    `response_edits` are for whoever makes the response: the attempt, or the manager for a local reply.
+    `idle_timeout` and `max_duration` (a MaxDuration) are for the manager, in place of its own; None leaves it its own.
+    """
+
+    __slots__ = ("action", "choices", "choose", "hooks", "idle_timeout", "max_duration", "metadata", "name",
+                 "overrides", "predicates", "request_edits", "response_edits", "stats", "virtual_host")  # fmt: skip
 
     def __init__(self, action: Action, name: str = "") -> None:
         self.action = action
@@ -33,32 +42,16 @@ class Route:
         self.predicates: tuple[Predicate, ...] = ()
         self.request_edits: tuple[RequestEdit, ...] = ()
         self.response_edits: tuple[ResponseEdit, ...] = ()
+        # Namespace -> the values of config.core.v3.Metadata.
         self.metadata: dict[str, Any] = {}
-        # Filter name -> its compiled per-route configuration, most specific level first.
-        self.overrides: dict[str, Any] = {}
+        # What each level configures for filters, the most specific first.
+        self.overrides: tuple[Overrides, ...] = ()
         self.hooks: Hooks | None = None
         self.virtual_host: VirtualHost | None = None
-
-
-class VirtualHost:
-    """Routes for some domains; first match wins."""
-
-    __slots__ = ("include_attempt_count", "name", "routes")
-
-    def __init__(self, name: str, routes: list[Route]) -> None:
-        self.name = name
-        self.routes = routes
-        self.include_attempt_count = False
-
-
-class DirectResponse:
-    """Answers from the configuration (envoy.config.route.v3.DirectResponseAction)."""
-
-    __slots__ = ("body", "status")
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self.body = body
-
-    def start(self, router: "Router", stream: Stream, end: bool) -> None:
-        stream.reply(LocalReply(self.status, self.body, "direct_response"))
+        self.choices: tuple[Route, ...] = ()
+        self.choose: Callable[[Stream], Route] | None = None
+        # Seconds; 0 switches the manager's stream_idle_timeout off.
+        self.idle_timeout: float | None = None
+        self.max_duration: MaxDuration | None = None
+        # `vhost.<name>.route.<stat_prefix>`
+        self.stats: RequestStats | None = None

@@ -1,0 +1,52 @@
+"""typed_per_filter_config: what one level of the routes configures for filters of the chain."""
+
+from typing import Any
+
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import find_extension
+from meshproxy.config.view import View
+from meshproxy.routing.overrides import Override, Overrides
+
+_FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
+
+
+def build_overrides(view: View, ctx: Context) -> Overrides:
+    """The entries of a weighted cluster, route, virtual host or route table, by name of the filter."""
+    found: Overrides = {}
+    for name, packed in view.typed_per_filter_config.items():
+        with view.at("typed_per_filter_config", name):
+            override = _entry(packed, ctx)
+        if override is not None:
+            found[name] = override
+    return found
+
+
+def _entry(packed: View, ctx: Context) -> Override | None:
+    if packed.type_name != _FILTER_CONFIG:
+        return Override(_compiled(packed, ctx))
+    wrapper = packed.unpack()
+    if wrapper.disabled:
+        wrapper.ignore("config", "is_optional", why="the filter is disabled")
+        return Override(disabled=True)
+    if not wrapper.config:
+        return Override()
+    try:
+        return Override(_compiled(wrapper.config, ctx))
+    except UnknownFilter:
+        if not wrapper.is_optional:
+            raise
+        wrapper.ignore("config", why="no filter takes it, and it is optional")
+        return None
+
+
+class UnknownFilter(ConfigError):
+    """No filter takes a configuration of this type."""
+
+
+def _compiled(packed: View, ctx: Context) -> Any:
+    try:
+        kind = find_extension(packed.type_name)
+    except ConfigError as error:
+        raise UnknownFilter(error.reason) from None
+    return kind.build_override(packed.unpack(), ctx)

@@ -1,0 +1,113 @@
+"""What a route makes of path and host: prefix, regex and template rewrites, and the host_rewrite_* forms."""
+
+from meshproxy.config.build_matchers import header_getter
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.regex import compile_regex
+from meshproxy.config.view import View
+from meshproxy.http.stream import Stream
+from meshproxy.observe.formatter import compile_format, wire_text
+from meshproxy.routing.path_match import TEST, PathMatch, without_query
+from meshproxy.routing.rewrites import (
+    HostRewrite,
+    PathChange,
+    PathRewrite,
+    replace_path,
+    replace_prefix,
+    rewrite_path,
+)
+from meshproxy.routing.uri_template import UriTemplate, UriTemplateRewrite
+
+_URI_TEMPLATE_REWRITE = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig"
+
+
+def build_path_rewrite(view: View, match: PathMatch, template: UriTemplate | None) -> PathRewrite | None:
+    """The rewrite of a RouteAction, at most one."""
+    set_fields = [name for name in ("prefix_rewrite", "path_rewrite") if getattr(view, name)]
+    set_fields += [name for name in ("regex_rewrite", "path_rewrite_policy") if view.has(name)]
+    if len(set_fields) > 1:
+        raise ConfigError("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")
+    if not set_fields:
+        return None
+    field = set_fields[0]
+    with view.at(field):
+        if field == "prefix_rewrite":
+            if template is not None:
+                raise ConfigError("Cannot use prefix_rewrite with matcher extension")
+            return rewrite_path(prefix_change(match, view.prefix_rewrite))
+        if field == "regex_rewrite":
+            return rewrite_path(build_substitution(view.regex_rewrite))
+        if field == "path_rewrite":
+            return _formatted(view.path_rewrite)
+        return rewrite_path(_template_change(view.path_rewrite_policy, template))
+
+
+def prefix_change(match: PathMatch, text: str) -> PathChange:
+    """`text` in place of what the route matched: its prefix or exact path, or else the whole path."""
+    text = wire_text(text)
+    return replace_path(text) if match.kind == TEST else replace_prefix(len(match.text), text)
+
+
+def build_substitution(view: View) -> PathChange:
+    """envoy.type.matcher.v3.RegexMatchAndSubstitute: every match is replaced; \\1 stands for a group."""
+    view.pattern.ignore("google_re2", why="RE2 is the only engine, and its program size has no limit here")
+    with view.at("pattern"):
+        pattern = compile_regex(view.pattern.regex)
+    substitution = view.substitution.encode()
+    with view.at("substitution"):
+        _check_groups(view.substitution, pattern.groups)
+    return lambda text: pattern.sub(substitution, text.encode("latin-1")).decode("latin-1")
+
+
+def _check_groups(substitution: str, groups: int) -> None:
+    position = 0
+    while (position := substitution.find("\\", position)) >= 0:
+        following = substitution[position + 1 : position + 2]
+        if following.isascii() and following.isdigit():
+            if int(following) > groups:
+                raise ConfigError(f"there is no group {following}: the pattern has {groups}")
+        elif following != "\\":
+            raise ConfigError("a backslash stands before a digit or another backslash")
+        position += 2
+
+
+def _template_change(view: View, template: UriTemplate | None) -> PathChange:
+    config = view.typed_config.unpack()
+    if config.type_name != _URI_TEMPLATE_REWRITE:
+        raise ConfigError(f"unsupported extension: {config.type_name}")
+    if template is None:
+        raise ConfigError("unable to use envoy.path.rewrite.uri_template without a uri_template path match")
+    with view.at("typed_config"), config.at("path_template_rewrite"):
+        return UriTemplateRewrite(wire_text(config.path_template_rewrite), template)
+
+
+def _formatted(text: str) -> PathRewrite:
+    write = compile_format(text, empty="")
+
+    def rewrite(stream: Stream, keep_original: bool) -> None:
+        request = stream.request
+        path = write(stream)
+        if path:
+            if keep_original:
+                request.set("x-envoy-original-path", request.path)
+            request.path = path
+
+    return rewrite
+
+
+def build_host_rewrite(view: View) -> HostRewrite | None:
+    """The host_rewrite_specifier of a RouteAction, but auto_host_rewrite, which the attempt does."""
+    kind = view.which("host_rewrite_specifier")
+    if kind in (None, "auto_host_rewrite"):
+        return None
+    append = view.append_x_forwarded_host
+    with view.at(kind):
+        if kind == "host_rewrite_literal":
+            host = wire_text(view.host_rewrite_literal)
+            return HostRewrite(lambda _stream: host, append)
+        if kind == "host_rewrite_header":
+            get = header_getter(view.host_rewrite_header)
+            return HostRewrite(lambda stream: get(stream.request) or "", append)
+        if kind == "host_rewrite_path_regex":
+            change = build_substitution(view.host_rewrite_path_regex)
+            return HostRewrite(lambda stream: change(without_query(stream.request.path)) or "", append)
+        return HostRewrite(compile_format(view.host_rewrite, empty=""), append)

@@ -1,0 +1,141 @@
+"""envoy.config.route.v3.RouteConfiguration: the virtual hosts of a route table and their domains."""
+
+from dataclasses import replace
+
+from meshproxy.config.build_edits import build_edit
+from meshproxy.config.build_endpoints import metadata_of
+from meshproxy.config.build_matchers import build_header_matchers
+from meshproxy.config.build_overrides import build_overrides
+from meshproxy.config.build_route import build_route
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.route_scope import Scope
+from meshproxy.config.view import View
+from meshproxy.observe.formatter import wire_text
+from meshproxy.routing.deadlines import Deadlines
+from meshproxy.routing.path_match import fold_case
+from meshproxy.routing.redirect import Redirect
+from meshproxy.routing.route import Route
+from meshproxy.routing.stats import RequestStats, VirtualCluster
+from meshproxy.routing.table import RouteTable, VirtualHost
+
+_MAX_DIRECT_BODY = 4096
+_HOST_LATER = {
+    "retry_policy": "retries are not supported yet",
+    "retry_policy_typed_config": "retries are not supported yet",
+    "include_is_timeout_retry_header": "retries are not supported yet",
+    "hedge_policy": "hedging is not supported yet",
+    "request_mirror_policies": "mirroring is not supported yet",
+    "rate_limits": "rate limits by a service are not supported yet",
+    "cors": "the cors filter takes its policy from typed_per_filter_config",
+    "per_request_buffer_limit_bytes": "request bodies are not kept for retries yet",
+    "request_body_buffer_limit": "request bodies are not kept for retries yet",
+}
+
+
+def build_route_table(view: View, ctx: Context, validate_clusters: bool = True) -> RouteTable:
+    """A table whose routes have no hooks yet: `routing.overrides.specialise` gives them for a chain of filters.
+
+    `validate_clusters`: whether unknown clusters are refused where the configuration does not say (True for tables
+    that stand in a listener, False for those that come by RDS).
+    """
+    if view.vhds:
+        view.reject("vhds", "virtual host discovery is not supported yet")
+    view.ignore("request_mirror_policies", why=_HOST_LATER["request_mirror_policies"])
+    deadlines = Deadlines(ctx.loop)
+    scope = _table_scope(view, ctx, deadlines, view.get("validate_clusters", validate_clusters))
+    domains: dict[str, VirtualHost] = {}
+    for host_view in view.virtual_hosts:
+        with view.at("virtual_hosts", host_view.name):
+            host = _build_host(host_view, scope)
+            host.ignore_path_parameters = view.ignore_path_parameters_in_path_matching
+            _add_domains(host_view, host, domains, view.name)
+    table = RouteTable(
+        view.name,
+        domains,
+        ignore_port=view.ignore_port_in_host_matching,
+        host_header=fold_case(wire_text(view.vhost_header)),
+    )
+    table.metadata = metadata_of(view.metadata)
+    table.internal_only_headers = frozenset(fold_case(wire_text(name)) for name in view.internal_only_headers)
+    return table
+
+
+def _add_domains(view: View, host: VirtualHost, domains: dict[str, VirtualHost], table: str) -> None:
+    for i, text in enumerate(view.domains):
+        with view.at("domains", i):
+            domain = fold_case(wire_text(text))
+            if domain in domains:
+                raise ConfigError(
+                    f"Only a single wildcard domain is permitted in route {table}"
+                    if domain == "*"
+                    else "Only unique values for domains are permitted. "
+                    f"Duplicate entry of domain {domain} in route {table}"
+                )
+            domains[domain] = host
+
+
+def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_clusters: bool) -> Scope:
+    max_body = view.get("max_direct_response_body_size_bytes", _MAX_DIRECT_BODY)
+    return Scope(
+        ctx=ctx,
+        deadlines=deadlines,
+        validate_clusters=validate_clusters,
+        max_direct_body=max_body,
+        most_specific_wins=view.most_specific_header_mutations_wins,
+        host_name="",
+        request_edits=(build_edit(view, "request"),),
+        response_edits=(build_edit(view, "response"),),
+        overrides=(build_overrides(view, ctx),),
+        attempt_count_in_request=False,
+        attempt_count_in_response=False,
+    )
+
+
+def _build_host(view: View, table: Scope) -> VirtualHost:
+    for name, why in _HOST_LATER.items():
+        view.ignore(name, why=why)
+    if view.matcher:
+        view.reject("matcher", "matcher trees for routes are not supported yet")
+    scope = replace(
+        table,
+        host_name=view.name,
+        request_edits=(build_edit(view, "request"), *table.request_edits),
+        response_edits=(build_edit(view, "response"), *table.response_edits),
+        overrides=(build_overrides(view, table.ctx), *table.overrides),
+        attempt_count_in_request=view.include_request_attempt_count,
+        attempt_count_in_response=view.include_attempt_count_in_response,
+    )
+    entries = []
+    for i, route_view in enumerate(view.routes):
+        with view.at("routes", i):
+            entries.append(build_route(route_view, scope))
+    host = VirtualHost(view.name, entries)
+    for _, route in entries:
+        route.virtual_host = host
+        for choice in route.choices:
+            choice.virtual_host = host
+    host.metadata = metadata_of(view.metadata)
+    host.virtual_clusters = _virtual_clusters(view, table.ctx)
+    requirement = view.enum("require_tls")
+    if requirement != "NONE":
+        host.tls_redirect = Route(Redirect(scheme="https"))
+        host.tls_redirect.virtual_host = host
+        host.tls_external_only = requirement == "EXTERNAL_ONLY"
+    return host
+
+
+def _virtual_clusters(view: View, ctx: Context) -> tuple[VirtualCluster, ...]:
+    """Those configured, and the one that counts what they leave: Envoy calls it `other`."""
+    found = []
+    for i, cluster in enumerate(view.virtual_clusters):
+        with view.at("virtual_clusters", i):
+            if not cluster.headers:
+                raise ConfigError("virtual clusters must define 'headers'")
+            found.append((cluster.name, build_header_matchers(cluster.headers, ctx)))
+    if found:
+        found.append(("other", lambda _headers: True))
+    clusters = tuple(VirtualCluster(name, takes, RequestStats()) for name, takes in found)
+    for each in clusters:
+        ctx.stats.add(f"vhost.{view.name}.vcluster.{each.name}", each.stats)
+    return clusters

@@ -1,0 +1,36 @@
+"""What a route inherits from its virtual host and its table."""
+
+from dataclasses import dataclass
+
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.routing.deadlines import Deadlines
+from meshproxy.routing.edits import HeaderEdit
+from meshproxy.routing.overrides import Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`request_edits`, `response_edits` and `overrides`: of the virtual host, then of the table."""
+
+    ctx: Context
+    deadlines: Deadlines
+    validate_clusters: bool
+    max_direct_body: int
+    most_specific_wins: bool
+    host_name: str
+    request_edits: tuple[HeaderEdit, ...]
+    response_edits: tuple[HeaderEdit, ...]
+    overrides: tuple[Overrides, ...]
+    attempt_count_in_request: bool
+    attempt_count_in_response: bool
+
+    def in_order(self, own: HeaderEdit, outer: tuple[HeaderEdit, ...]) -> tuple[HeaderEdit, ...]:
+        """A route's edits and those of the outer levels as they are applied: the last one wins."""
+        edits = (own, *outer)
+        return edits[::-1] if self.most_specific_wins else edits
+
+    def check_cluster(self, name: str) -> None:
+        """Refuses a cluster that does not exist, where that is asked."""
+        if self.validate_clusters and name not in self.ctx.clusters.by_name:
+            raise ConfigError(f"route: unknown cluster '{name}'")

@@ -1,0 +1,33 @@
+"""The action that answers from the configuration (envoy.config.route.v3.DirectResponseAction)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshproxy.http.filter import LocalReply
+from meshproxy.http.stream import Stream
+
+if TYPE_CHECKING:
+    from meshproxy.routing.router import Router
+
+
+class DirectResponse:
+    """`body` as it is; or `format`, which makes it from the stream, with its content type."""
+
+    __slots__ = ("body", "content_type", "format", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        format: Callable[[Stream], str] | None = None,
+        content_type: str = "text/plain",
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.format = format
+        self.content_type = content_type
+
+    def start(self, router: "Router", stream: Stream, end: bool) -> None:
+        stream.manager.stats.rq_direct_response += 1
+        body = self.body if self.format is None else self.format(stream).encode("latin-1")
+        stream.reply(LocalReply(self.status, body, "direct_response", content_type=self.content_type))

@@ -1,0 +1,68 @@
+"""What routes change about the filters of the chain (typed_per_filter_config), and the hooks that follow from it.
+
+A chain is specialised per route when the configuration arrives: a filter that has nothing to do on a route is not in
+its tables. Routes that change nothing share the hooks of the chain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshproxy.http.filter import Hooks, HttpFilter
+from meshproxy.routing.route import Route
+from meshproxy.routing.table import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One entry: the compiled configuration for a filter (None where there is none), or that it is switched off."""
+
+    config: Any = None
+    disabled: bool = False
+
+
+# Name of a filter in the chain -> its entry at one level.
+Overrides = dict[str, Override]
+
+
+def specialise(table: RouteTable, chain: Sequence[HttpFilter]) -> Hooks:
+    """Gives every route of the table its hooks; returns those for streams that have no route."""
+    special = _Specialiser(chain)
+    for route in table.all_routes():
+        route.hooks = special.hooks(route)
+    for host in table.hosts:
+        if host.tls_redirect is not None:
+            host.tls_redirect.hooks = special.default
+    return special.default
+
+
+class _Specialiser:
+    def __init__(self, chain: Sequence[HttpFilter]) -> None:
+        self._chain = chain
+        self._known: dict[tuple[int, ...], Hooks] = {}
+        # (filter, its overrides) by identity -> what it becomes, so that routes with equal settings share it.
+        self._made: dict[tuple[int, ...], HttpFilter | None] = {}
+        self.default = self._share([None if entry.disabled else entry for entry in chain])
+
+    def hooks(self, route: Route) -> Hooks:
+        levels = [level for level in route.overrides if level]
+        return self._share([self._entry(entry, levels) for entry in self._chain]) if levels else self.default
+
+    def _entry(self, entry: HttpFilter, levels: list[Overrides]) -> HttpFilter | None:
+        found = [level[entry.name] for level in levels if entry.name in level]
+        if not found:
+            return None if entry.disabled else entry
+        # The most specific level says whether the filter runs at all; a configuration switches it on.
+        if found[0].disabled:
+            return None
+        configs = [override.config for override in found if override.config is not None]
+        key = (id(entry), *map(id, configs))
+        if key not in self._made:
+            self._made[key] = entry.for_levels(configs) if configs else entry
+        return self._made[key]
+
+    def _share(self, chain: list[HttpFilter | None]) -> Hooks:
+        key = tuple(map(id, chain))
+        if key not in self._known:
+            self._known[key] = Hooks(chain)
+        return self._known[key]

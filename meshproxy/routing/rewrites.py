@@ -1,0 +1,68 @@
+"""What a route makes of the path and the host before it forwards or redirects.
+
+A rewrite is called with the stream and whether to leave the old value in x-envoy-original-path or -host.
+"""
+
+from collections.abc import Callable
+
+from meshproxy.http.headers import RequestHeaders
+from meshproxy.http.stream import Stream
+from meshproxy.routing.path_match import without_query
+
+PathRewrite = Callable[[Stream, bool], None]
+# The path without query -> the new one, or None to leave it.
+PathChange = Callable[[str], str | None]
+
+
+def rewrite_path(change: PathChange) -> PathRewrite:
+    """A rewrite that keeps the query."""
+
+    def rewrite(stream: Stream, keep_original: bool) -> None:
+        request = stream.request
+        whole = request.path
+        path = without_query(whole)
+        changed = change(path)
+        if changed is None:
+            return
+        if keep_original:
+            request.set("x-envoy-original-path", whole)
+        request.path = changed + whole[len(path) :]
+
+    return rewrite
+
+
+def replace_prefix(length: int, text: str) -> PathChange:
+    """prefix_rewrite: `text` in place of what the route matched, by its length."""
+    return lambda path: text + path[length:]
+
+
+def replace_path(text: str) -> PathChange:
+    """prefix_rewrite of a route that matches by regex or CONNECT: the whole path is what matched."""
+    return lambda path: text
+
+
+class HostRewrite:
+    """Sets the host to what `choose` gives; "" leaves it. Envoy's updateAuthority."""
+
+    __slots__ = ("append_forwarded_host", "choose")
+
+    def __init__(self, choose: Callable[[Stream], str], append_forwarded_host: bool) -> None:
+        self.choose = choose
+        self.append_forwarded_host = append_forwarded_host
+
+    def __call__(self, stream: Stream, keep_original: bool) -> None:
+        host = self.choose(stream)
+        if host:
+            set_host(stream.request, host, self.append_forwarded_host, keep_original)
+
+
+def set_host(request: RequestHeaders, host: str, append_forwarded_host: bool, keep_original: bool) -> None:
+    """Replaces the host and remembers the old one in the headers that the route asks for."""
+    old = request.authority
+    if keep_original:
+        request.set("x-envoy-original-host", old)
+    if append_forwarded_host and old:
+        known = request.get("x-forwarded-host")
+        if not known or [part for part in known.split(",") if part][-1:] != [old]:
+            request.append("x-forwarded-host", old)
+    request.authority = host
