@@ -25,7 +25,6 @@ from meshproxy.http.h1_lines import (
     REQUEST_LINES,
     IrregularLine,
     RequestLine,
-    check_authority,
     lower_ascii,
     parse_content_length,
 )
@@ -203,53 +202,58 @@ class Http1Server(asyncio.Protocol):
         """A head is complete and well-formed: frame its body, then start the stream."""
         manager = self.manager
         options = manager.http1
-        if len(pairs) > options.max_headers:
-            raise CodecError("http1.too_many_headers", 431)
-        method, path, authority, scheme, version = line
-        host: str | None = None
-        if pairs and pairs[0][0] == "host":
-            host = pairs.pop(0)[1]
-        request = RequestHeaders(method, path, "", pairs)
-        index = request.index
-        if "host" in index:
-            if host is not None or len(request.get_all("host")) > 1:
-                # RFC 9112 §3.2: a server MUST refuse it. Envoy joins the values; this is stricter on purpose.
-                raise CodecError("http1.codec_error")
-            host = index["host"]
-            request.remove("host")
-            pairs = request.pairs
-        if len(index) != len(pairs):
-            request.pairs = join_inline(pairs, INLINE_REQUEST)
-        if options.key_format == "preserve":
-            request.spelling = spelling_of(lines[1:])
-        http10 = version == "HTTP/1.0"
-        if http10 and not options.accept_http_10:
-            raise CodecError("low_version", 426)
-        self.http10 = http10
-        self.keep_alive = not self.http10
-        self._asked_close = self.http10
+        host = pairs.pop(0)[1] if pairs and pairs[0][0] == "host" else None
+        index = dict(pairs)
+        repeats = len(index) != len(pairs)
+        request = RequestHeaders(line.method, line.path, host or "", pairs, None if repeats else index)
         self._left = 0
+        if (
+            not line.plain or host is None or self.http10 or len(pairs) >= options.max_headers
+            or repeats or "host" in index or options.key_format
+        ):  # fmt: skip
+            host = self._settle(line, request, host, lines)
         if not _OF_INTEREST.isdisjoint(index) and self._frame(request):
             host = None
-        if host is not None:
-            if authority is None:
-                check_authority(host)
-        elif self.http10 and authority is None and options.default_host_for_http_10:
-            host = options.default_host_for_http_10
-        if method == "CONNECT":
-            self._left = _HELD
-        if scheme is not None:
-            request.scheme = scheme
-        request.authority = (authority if authority is not None else host) or ""
         self.requests += 1
         end = not self._left
         stream = self.stream = manager.start(self, self.connection, request, end)
-        if host is None and authority is None:
+        if host is None:
             stream.close_after = True
             stream.request_complete = end
             stream.reply(LocalReply(400, b"", "missing_host_header"))
         else:
             manager.run(stream, end)
+
+    def _settle(self, line: RequestLine, request: RequestHeaders, host: str | None, lines: list[str]) -> str | None:
+        """What most requests do not need: other versions and targets, repeated headers, spelling. The host, if any."""
+        options = self.manager.http1
+        if len(lines) - 1 > options.max_headers:
+            raise CodecError("http1.too_many_headers", 431)
+        if "host" in request.index:
+            if host is not None or len(request.get_all("host")) > 1:
+                # RFC 9112 §3.2: a server MUST refuse it. Envoy joins the values; this is stricter on purpose.
+                raise CodecError("http1.codec_error")
+            host = request.index["host"]
+            request.remove("host")
+        if len(request.index) != len(request.pairs):
+            request.replace(join_inline(request.pairs, INLINE_REQUEST))
+        if options.key_format == "preserve":
+            request.spelling = spelling_of(lines[1:])
+        http10 = line.version == "HTTP/1.0"
+        if http10 and not options.accept_http_10:
+            raise CodecError("low_version", 426)
+        self.http10 = http10
+        self.keep_alive = not http10
+        self._asked_close = http10
+        if line.method == "CONNECT":
+            self._left = _HELD
+        if line.authority is not None:
+            host = line.authority
+            request.scheme = line.scheme or request.scheme
+        elif host is None and http10 and options.default_host_for_http_10:
+            host = options.default_host_for_http_10
+        request.authority = host or ""
+        return host
 
     def _frame(self, request: RequestHeaders) -> bool:
         """Body length and persistence (RFC 9112 §6.3, §9.3); removes what is the connection's alone.

@@ -23,7 +23,7 @@ _MEMO_LINE = 256
 # Lines of these headers differ with every message, or hold secrets: not worth keeping, or not fit for it.
 _NEVER_KEPT = _names(
     """
-    authorization proxy-authorization cookie set-cookie x-request-id traceparent date content-length
+    authorization proxy-authorization cookie set-cookie x-request-id traceparent
     x-forwarded-client-cert
     """
 )
@@ -71,6 +71,8 @@ class HeaderLines(dict[str, Pair]):
         if _CONTROL.search(value):
             raise CodecError("http1.invalid_characters")
         name = name.translate(_LOWER)
+        if name == "host" and _NOT_IN_AUTHORITY.search(value):
+            raise CodecError("http.invalid_authority")
         pair = (name, value)
         if len(line) <= _MEMO_LINE and name not in _NEVER_KEPT:
             if len(self) >= _MEMO_SIZE:
@@ -80,13 +82,17 @@ class HeaderLines(dict[str, Pair]):
 
 
 class RequestLine(NamedTuple):
-    """A request line, taken apart. `authority` is None unless the target has one (absolute or authority form)."""
+    """A request line, taken apart. `authority` is None unless the target has one (absolute or authority form).
+
+    `plain`: HTTP/1.1 with a path, as nearly all are.
+    """
 
     method: str
     path: str
     authority: str | None
     scheme: str | None
     version: str
+    plain: bool = False
 
 
 class RequestLines(dict[str, RequestLine]):
@@ -129,7 +135,7 @@ def _request_line(line: str) -> RequestLine:
             raise CodecError("http1.invalid_url")
         return RequestLine(method, "", target, None, version)
     if target[0] == "/" or (target == "*" and method == "OPTIONS"):
-        return RequestLine(method, target, None, None, version)
+        return RequestLine(method, target, None, None, version, version == "HTTP/1.1")
     if target == "*":
         raise CodecError("http1.invalid_url")
     return _absolute(method, target, version)
@@ -149,12 +155,6 @@ def _absolute(method: str, target: str, version: str) -> RequestLine:
     return RequestLine(method, match[3] or "/", authority, scheme, version)
 
 
-def check_authority(authority: str) -> None:
-    """Refuses a Host that has characters which no authority has (RFC 3986 §3.2)."""
-    if _NOT_IN_AUTHORITY.search(authority):
-        raise CodecError("http.invalid_authority")
-
-
 def parse_status_line(line: str) -> tuple[int, str, bool]:
     """(status, reason phrase, whether the version is 1.1)."""
     if line == "HTTP/1.1 200 OK":
@@ -169,6 +169,6 @@ def parse_status_line(line: str) -> tuple[int, str, bool]:
 
 def parse_content_length(value: str) -> int:
     """Digits only, below 2^64 (RFC 9110 §8.6); `int` alone would take signs, underscores and foreign digits."""
-    if not (value.isascii() and value.isdigit() and len(value.lstrip("0")) <= 20) or int(value) >= 1 << 64:
-        raise CodecError("http1.codec_error")
-    return int(value)
+    if value.isdigit() and value.isascii() and (len(value) < 20 or int(value.lstrip("0")[:21] or 0) < 1 << 64):
+        return int(value)
+    raise CodecError("http1.codec_error")

@@ -52,6 +52,17 @@ class Headers:
             known = index.get(name)
             index[name] = value if known is None else f"{known},{value}"
 
+    def add_new(self, *pairs: Pair) -> None:
+        """Appends lines whose names are known to be absent and to differ from each other."""
+        self.pairs.extend(pairs)
+        if self._index is not None:
+            self._index.update(pairs)
+
+    def replace(self, pairs: list[Pair]) -> None:
+        """Other lines in place of all that were there."""
+        self.pairs = pairs
+        self._index = None
+
     def set(self, name: str, value: str) -> None:
         """One line with this value: in the place of the first one that is there, else at the end."""
         if name not in self.index:
@@ -102,9 +113,13 @@ class RequestHeaders(Headers):
 
     __slots__ = ("authority", "method", "path", "protocol", "scheme", "spelling")
 
-    def __init__(self, method: str, path: str, authority: str, pairs: list[Pair], scheme: str = "http") -> None:
+    def __init__(
+        self, method: str, path: str, authority: str, pairs: list[Pair], index: dict[str, str] | None = None,
+        scheme: str = "http",
+    ) -> None:  # fmt: skip
+        """index: `dict(pairs)` where the caller has it and no name repeats."""
         self.pairs = pairs
-        self._index = None
+        self._index = index
         self.method = method
         self.path = path
         self.authority = authority
@@ -120,9 +135,12 @@ class ResponseHeaders(Headers):
 
     __slots__ = ("reason", "spelling", "status")
 
-    def __init__(self, status: int, pairs: list[Pair], reason: str | None = None) -> None:
+    def __init__(
+        self, status: int, pairs: list[Pair], reason: str | None = None, index: dict[str, str] | None = None
+    ) -> None:
+        """index: `dict(pairs)` where the caller has it and no name repeats."""
         self.pairs = pairs
-        self._index = None
+        self._index = index
         self.status = status
         # The reason phrase as the upstream wrote it; None prints the standard one.
         self.reason = reason

@@ -269,9 +269,11 @@ class Http1Client(asyncio.Protocol):
         options = self.pool.settings.http1
         if len(pairs) > options.max_headers:
             raise CodecError("http1.too_many_headers")
-        headers = ResponseHeaders(status, pairs, reason)
-        if len(headers.index) != len(pairs):
-            headers.pairs = join_inline(pairs, INLINE_RESPONSE)
+        index = dict(pairs)
+        if len(index) == len(pairs):
+            headers = ResponseHeaders(status, pairs, reason, index)
+        else:
+            headers = ResponseHeaders(status, join_inline(pairs, INLINE_RESPONSE), reason)
         if options.key_format == "preserve":
             headers.spelling = spelling_of(lines[1:])
         attempt = self.attempt
@@ -292,9 +294,13 @@ class Http1Client(asyncio.Protocol):
         status = headers.status
         length = index.get("content-length")
         coding = index.get("transfer-encoding")
-        connection = lower_ascii(index.get("connection", ""))
-        self._keep = "close" not in connection if http11 else "keep-alive" in connection
-        if self._accepts_tunnel(status):
+        connection = index.get("connection")
+        if connection is None:
+            self._keep = http11
+        else:
+            tokens = lower_ascii(connection)
+            self._keep = "close" not in tokens if http11 else "keep-alive" in tokens
+        if self._upgrading and self._accepts_tunnel(status):
             self.tunnel = True
             self._left, self._keep = _UNTIL_CLOSE, False
             if status == 101:
@@ -318,7 +324,7 @@ class Http1Client(asyncio.Protocol):
 
     def _accepts_tunnel(self, status: int) -> bool:
         """101 to an upgrade, or 2xx to CONNECT."""
-        return self._upgrading and (status == 101 or (self._connect and 200 <= status < 300))
+        return status == 101 or (self._connect and 200 <= status < 300)
 
     def _read_body(self, data: bytes) -> bytes:
         attempt = self.attempt
