@@ -47,7 +47,7 @@ def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterCha
     filters: list[NetworkFilter] = []
     for i, each in enumerate(view.filters):
         with view.at("filters", i):
-            built = _build_filter(each, ctx)
+            built = _build_filter(each, ctx, buffer_limit)
         if built is not None:
             filters.append(built)
     *before, terminal = _in_order(filters) if view.filters else (CloseAtOnce(),)
@@ -55,7 +55,7 @@ def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterCha
     return FilterChain(ctx.loop, view.name, before, terminal, buffer_limit)
 
 
-def _build_filter(view: View, ctx: Context) -> NetworkFilter | None:
+def _build_filter(view: View, ctx: Context, buffer_limit: int) -> NetworkFilter | None:
     if view.which("config_type") == "config_discovery":
         view.reject("config_discovery", "filters are not discovered here")
     config = view.typed_config
@@ -68,7 +68,7 @@ def _build_filter(view: View, ctx: Context) -> NetworkFilter | None:
     elif kind == _TCP:
         from meshproxy.config.build_tcp_proxy import build_tcp_proxy
 
-        built = build_tcp_proxy(config.unpack(), ctx)
+        built = build_tcp_proxy(config.unpack(), ctx, buffer_limit)
     else:
         with view.at("typed_config"):
             extension = find_extension(kind)

@@ -124,7 +124,7 @@ class Listener:
         """Takes over an accepted socket that the listener filters let pass."""
         chain = self.choose(connection)
         if chain is None:
-            close_socket(sock, reset=True)
+            close_socket(sock, reset=False)
         else:
             chain.serve(sock, connection)
 

@@ -18,7 +18,7 @@ IPPROTO_MPTCP = 262
 _MAX_UNIX_PATH = 107
 
 
-class BindError(Exception):
+class BindError(OSError):
     """A listening socket could not be had. Its text is Envoy's: `cannot bind '127.0.0.1:80': Permission denied`."""
 
 

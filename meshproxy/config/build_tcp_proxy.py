@@ -1,0 +1,56 @@
+"""envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy."""
+
+from typing import Any
+
+from meshproxy.config.context import Context
+from meshproxy.config.structs import struct_dict
+from meshproxy.config.view import View
+from meshproxy.downstream.tcp_proxy import TcpProxy
+
+IDLE_TIMEOUT = 3600.0
+
+
+def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
+    """The TCP proxy at the end of a filter chain."""
+    _refuse(view)
+    proxy = TcpProxy(ctx.loop, ctx.clusters, buffer_limit)
+    ctx.stats.add(f"tcp.{view.stat_prefix}", proxy.stats)
+    metadata = _lb_metadata(view.metadata_match)
+    if view.which("cluster_specifier") == "cluster":
+        proxy.targets = [(view.cluster, 1, metadata)]
+    else:
+        for each in view.weighted_clusters.clusters:
+            own = {**metadata, **_lb_metadata(each.metadata_match)}
+            proxy.targets.append((each.name, each.weight, own))
+    proxy.set_idle_timeout(view.get("idle_timeout", IDLE_TIMEOUT))
+    proxy.max_connect_attempts = view.get("max_connect_attempts", 1)
+    proxy.max_duration = view.get("max_downstream_connection_duration", 0.0)
+    proxy.max_duration_jitter = view.max_downstream_connection_duration_jitter_percentage.value
+    if view.access_log:
+        from meshproxy.config.build_access_logs import build_access_logs
+
+        proxy.log = build_access_logs(view.access_log, ctx)
+    options = view.access_log_options
+    proxy.log_on_connect = view.flush_access_log_on_connected or options.flush_access_log_on_connected
+    proxy.set_log_interval(options.get("access_log_flush_interval", view.get("access_log_flush_interval", 0.0)))
+    return proxy
+
+
+def _refuse(view: View) -> None:
+    for field in ("tunneling_config", "on_demand", "downstream_idle_timeout", "upstream_idle_timeout"):
+        if view.has(field):
+            view.reject(field, "not supported")
+    if view.proxy_protocol_tlvs:
+        view.reject("proxy_protocol_tlvs", "not supported")
+    if view.enum("upstream_connect_mode") != "IMMEDIATE":
+        view.reject("upstream_connect_mode", "only IMMEDIATE is supported")
+    view.ignore("max_early_data_bytes", why="nothing is read before the upstream is connected")
+    view.ignore("hash_policy", why="no balancer here picks by hash")
+    view.ignore("backoff_options", why="the next attempt follows at once")
+
+
+def _lb_metadata(view: View) -> dict[str, Any]:
+    """What endpoints must have: the envoy.lb part of metadata_match."""
+    view.ignore("typed_filter_metadata", why="only envoy.lb counts here")
+    found = view.filter_metadata.get("envoy.lb")
+    return struct_dict(found.take()) if found is not None else {}

@@ -1,0 +1,110 @@
+"""Bytes between two transports, where something on the way looks at them: filters, or TLS."""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.tcp_session import TcpSession
+
+
+class _Side(asyncio.Protocol):
+    """One end: what it reads goes to the other, which pauses it when it has too much to write."""
+
+    __slots__ = ("_ended", "_lost", "_session", "other", "transport")
+
+    from_client = False
+
+    def __init__(self, session: "TcpSession") -> None:
+        self._session = session
+        self.transport: Any = None
+        self.other: _Side | None = None
+        self._ended = False
+        self._lost = False
+
+    def data_received(self, data: bytes) -> None:
+        other = self.other
+        assert other is not None
+        self._session.moved(self.from_client, len(data))
+        other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        other = self.other
+        assert other is not None
+        self._ended = True
+        if other._ended:
+            # Both have said all: closing writes what is left first.
+            self._session.finished(self.from_client)
+            return False
+        other.transport.write_eof()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        if error is not None or not self._ended:
+            self._session.broken(self.from_client)
+
+    def pause_writing(self) -> None:
+        other = self.other
+        if other is not None and not other._lost:
+            other.transport.pause_reading()
+            self._session.paused(other.from_client)
+
+    def resume_writing(self) -> None:
+        other = self.other
+        if other is not None and not other._lost:
+            other.transport.resume_reading()
+            self._session.resumed(other.from_client)
+
+    def shut(self, reset: bool) -> None:
+        if self.transport is None or self._lost:
+            return
+        if reset:
+            abort(self.transport)
+        else:
+            self.transport.close()
+
+
+class RelayProtocol(_Side):
+    """The client's side. It reads nothing until the upstream is connected."""
+
+    __slots__ = ("_closed", "_limit")
+
+    from_client = True
+
+    def __init__(self, session: "TcpSession", limit: int) -> None:
+        super().__init__(session)
+        self._limit = limit
+        self._closed = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self._limit)
+        transport.pause_reading()
+        self._session.start()
+
+    async def join(self, upstream: socket.socket) -> None:
+        loop = self._session.proxy.loop
+        self.other = _Side(self._session)
+        self.other.other = self
+        connect: Any = loop.create_unix_connection if upstream.family == socket.AF_UNIX else loop.create_connection
+        self.other.transport, _ = await connect(lambda: self.other, sock=upstream)
+        self.other.transport.set_write_buffer_limits(high=self._limit)
+        if self._closed:
+            self.other.shut(False)
+        else:
+            self.transport.resume_reading()
+
+    def close(self, reset: bool) -> None:
+        self._closed = True
+        self.shut(reset)
+        if self.other is not None:
+            self.other.shut(reset)
+
+
+def abort(transport: Any) -> None:
+    """Closes by RST, if the socket knows what that is."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    transport.abort()

@@ -1,0 +1,79 @@
+"""The TCP proxy: from a connection to a cluster (envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy)."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from random import random, randrange
+from typing import Any
+
+from meshproxy.downstream.network_filter import TerminalFilter
+from meshproxy.downstream.relay import RelayProtocol
+from meshproxy.downstream.tcp_session import SocketClient, TcpSession
+from meshproxy.downstream.tcp_stats import TcpStats
+from meshproxy.net.connection import Connection
+from meshproxy.net.splice import Pipes
+from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.upstream.cluster import Clusters
+
+# A filter before the proxy may choose the cluster by this key of the connection's filter state (sni_cluster).
+CLUSTER_KEY = "envoy.tcp_proxy.cluster"
+
+
+class TcpProxy(TerminalFilter):
+    """Shared by every connection of a filter chain. Times in seconds, 0 for no limit."""
+
+    takes_socket = True
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clusters: Clusters, buffer_limit: int) -> None:
+        self.loop = loop
+        self.clusters = clusters
+        self.stats = TcpStats()
+        self.pipes = Pipes(buffer_limit)
+        self.buffer_limit = buffer_limit
+        # (cluster, weight, what its endpoints must have as metadata); one entry where there is nothing to choose.
+        self.targets: list[tuple[str, int, dict[str, Any]]] = []
+        self.max_connect_attempts = 1
+        self.max_duration = 0.0
+        # Percent of max_duration by which it may be longer, so that not all connections end at once.
+        self.max_duration_jitter = 0.0
+        self.log: Callable[[Any], None] | None = None
+        self.log_on_connect = False
+        self.sessions: set[TcpSession] = set()
+        self.durations: TimeoutQueue[TcpSession] = TimeoutQueue(loop, 0.0, TcpSession.expire_duration)
+        self.idle: TimeoutQueue[TcpSession] | None = None
+        self.log_intervals: TimeoutQueue[TcpSession] | None = None
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        self.idle = TimeoutQueue(self.loop, seconds, TcpSession.expire_idle) if seconds else None
+
+    def set_log_interval(self, seconds: float) -> None:
+        self.log_intervals = TimeoutQueue(self.loop, seconds, TcpSession.log_again) if seconds else None
+
+    def make_protocol(self, connection: Connection) -> asyncio.Protocol:
+        session = TcpSession(self, connection)
+        session.client = protocol = RelayProtocol(session, self.buffer_limit)
+        return protocol
+
+    def serve(self, sock: socket.socket, connection: Connection) -> None:
+        session = TcpSession(self, connection)
+        session.client = SocketClient(session, sock)
+        session.start()
+
+    def choose(self, connection: Connection) -> tuple[str, dict[str, Any]]:
+        """The cluster's name, and the metadata that its endpoints must have."""
+        state = connection.filter_state
+        if state is not None and CLUSTER_KEY in state:
+            return str(state[CLUSTER_KEY]), {}
+        targets = self.targets
+        if len(targets) == 1:
+            return targets[0][0], targets[0][2]
+        at = randrange(sum(weight for _, weight, _ in targets))
+        for name, weight, metadata in targets:
+            at -= weight
+            if at < 0:
+                return name, metadata
+        raise AssertionError("weights do not add up")
+
+    def duration(self) -> float:
+        """How long one connection may last."""
+        return self.max_duration * (1 + random() * self.max_duration_jitter / 100)

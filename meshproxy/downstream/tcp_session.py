@@ -1,0 +1,212 @@
+"""One client connection on its way through a TCP proxy: choose, dial, relay, log."""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meshproxy.downstream.connection_record import ConnectionRecord
+from meshproxy.downstream.filter_chain import close_socket
+from meshproxy.net.connection import Connection
+from meshproxy.net.dial import DialError
+from meshproxy.net.splice import SpliceRelay
+from meshproxy.net.tasks import start_task
+from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.tcp_connection import TcpConnection
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.tcp_proxy import TcpProxy
+
+
+class Client(Protocol):
+    """The client's end of the connection: a bare socket, or a transport where filters look at the bytes."""
+
+    async def join(self, upstream: socket.socket) -> None:
+        """Starts to relay; what happens is told to the session, which is the Watcher."""
+
+    def close(self, reset: bool) -> None:
+        """Ends the client's and the upstream's connection."""
+
+
+class SocketClient:
+    """A client whose bytes nobody else wants to see: they are spliced."""
+
+    __slots__ = ("_relay", "_session", "_socket")
+
+    def __init__(self, session: "TcpSession", sock: socket.socket) -> None:
+        self._session = session
+        self._socket = sock
+        self._relay: SpliceRelay | None = None
+
+    async def join(self, upstream: socket.socket) -> None:
+        session = self._session
+        self._relay = SpliceRelay(session.proxy.loop, session.proxy.pipes, self._socket, upstream, session)
+        self._relay.start()
+
+    def close(self, reset: bool) -> None:
+        if self._relay is None:
+            close_socket(self._socket, reset)
+        else:
+            self._relay.close(lambda sock: close_socket(sock, reset))
+
+
+class TcpSession(ConnectionRecord):
+    """From the accepted connection to the log entry. It is the log's record, and the relay's watcher."""
+
+    __slots__ = ("_dial", "_upstream", "client", "metadata_match", "proxy")
+
+    def __init__(self, proxy: "TcpProxy", connection: Connection) -> None:
+        super().__init__(connection)
+        self.proxy = proxy
+        self.client: Client | None = None
+        # The endpoint must have this metadata (envoy.lb), for balancers that look at it.
+        self.metadata_match: dict[str, Any] = {}
+        self._dial: asyncio.Task[Any] | None = None
+        self._upstream: TcpConnection | None = None
+
+    def start(self) -> None:
+        proxy = self.proxy
+        proxy.sessions.add(self)
+        proxy.stats.downstream_cx_total += 1
+        if proxy.max_duration:
+            proxy.durations.add_for(self, proxy.duration())
+        name, self.metadata_match = proxy.choose(self.connection)
+        cluster = proxy.clusters.by_name.get(name)
+        if cluster is None:
+            proxy.stats.downstream_cx_no_route += 1
+            self.add_flag("NC")
+            self.end(False)
+            return
+        self.cluster_name = name
+        self.cluster = cluster
+        self._dial = start_task(self._connect(cluster), "dial for a TCP connection")
+
+    async def _connect(self, cluster: Cluster) -> None:
+        """As many attempts as are allowed, then the relay."""
+        while self.attempts < self.proxy.max_connect_attempts:
+            upstream = self._next(cluster)
+            if upstream is None:
+                self.end(False)
+                return
+            try:
+                sock = await upstream.open()
+            except DialError as error:
+                self.upstream_failure = error.reason
+                continue
+            self.upstream_failure = ""
+            await self._join(upstream, sock)
+            return
+        cluster.stats.upstream_cx_connect_attempts_exceeded += 1
+        self.add_flag("UF")
+        self.add_flag("URX")
+        self.end(False)
+
+    def _next(self, cluster: Cluster) -> TcpConnection | None:
+        """A connection to try, or None where the cluster has none to give."""
+        limits = cluster.limits[0]
+        if limits.connections >= limits.max_connections:
+            cluster.stats.upstream_cx_overflow += 1
+            self.add_flag("UO")
+            return None
+        endpoint = cluster.balancer.pick(self)
+        if endpoint is None:
+            cluster.stats.upstream_cx_none_healthy += 1
+            self.add_flag("UH")
+            return None
+        self.attempts += 1
+        self.endpoint = endpoint
+        return TcpConnection(self.proxy.loop, cluster, endpoint)
+
+    async def _join(self, upstream: TcpConnection, sock: socket.socket) -> None:
+        proxy = self.proxy
+        self._dial = None
+        self._upstream = upstream
+        self.upstream_local = upstream.local
+        self.last_activity = proxy.loop.time()
+        if proxy.idle is not None:
+            proxy.idle.add(self)
+        if proxy.log is not None and proxy.log_on_connect:
+            proxy.log(self)
+        if proxy.log_intervals is not None:
+            proxy.log_intervals.add(self)
+        assert self.client is not None
+        await self.client.join(sock)
+
+    # ---- from the relay ----
+
+    def moved(self, from_client: bool, count: int) -> None:
+        proxy = self.proxy
+        stats, cluster_stats = proxy.stats, self.cluster.stats
+        self.last_activity = proxy.loop.time()
+        if from_client:
+            self.bytes_received += count
+            stats.downstream_cx_rx_bytes_total += count
+            cluster_stats.upstream_cx_tx_bytes_total += count
+        else:
+            self.bytes_sent += count
+            stats.downstream_cx_tx_bytes_total += count
+            cluster_stats.upstream_cx_rx_bytes_total += count
+
+    def paused(self, from_client: bool) -> None:
+        if from_client:
+            self.proxy.stats.downstream_flow_control_paused_reading_total += 1
+        else:
+            self.cluster.stats.upstream_flow_control_paused_reading_total += 1
+
+    def resumed(self, from_client: bool) -> None:
+        if from_client:
+            self.proxy.stats.downstream_flow_control_resumed_reading_total += 1
+        else:
+            self.cluster.stats.upstream_flow_control_resumed_reading_total += 1
+
+    def finished(self, from_client: bool) -> None:
+        self.end(False, by_upstream=not from_client)
+
+    def broken(self, by_client: bool) -> None:
+        if not by_client:
+            self.add_flag("UR")
+        self.end(True, by_upstream=not by_client)
+
+    # ---- the end ----
+
+    def end(self, reset: bool, by_upstream: bool = False) -> None:
+        """Closes both sides, by RST where one of them did, and writes the log entry."""
+        proxy = self.proxy
+        if self not in proxy.sessions:
+            return
+        proxy.sessions.discard(self)
+        proxy.durations.discard(self)
+        for queue in (proxy.idle, proxy.log_intervals):
+            if queue is not None:
+                queue.discard(self)
+        if self._dial is not None and self._dial is not asyncio.current_task():
+            self._dial.cancel()
+        client, self.client = self.client, None
+        assert client is not None
+        client.close(reset)
+        if self._upstream is not None:
+            self._upstream.closed(local=not by_upstream)
+        if proxy.log is not None:
+            proxy.log(self)
+        self.connection.ended()
+
+    def expire_idle(self) -> float:
+        idle = self.proxy.idle
+        assert idle is not None
+        left = self.last_activity + idle.seconds - self.proxy.loop.time()
+        if left > 0.001:
+            return left
+        self.proxy.stats.idle_timeout += 1
+        self.end(False)
+        return 0.0
+
+    def expire_duration(self) -> float:
+        self.proxy.stats.max_downstream_connection_duration += 1
+        self.end(False)
+        return 0.0
+
+    def log_again(self) -> float:
+        """access_log_flush_interval: one more entry for a connection that lives."""
+        proxy = self.proxy
+        if proxy.log is not None:
+            proxy.log(self)
+        return proxy.log_intervals.seconds if proxy.log_intervals is not None else 0.0
