@@ -106,14 +106,19 @@ class Timekeeper:
         if route.idle_timeout:
             self._wait(stream, self._deadlines.queue(route.idle_timeout, self._idle_on_route))
         if route.max_duration is not None:
-            seconds = route.max_duration.seconds(stream)
-            own = self._timeouts.max_stream
-            if own:
-                self._deadlines.queue(own, self._stream_too_long).discard(stream)
+            seconds = route.max_duration.of(stream.request)
             if seconds is not None:
-                queue = self._deadlines.queue(0.0, self._stream_too_long)
-                queue.add_for(stream, max(0.0, stream.started + seconds - self._loop.time()))
-                stream.timeouts = (*stream.timeouts, queue)
+                self._limit(stream, seconds)
+
+    def _limit(self, stream: Stream, seconds: float) -> None:
+        """The stream lasts this long at most from its start, whatever we would have allowed; 0: as long as it likes."""
+        own = self._timeouts.max_stream
+        if own:
+            self._deadlines.queue(own, self._stream_too_long).discard(stream)
+        if seconds:
+            queue = self._deadlines.queue(0.0, self._stream_too_long)
+            queue.add_for(stream, max(0.0, stream.started + seconds - self._loop.time()))
+            stream.timeouts = (*stream.timeouts, queue)
 
     def _wait(self, stream: Stream, queue: TimeoutQueue[Stream]) -> None:
         queue.add(stream)

@@ -38,7 +38,8 @@ class TimeoutQueue(Generic[T]):
             self._timer = self._loop.call_later(self.seconds, self._look)
 
     def add_for(self, item: T, seconds: float) -> None:
-        """For a duration of the item's own: it costs a timer."""
+        """For a duration of the item's own, in place of any it has: it costs a timer."""
+        self.discard(item)
         self._late[item] = self._loop.call_later(seconds, self._expire, item)
 
     def discard(self, item: T) -> None:

@@ -97,13 +97,11 @@ class Forward:
         attempt = Attempt(router, stream, cluster, self)
         stream.upstream = attempt
         attempt.start(end)
-        if end:
+        if end and stream.upstream is not None:
             self.request_ended(stream)
 
     def request_ended(self, stream: Stream) -> None:
         """The router has passed on the end of the request: the time for the response begins."""
-        if stream.response_complete or stream.done:
-            return
         timeout = self.timeout if stream.asked is None else stream.asked.timeout
         if not timeout:
             return
@@ -161,10 +159,10 @@ class ConnectConfig:
 
 def response_timed_out(stream: Stream) -> float:
     """The response is not complete in time."""
-    if stream.upstream is None:
+    attempt = stream.upstream
+    if attempt is None:
         return 0
-    cluster = stream.upstream.cluster
-    cluster.stats.upstream_rq_timeout += 1
+    attempt.cluster.stats.upstream_rq_timeout += 1
     for stats in stream.extra_stats:
         stats.upstream_rq_timeout += 1
     asked = stream.asked
@@ -172,5 +170,5 @@ def response_timed_out(stream: Stream) -> float:
         reply = LocalReply(204, b"", "response_timeout", flag="UT")
     else:
         reply = LocalReply(504, b"upstream request timeout", "response_timeout", flag="UT")
-    stream.upstream.on_timeout(reply)
+    attempt.on_timeout(reply)
     return 0

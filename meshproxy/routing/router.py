@@ -21,6 +21,7 @@ class Router:
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route
+        stream.manager.stats.rq_total += 1
         if route is None:
             stream.manager.stats.no_route += 1
             stream.reply(LocalReply(404, b"", "route_not_found", flag="NR"))
