@@ -16,7 +16,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from meshproxy.config import source
-from meshproxy.config.errors import ConfigError, Problems
+from meshproxy.config.errors import ConfigError, Problems, condense
 from meshproxy.config.parse import parse
 from meshproxy.config.positions import Positions
 from meshproxy.config.rules import check_rules
@@ -45,7 +45,7 @@ class Loaded:
         found = unread(self.view)
         if self._allow_unknown:
             found = [replace(problem, severity="ignored") for problem in found]
-        self.problems.extend(found)
+        self.problems.extend(condense(found))
 
 
 def load_bootstrap(path: str | None, config_yaml: str | None = None, allow_unknown: bool = False) -> Loaded:
@@ -69,11 +69,11 @@ def load_bootstrap(path: str | None, config_yaml: str | None = None, allow_unkno
         message, found = parse(each.tree, BOOTSTRAP, allow_unknown=allow_unknown)
         bootstrap.MergeFrom(message)
         alone = Problems(Positions([each]))
-        alone.extend([*each.remarks, *found])
+        alone.extend(condense([*each.remarks, *found]))
         problems.extend(alone)
         each.tree = None  # read, and as large as the file
     wrong = [problem.path for problem in problems.errors]
-    problems.extend(broken for broken in check_rules(bootstrap) if not _follows(broken.path, wrong))
+    problems.extend(condense(broken for broken in check_rules(bootstrap) if not _follows(broken.path, wrong)))
     problems.check()
     return Loaded(bootstrap, sources, problems, allow_unknown)
 

@@ -11,12 +11,15 @@ adds its own step with `at`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 Key = int | str | None
 Severity = Literal["error", "ignored"]
+
+_BRACKETS = re.compile(r"\[(\d+|'([^'\\]|\\.)*')\]")
 
 NAMED = frozenset({"listeners", "clusters", "secrets", "virtual_hosts"})
 
@@ -139,6 +142,23 @@ class at:
         if self._under is not None:
             error.climb(self._under)
             error.rooted = True
+
+
+def condense(problems: Iterable[Problem], at_most: int = 3) -> list[Problem]:
+    """The same problems, with no more than `at_most` that differ only in what stands between brackets.
+
+    The last of those that are kept says how many there were: a fault in ten thousand routes is one fault.
+    """
+    alike: dict[tuple[str, str, Severity], list[Problem]] = {}
+    for problem in problems:
+        kind = _BRACKETS.sub("[]", problem.path), problem.reason, problem.severity
+        alike.setdefault(kind, []).append(problem)
+    kept: list[Problem] = []
+    for group in alike.values():
+        kept.extend(group[:at_most])
+        if (more := len(group) - at_most) > 0:
+            kept[-1] = replace(kept[-1], reason=f"{kept[-1].reason} (and {more} more like this)")
+    return kept
 
 
 class Locator(Protocol):

@@ -29,6 +29,10 @@ _SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES 
 
 UNREAD = "set, but nothing here reads it: not supported"
 
+_ASKED = object()
+# Keys of `View._seen` that are no fields: all was taken, the View of what is packed, the fields to ignore.
+_WHOLE, _PACKED, _IGNORED = "*whole", "*packed", "*ignored"
+
 _DURATION = "google.protobuf.Duration"
 _WRAPPERS = frozenset(
     f"google.protobuf.{kind}Value"
@@ -39,33 +43,30 @@ _WRAPPERS = frozenset(
 class View:
     """One message, where it lies, and which of its fields were read. Setting fields is not its business."""
 
-    __slots__ = ("_children", "_ignored", "_kinds", "_message", "_parent", "_present", "_read", "_step", "_whole")
+    # `_seen` has what was given out, by field; `_ASKED` where only presence was asked.
+    __slots__ = ("_key", "_kinds", "_message", "_name", "_parent", "_present", "_seen")
 
     def __init__(
-        self, message: Message, where: str = "", *, parent: View | None = None, present: bool = True
+        self, message: Message, where: str = "", key: Key = None, *, parent: View | None = None, present: bool = True
     ) -> None:
+        cls: Any = type(message)
         self._message: Any = message
         self._parent = parent
-        self._step = where
+        self._name = where
+        self._key = key
         self._present = present
-        cls: Any = type(message)
         self._kinds = _field_kinds(cls)
-        self._read: set[str] = set()
-        self._children: dict[str, Any] = {}
-        self._ignored: dict[str, str] | None = None
-        self._whole = False
+        self._seen: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
-        kind = self._kinds.get(name) if name[0] != "_" else None
-        if kind is None:
-            raise AttributeError(f"{self._message.DESCRIPTOR.full_name} has no field {name!r}")
-        self._read.add(name)
-        if kind == _SCALAR:
-            return getattr(self._message, name)
-        child = self._children.get(name)
-        if child is None:
-            child = self._children[name] = self._open(name, kind)
-        return child[0] if kind == _VALUE else child
+        seen = self._seen
+        value = seen.get(name, _ASKED)
+        if value is _ASKED:
+            kind = self._kinds.get(name)
+            if kind is None:
+                raise AttributeError(f"{self._message.DESCRIPTOR.full_name} has no field {name!r}")
+            value = seen[name] = getattr(self._message, name) if kind == _SCALAR else self._open(name, kind)
+        return value
 
     def __bool__(self) -> bool:
         """Whether the message was set where it lies (`if view.cors:`)."""
@@ -77,14 +78,14 @@ class View:
     def _open(self, name: str, kind: int) -> Any:
         value = getattr(self._message, name)
         if kind == _VALUE:
-            return (_plain(value) if self._message.HasField(name) else None,)
+            return _plain(value) if self._message.HasField(name) else None
         if kind == _MESSAGE:
             return View(value, name, parent=self, present=self._message.HasField(name))
         if kind == _MESSAGES:
             keys = [element(name, i, getattr(item, "name", None)) for i, item in enumerate(value)]
-            return [View(item, step(name, key), parent=self) for key, item in zip(keys, value, strict=True)]
+            return [View(item, name, key, parent=self) for key, item in zip(keys, value, strict=True)]
         if kind == _MAP_OF_MESSAGES:
-            return {key: View(value[key], step(name, key), parent=self) for key in sorted(value)}
+            return {key: View(value[key], name, key, parent=self) for key in sorted(value)}
         if kind == _MAP:
             return dict(value)
         return [_plain(item) for item in value] if kind == _VALUES else list(value)
@@ -92,7 +93,8 @@ class View:
     @property
     def where(self) -> str:
         """The path of this message, as errors write it."""
-        return join(self._parent.where, self._step) if self._parent is not None else self._step
+        here = step(self._name, self._key)
+        return join(self._parent.where, here) if self._parent is not None else here
 
     @property
     def type_name(self) -> str:
@@ -103,14 +105,14 @@ class View:
 
     def has(self, name: str) -> bool:
         """Whether a field with presence is set. What is inside it still has to be read."""
-        self._read.add(name)
+        self._seen.setdefault(name, _ASKED)
         return bool(self._message.HasField(name))
 
     def which(self, oneof: str) -> str | None:
         """The name of the field that is set in a oneof."""
         name: str | None = self._message.WhichOneof(oneof)
         if name is not None:
-            self._read.add(name)
+            self._seen.setdefault(name, _ASKED)
         return name
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -132,20 +134,19 @@ class View:
 
     def take(self) -> Any:
         """The message itself; all of it counts as read."""
-        self._whole = True
+        self._seen[_WHOLE] = True
         return self._message
 
     def unpack(self) -> View:
         """The View of what is packed in this Any."""
-        opened = self._children.get("")
-        if opened is None:
-            opened = self._children[""] = View(unpack(self._message, self.where), parent=self)
-        view: View = opened
+        view: View | None = self._seen.get(_PACKED)
+        if view is None:
+            view = self._seen[_PACKED] = View(unpack(self._message, self.where), parent=self)
         return view
 
     def ignore(self, *names: str, why: str) -> None:
         """Accept these fields, which mean nothing here; where they are set, that becomes a named warning."""
-        self._ignored = {**(self._ignored or {}), **dict.fromkeys(names, why)}
+        self._seen.setdefault(_IGNORED, {}).update(dict.fromkeys(names, why))
 
     def reject(self, name: str, why: str) -> NoReturn:
         """Refuse what the field `name` says."""
@@ -158,18 +159,20 @@ class View:
 
 def unread(view: View) -> list[Problem]:
     """A problem for every field below `view` that is set but that nothing read, and for every one that is ignored."""
-    if view._whole:
+    seen = view._seen
+    if _WHOLE in seen:
         return []
-    if (packed := view._children.get("")) is not None:
+    if (packed := seen.get(_PACKED)) is not None:
         return unread(packed)
     if view._message.DESCRIPTOR.full_name == "google.protobuf.Any":
         return [Problem(view.where, UNREAD)]
+    ignored = seen.get(_IGNORED, {})
     found: list[Problem] = []
     for field, _ in view._message.ListFields():
         name = field.name
-        if view._ignored and name in view._ignored:
-            found.append(Problem(join(view.where, name), f"ignored: {view._ignored[name]}", "ignored"))
-        elif name not in view._read:
+        if name in ignored:
+            found.append(Problem(join(view.where, name), f"ignored: {ignored[name]}", "ignored"))
+        elif name not in seen:
             found.append(Problem(join(view.where, name), UNREAD))
         elif view._kinds[name] in (_MESSAGE, _MESSAGES, _MAP_OF_MESSAGES):
             found.extend(_unread_below(view, name))
@@ -177,8 +180,8 @@ def unread(view: View) -> list[Problem]:
 
 
 def _unread_below(view: View, name: str) -> list[Problem]:
-    child = view._children.get(name)
-    if child is None:
+    child = view._seen[name]
+    if child is _ASKED:
         # Only its presence was asked: what it says has not been read.
         child = view._open(name, view._kinds[name])
     children = child.values() if isinstance(child, dict) else child if isinstance(child, list) else (child,)

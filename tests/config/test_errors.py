@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshproxy.config.errors import ConfigError, ConfigErrors, Problem, Problems, at, element, join, step
+from meshproxy.config.errors import ConfigError, ConfigErrors, Problem, Problems, at, condense, element, join, step
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,16 @@ def test_several_problems_climb_together() -> None:
     with pytest.raises(ConfigErrors) as raised, at("routes", 0):
         raise ConfigErrors([Problem("match", "a"), Problem("route", "b")])
     assert str(raised.value) == "routes[0].match: a\nroutes[0].route: b"
+
+
+def test_a_fault_in_many_places_is_one_fault() -> None:
+    many = [Problem(f"clusters['c[{i}]'].routes[{i}].x", "no") for i in range(10)] + [Problem("y", "no")]
+    assert [str(problem) for problem in condense(many)] == [
+        "clusters['c[0]'].routes[0].x: no",
+        "clusters['c[1]'].routes[1].x: no",
+        "clusters['c[2]'].routes[2].x: no (and 7 more like this)",
+        "y: no",
+    ]
 
 
 class Fixed:
