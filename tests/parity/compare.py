@@ -20,8 +20,8 @@ class Difference:
 
     def __str__(self) -> str:
         if self.place in ("refused", "crashed"):
-            lines = str(self.ours).splitlines()[-LAST_WORDS:]
-            return "\n".join([f"  {self.place}:", *(f"      {line}" for line in lines)])
+            last = str(self.ours).splitlines()[-LAST_WORDS:]
+            return "\n".join([f"  {self.place}:", *(f"      {line}" for line in last)])
         if isinstance(self.envoy, list) and isinstance(self.ours, list):
             lines = difflib.ndiff([str(item) for item in self.envoy], [str(item) for item in self.ours])
             detail = "\n".join(f"      {line.rstrip()}" for line in lines if not line.startswith("?"))

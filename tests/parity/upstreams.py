@@ -20,7 +20,7 @@ def flag(flags: Flags, name: str) -> asyncio.Event:
 
 
 def open_socket(script: UpstreamScript, path: Path) -> socket.socket:
-    """A socket that listens; for `refuse` it only holds its port, for `blackhole` its queue is full and nobody accepts."""
+    """A socket that listens; for `refuse` it only holds its port, for `blackhole` its queue is kept full."""
     if script.listen == "unix":
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(str(path))
