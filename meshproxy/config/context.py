@@ -6,6 +6,7 @@ from typing import Any
 
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.net.runtime import Runtime
+from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.upstream.cluster import Clusters
 
@@ -32,5 +33,10 @@ class Context:
     runtime: Runtime = field(default_factory=Runtime)
     node: Node = field(default_factory=Node)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
+    log_files: LogFiles = field(default_factory=LogFiles)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)
+    # For what is below a listener: what its stats begin with (`listener.0.0.0.0_80`).
+    listener_prefix: str = ""
+    # For HTTP filters: what their stats begin with (`http.ingress.`).
+    stat_prefix: str = ""

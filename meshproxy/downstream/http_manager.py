@@ -5,12 +5,13 @@ What it does with a request and its answer is put together when configuration ar
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_stats import HttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
+from meshproxy.downstream.response_steps import ResponseStep
 from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
 from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.headers import RequestHeaders, ResponseHeaders
@@ -23,9 +24,6 @@ from meshproxy.routing.forward import Forward
 from meshproxy.routing.overrides import specialise
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
-
-ResponseStep = Callable[[Stream, ResponseHeaders], None]
-
 
 class Logger(Protocol):
     """An access log."""

@@ -38,3 +38,21 @@ class HttpStats(StatGroup):
     HISTOGRAMS = ("downstream_cx_length_ms", "downstream_rq_time")
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
+
+
+class ListenerHttpStats(StatGroup):
+    """`listener.<address>.http.<stat_prefix>.*`: some of the manager's numbers under another name, counted once."""
+
+    COUNTERS = (
+        "downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx",
+        "downstream_rq_completed",
+    )  # fmt: skip
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: HttpStats) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> int:
+        value: int = getattr(self._source, name)
+        return value

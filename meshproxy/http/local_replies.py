@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.grpc import GRPC, encode_message, is_grpc
-from meshproxy.http.header_edits import HeaderAddition, add_headers
 from meshproxy.http.headers import ResponseHeaders
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Mapper:
     status: int | None = None
     body: bytes | None = None
     format: BodyFormat | None = None
-    headers: tuple[HeaderAddition, ...] = ()
+    edit: Callable[["Stream", ResponseHeaders], None] | None = None
 
 
 class LocalReplies:
@@ -67,7 +66,8 @@ class LocalReplies:
             if mapper.matches(stream):
                 if mapper.body is not None:
                     body = mapper.body
-                add_headers(stream, headers, mapper.headers)
+                if mapper.edit is not None:
+                    mapper.edit(stream, headers)
                 headers.status = mapper.status or headers.status
                 form = mapper.format or form
                 break
