@@ -1,6 +1,7 @@
 """envoy.config.listener.v3.Listener."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from meshproxy.config.build_addresses import socket_options
@@ -44,8 +45,9 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.ignores_all_connections = view.ignore_global_conn_limit
     listener.all_connections = ctx.connections
     listener.connection_limit = _connection_limit(view.name, ctx)
-    _add_stats(view, listener, ctx)
-    listener.chains = build_filter_chains(view, ctx, view.get("per_connection_buffer_limit_bytes", BUFFER_LIMIT))
+    prefix = _add_stats(view, listener, ctx)
+    inner = replace(ctx, listener_prefix=prefix)
+    listener.chains = build_filter_chains(view, inner, view.get("per_connection_buffer_limit_bytes", BUFFER_LIMIT))
     listener.listener_filters = build_listener_filters(view, ctx)
     timeout = view.seconds("listener_filters_timeout", 15.0)
     listener.inspections = TimeoutQueue(ctx.loop, timeout, Inspection.expire) if timeout else None
@@ -78,15 +80,14 @@ def _connection_limit(name: str, ctx: Context) -> Callable[[], int]:
     return lambda: ctx.runtime.integer(key, 2**63)
 
 
-def _add_stats(view: View, listener: Listener, ctx: Context) -> None:
+def _add_stats(view: View, listener: Listener, ctx: Context) -> str:
+    """Registers the listener's stats; what their names begin with."""
     prefix = "listener." + (view.stat_prefix or str(listener.addresses[0])).replace(":", "_")
     ctx.stats.add(prefix, listener.stats)
     ctx.stats.add(f"{prefix}.worker_{ctx.options.get('worker', 0)}", listener.worker_stats)
+    return prefix
 
 
 def _build_log(view: View, ctx: Context) -> Callable[[Any], None] | None:
-    if not view.access_log:
-        return None
-    from meshproxy.config.build_access_logs import build_access_logs
-
-    return build_access_logs(view.access_log, ctx)
+    with view.at("access_log"):
+        return log_all(build_access_logs(view.access_log, ctx))
