@@ -45,6 +45,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster = Cluster(view.name, build_balancer(view, stats), build_pool_settings(view), stats)
     cluster.alt_stat_name = view.alt_stat_name or view.name
     cluster.metadata = metadata_of(view.metadata)
+    cluster.runtime = ctx.runtime
     cluster.local_zone = ctx.node.zone
     _check_transport(view.transport_socket)
     _read_circuit_breakers(cluster, view.circuit_breakers)

@@ -36,6 +36,7 @@ REMOTE_RESET = Failure("remote reset", "UR")
 REMOTE_REFUSED = Failure("remote refused stream reset", "UR", unprocessed=True)
 LOCAL_RESET = Failure("local reset", "LR")
 
+OVERLOADED = ("x-envoy-overloaded", "true")
 _PREFIX = "upstream connect error or disconnect/reset before headers. "
 
 
@@ -50,7 +51,7 @@ def upstream_failure(failure: Failure, transport_reason: str, retried: bool) -> 
         failure.status,
         f"{_PREFIX}{latest}{failure.words}".encode("latin-1"),
         details + "}",
-        headers=[("x-envoy-overloaded", "true")] if failure is OVERFLOW else [],
+        headers=[OVERLOADED] if failure is OVERFLOW else [],
         flag=failure.flag,
     )
 

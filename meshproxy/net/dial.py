@@ -125,14 +125,25 @@ def _make_socket(address: tuple[str, int], socket_options: SocketOptions) -> soc
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for option in socket_options.options:
                 sock.setsockopt(option.level, option.name, option.value)
-            for source in socket_options.bind:
-                if (":" in source[0]) == (family == socket.AF_INET6):
-                    sock.bind(source)
-                    break
+            _bind(sock, socket_options.bind)
     except OSError as error:
         sock.close()
         raise DialError(_words(error), bind=True) from error
+    except DialError:
+        sock.close()
+        raise
     return sock
+
+
+def _bind(sock: socket.socket, sources: list[tuple[str, int]]) -> None:
+    for source in sources:
+        if (":" in source[0]) == (sock.family == socket.AF_INET6):
+            try:
+                sock.bind(source)
+            except OSError as error:
+                reason = f"failed to bind to {source[0]}:{source[1]}: {_words(error)}"
+                raise DialError(reason, bind=True) from error
+            return
 
 
 def _words(error: OSError) -> str:

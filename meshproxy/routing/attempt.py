@@ -8,15 +8,23 @@ its edits) is not here but with the route's action.
 import asyncio
 from typing import TYPE_CHECKING
 
-from meshproxy.http.failures import CONNECTION_TERMINATED, OVERFLOW, Failure, details_after_start, upstream_failure
+from meshproxy.http.failures import (
+    CONNECTION_TERMINATED,
+    OVERFLOW,
+    OVERLOADED,
+    Failure,
+    details_after_start,
+    upstream_failure,
+)
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
-from meshproxy.routing.charge import charge, is_failed_grpc, origin_of
+from meshproxy.routing.charge import charge, is_failed_grpc
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
+from meshproxy.upstream.http1_pool import Http1Pool
+from meshproxy.upstream.stats import Responses
 
 if TYPE_CHECKING:
     from meshproxy.routing.forward import Forward
@@ -30,8 +38,8 @@ class Attempt:
     """Between `start` and the end of the response it is `stream.upstream`."""
 
     __slots__ = (
-        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_repeated", "action", "client", "cluster",
-        "counted", "endpoint", "headers_end", "router", "stream", "trailers",
+        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_repeated", "_responses", "action", "client",
+        "cluster", "counted", "headers_end", "pool", "router", "stream", "trailers",
     )  # fmt: skip
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
@@ -39,7 +47,8 @@ class Attempt:
         self.stream = stream
         self.cluster = cluster
         self.action = action
-        self.endpoint: Endpoint | None = None
+        # Where it goes, once that is decided.
+        self.pool: Http1Pool | None = None
         self.client: Http1Client | None = None
         self.counted = False
         # The request has a head only.
@@ -54,6 +63,8 @@ class Attempt:
         self._repeated = False
         # The upstream has begun to answer, be it with a 1xx.
         self._heard = False
+        # Where the response was counted; its time goes there too.
+        self._responses: tuple[Responses, ...] = ()
         # A gRPC call whose status comes in the trailers.
         self._grpc = False
 
@@ -61,20 +72,34 @@ class Attempt:
         stream = self.stream
         cluster = self.cluster
         self.headers_end = end
+        if cluster.in_maintenance():
+            cluster.stats.upstream_rq_maintenance_mode += 1
+            headers = [] if self.router.suppress_envoy_headers else [OVERLOADED]
+            self._refuse(LocalReply(503, b"maintenance mode", "maintenance_mode", headers, "UO"))
+            return
+        stream.attempts += 1
         endpoint = cluster.balancer.pick(stream)
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
-            charge(stream, cluster, None, 503)
-            stream.upstream = None
-            stream.reply(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
+        pool = None if endpoint is None else cluster.pool(endpoint, self.action.priority)
+        if pool is None:
+            self._refuse(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
-        self.endpoint = stream.endpoint = endpoint
-        stream.attempts += 1
         if self.action.auto_host_rewrite:
-            self.action.rewrite_host(self.router, stream, endpoint)
-        client = cluster.pool(endpoint, self.action.priority).take(self)
-        if client is not None:
-            self.on_ready(client)
+            self.action.rewrite_host(self.router, stream, pool.endpoint)
+        self.pool = pool
+        client = pool.take(self)
+        # Limits may have refused it already.
+        if stream.upstream is self:
+            stream.endpoint = endpoint
+            if client is not None:
+                self.on_ready(client)
+
+    def _refuse(self, reply: LocalReply) -> None:
+        stream = self.stream
+        stream.upstream = None
+        charge(stream, self.cluster, None, reply.status)
+        stream.reply(reply)
 
     # ---- towards the upstream ----
 
@@ -83,7 +108,7 @@ class Attempt:
         stream = self.stream
         if not self.counted and not self._count():
             client.pool.release(client)
-            self.cluster.stats.upstream_rq_pending_overflow += 1
+            self.cluster.stats.upstream_rq_active_overflow += 1
             self.on_reset(OVERFLOW, "")
             return
         self.client = client
@@ -123,8 +148,8 @@ class Attempt:
         if client is not None:
             if client.attempt is self:
                 client.abandon()
-        elif self.endpoint is not None:
-            self.cluster.pool(self.endpoint, self.action.priority).forget(self)
+        elif self.pool is not None:
+            self.pool.forget(self)
         self._uncount()
 
     def pause_reading(self) -> None:
@@ -150,7 +175,7 @@ class Attempt:
         now = asyncio.get_running_loop().time()
         stream.last_activity = stream.response_started_at = now
         status = headers.status
-        charge(stream, self.cluster, self.endpoint, status, headers)
+        self._responses = charge(stream, self.cluster, stream.endpoint, status, headers)
         if stream.request_complete and not self.router.suppress_envoy_headers:
             headers.set("x-envoy-upstream-service-time", str(round((now - stream.request_done_at) * 1000)))
         self._count_success(headers, end)
@@ -198,9 +223,8 @@ class Attempt:
 
     def on_timeout(self, reply: LocalReply) -> None:
         """The stream's time is over while this try runs: `reply` is sent instead of its answer."""
-        endpoint = self.endpoint
-        assert endpoint is not None
-        endpoint.stats.rq_timeout += 1
+        assert self.pool is not None
+        self.pool.endpoint.stats.rq_timeout += 1
         if self.stream.response is None:
             self._charge_failure(reply.status)
         self.stream.reply(reply)
@@ -254,11 +278,13 @@ class Attempt:
 
         Envoy leaves that to a retry policy; here the request goes out once more on a new connection where that is safe.
         """
-        client, kept, endpoint = self.client, self._kept, self.endpoint
-        if client is None or endpoint is None or kept is None or self._heard or client.response_started:
+        client, kept = self.client, self._kept
+        if client is None or kept is None or self._heard or client.response_started:
             return False
-        if not self.cluster.pool(endpoint, self.action.priority).take_fresh(self):
+        pool = self.cluster.pool(client.pool.endpoint, self.action.priority)
+        if pool is None or not pool.take_fresh(self):
             return False
+        self.pool = pool
         self._repeated = True
         self.client = None
         self._kept = None
@@ -272,13 +298,13 @@ class Attempt:
 
     def _count(self) -> bool:
         """False where the cluster has as many requests as it may have."""
-        cluster, endpoint = self.cluster, self.endpoint
-        assert endpoint is not None
-        limits = cluster.limits[self.action.priority]
+        pool = self.pool
+        assert pool is not None
+        limits = pool.limits
         if limits.requests >= limits.max_requests:
             return False
         limits.requests += 1
-        stats, endpoint_stats = cluster.stats, endpoint.stats
+        stats, endpoint_stats = pool.stats, pool.endpoint.stats
         stats.upstream_rq_total += 1
         stats.upstream_rq_active += 1
         endpoint_stats.rq_total += 1
@@ -291,36 +317,34 @@ class Attempt:
     def _uncount(self) -> None:
         if self.counted:
             self.counted = False
-            endpoint = self.endpoint
-            assert endpoint is not None
-            self.cluster.limits[self.action.priority].requests -= 1
-            self.cluster.stats.upstream_rq_active -= 1
-            endpoint.stats.rq_active -= 1
+            pool = self.pool
+            assert pool is not None
+            pool.limits.requests -= 1
+            pool.stats.upstream_rq_active -= 1
+            pool.endpoint.stats.rq_active -= 1
 
     def _count_success(self, headers: ResponseHeaders, end: bool) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None
         if headers.status >= 500:
             return
         if not is_grpc(self.stream.request):
-            endpoint.stats.rq_success += 1
+            self.stream.endpoint.stats.rq_success += 1
         elif end or "grpc-status" in headers.index:
             self._count_grpc(headers)
         else:
             self._grpc = True
 
     def _count_grpc(self, headers: Headers) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None
+        endpoint = self.stream.endpoint
         if is_failed_grpc(headers):
             endpoint.stats.rq_error += 1
         else:
             endpoint.stats.rq_success += 1
 
     def _charge_failure(self, status: int) -> None:
-        charge(self.stream, self.cluster, self.endpoint, status)
-        if status < 500 and self.endpoint is not None:
-            self.endpoint.stats.rq_error += 1
+        endpoint = self.stream.endpoint
+        charge(self.stream, self.cluster, endpoint, status)
+        if status < 500 and endpoint is not None:
+            endpoint.stats.rq_error += 1
 
     def _ended(self) -> None:
         """The response is whole."""
@@ -328,6 +352,6 @@ class Attempt:
         stream.upstream = None
         self._uncount()
         if stream.request_complete:
-            now = asyncio.get_running_loop().time()
-            elapsed = round((now - stream.request_done_at) * 1000)
-            self.cluster.stats.responses_of(origin_of(stream.request)).time.record(elapsed)
+            elapsed = round((asyncio.get_running_loop().time() - stream.request_done_at) * 1000)
+            for responses in self._responses:
+                responses.time.record(elapsed)

@@ -4,37 +4,48 @@ from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
-from meshproxy.upstream.stats import EXTERNAL, INTERNAL
+from meshproxy.upstream.stats import EXTERNAL, INTERNAL, Responses
 
 # gRPC statuses that Envoy takes for a server's error (Grpc::Utility::grpcToHttpStatus gives 5xx).
 _SERVER_ERRORS = frozenset({"2", "4", "12", "13", "14", "15"})
 
 
-def origin_of(request: RequestHeaders) -> str:
-    """The prefix of a request's stats: from inside the mesh or not."""
-    return INTERNAL if request.get("x-envoy-internal") == "true" else EXTERNAL
-
-
 def charge(
     stream: Stream, cluster: Cluster, endpoint: Endpoint | None, status: int, headers: ResponseHeaders | None = None
-) -> None:
-    """`headers`: what the upstream answered; None where the answer is ours."""
+) -> tuple[Responses, ...]:
+    """Counts one response. `headers`: what the upstream answered; None where the answer is ours.
+
+    Returns where it was counted, for the time that the response takes.
+    """
+    if endpoint is not None and status >= 500:
+        endpoint.stats.rq_error += 1
+    charged = _responses_of(stream, cluster, endpoint, headers)
+    for responses in charged:
+        responses.charge(status)
+    return charged
+
+
+def _responses_of(
+    stream: Stream, cluster: Cluster, endpoint: Endpoint | None, headers: ResponseHeaders | None
+) -> tuple[Responses, ...]:
     stats = cluster.stats
-    origin = origin_of(stream.request)
-    stats.responses_of(origin).charge(status)
-    if (headers is not None and headers.get("x-envoy-upstream-canary") == "true") or (
-        endpoint is not None and endpoint.canary
-    ):
-        stats.responses_of("canary.").charge(status)
-    if stream.asked is not None and stream.asked.alternative_stat_name:
-        stats.responses_of(f"{stream.asked.alternative_stat_name}.{origin}").charge(status)
-    for extra in stream.extra_stats:
-        extra.responses.charge(status)
+    origin = _origin_of(stream.request)
+    charged: tuple[Responses, ...] = (stats.responses_of(origin),)
     if endpoint is not None:
+        if endpoint.canary or (headers is not None and headers.get("x-envoy-upstream-canary") == "true"):
+            charged = (*charged, stats.responses_of("canary."))
         if cluster.local_zone and endpoint.locality[1]:
-            stats.responses_of(f"zone.{cluster.local_zone}.{endpoint.locality[1]}.").charge(status)
-        if status >= 500:
-            endpoint.stats.rq_error += 1
+            charged = (*charged, stats.responses_of(f"zone.{cluster.local_zone}.{endpoint.locality[1]}."))
+    if stream.asked is not None and stream.asked.alternative_stat_name:
+        charged = (*charged, stats.responses_of(f"{stream.asked.alternative_stat_name}.{origin}"))
+    if stream.extra_stats:
+        charged = (*charged, *[extra.responses for extra in stream.extra_stats])
+    return charged
+
+
+def _origin_of(request: RequestHeaders) -> str:
+    """The prefix of a request's stats: from inside the mesh or not."""
+    return INTERNAL if request.get("x-envoy-internal") == "true" else EXTERNAL
 
 
 def is_failed_grpc(headers: Headers) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from meshproxy.net.dial import SocketOptions
+from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool, PoolSettings
 from meshproxy.upstream.priorities import Balancer
@@ -23,8 +24,9 @@ class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
     __slots__ = (
-        "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone", "metadata",
-        "name", "per_host_connections", "pool_settings", "socket_options", "stats",
+        "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone",
+        "maintenance", "metadata", "name", "per_host_connections", "pool_settings", "runtime", "socket_options",
+        "stats",
     )  # fmt: skip
 
     def __init__(
@@ -43,14 +45,27 @@ class Cluster:
         self.metadata: dict[str, Any] = {}
         # The zone of this proxy; with it, responses are counted by the two zones.
         self.local_zone = ""
+        self.runtime = Runtime()
+        self.maintenance = Fraction(0, 100, f"upstream.maintenance_mode.{name}")
         self.discovery: Discovery | None = None
         self.added_via_api = False
 
-    def pool(self, endpoint: Endpoint, priority: int = 0) -> Http1Pool:
+    def pool(self, endpoint: Endpoint, priority: int = 0) -> Http1Pool | None:
+        """The connections to an endpoint; None where the cluster has as many pools as it may have."""
         pool = endpoint.pools[priority]
         if pool is None:
-            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, self.limits[priority])
+            limits = self.limits[priority]
+            if limits.pools >= limits.max_pools:
+                self.stats.upstream_cx_pool_overflow += 1
+                return None
+            limits.pools += 1
+            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority)
         return pool
+
+    def in_maintenance(self) -> bool:
+        """Whether an operator has this request turned away (runtime key upstream.maintenance_mode.<cluster>)."""
+        fraction = self.maintenance
+        return self.runtime.get(fraction.key) is not None and self.runtime.enabled(fraction)
 
     def set_endpoints(self, endpoints: list[Endpoint]) -> None:
         """Replaces the set; endpoints that stay keep their pools, health and load (compared by address)."""
@@ -61,6 +76,7 @@ class Cluster:
             endpoint = known.pop(fresh.address, None)
             if endpoint is None:
                 endpoint, changed = fresh, True
+                self.stats.sockets_matched += 1
             else:
                 endpoint.adopt(fresh)
             merged.append(endpoint)

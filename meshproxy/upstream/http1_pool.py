@@ -19,7 +19,6 @@ from meshproxy.net.dial import DialError, dial
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.http1_client import Http1Client
-from meshproxy.upstream.limits import Limits
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -54,20 +53,23 @@ class Http1Pool:
     """Idle connections are taken from the end (the warmest); attempts that find none wait in order."""
 
     __slots__ = (
-        "_durations", "_idles", "clients", "cluster", "dialling", "draining", "endpoint", "idle", "limits", "settings",
-        "stats", "waiting",
+        "_durations", "_idles", "clients", "cluster", "connections", "dialling", "draining", "endpoint", "idle",
+        "limits", "priority", "settings", "stats", "waiting",
     )  # fmt: skip
 
-    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", limits: Limits) -> None:
+    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", priority: int) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
-        self.limits = limits
+        self.priority = priority
+        self.limits = cluster.limits[priority]
         self.stats = cluster.stats
         self.settings: PoolSettings = cluster.pool_settings
         self.idle: list[Http1Client] = []
         # Connections that may serve again.
         self.clients: set[Http1Client] = set()
         self.dialling: set[asyncio.Task[Any]] = set()
+        # All of them: idle, busy, and on their way.
+        self.connections = 0
         self.waiting: deque[Waiting] = deque()
         self.draining = False
         # Each connection is in these for as long as it lives; being used only moves its time.
@@ -88,6 +90,7 @@ class Http1Pool:
         limits = self.limits
         if limits.pending >= limits.max_pending:
             self.stats.upstream_rq_pending_overflow += 1
+            self._leave_if_empty()
             attempt.on_reset(OVERFLOW, "")
             return None
         self._wait(attempt)
@@ -158,8 +161,6 @@ class Http1Pool:
             else:
                 stats.upstream_cx_destroy_remote_with_active_rq += 1
         self._gone(client.dialled_at, local)
-        if self.waiting:
-            self._connect()
 
     # ---- for the endpoint ----
 
@@ -199,6 +200,7 @@ class Http1Pool:
         return not self.clients and not self.dialling
 
     def _dial_one(self) -> None:
+        self.connections += 1
         self.limits.connections += 1
         stats, endpoint_stats = self.stats, self.endpoint.stats
         stats.upstream_cx_total += 1
@@ -228,8 +230,7 @@ class Http1Pool:
         except asyncio.CancelledError:
             # The pool was closed.
             self.dialling.discard(task)
-            self._gone(started, local=True)
-            self._purge(LOCAL_CONNECT_FAILED, "")
+            self._fail_waiting(LOCAL_CONNECT_FAILED, "", started, local=True)
             raise
 
     def _dial_failed(self, error: DialError, started: float) -> None:
@@ -240,16 +241,17 @@ class Http1Pool:
             stats.upstream_cx_connect_timeout += 1
         if error.bind:
             stats.bind_errors += 1
-        self._gone(started, error.local)
         failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
-        self._purge(failure, error.reason)
+        self._fail_waiting(failure, error.reason, started, error.local)
 
-    def _purge(self, failure: Failure, reason: str) -> None:
-        """As in Envoy, everything that waits fails when a connection cannot be made."""
+    def _fail_waiting(self, failure: Failure, reason: str, started: float, local: bool) -> None:
+        """As in Envoy, everything that waits fails when one connection cannot be made."""
         waiting, self.waiting = self.waiting, deque()
-        for attempt in waiting:
+        for _ in waiting:
             self._left_queue()
             self.stats.upstream_rq_pending_failure_eject += 1
+        self._gone(started, local)
+        for attempt in waiting:
             attempt.on_reset(failure, reason)
 
     def _gone(self, started: float, local: bool) -> None:
@@ -264,6 +266,18 @@ class Http1Pool:
         else:
             stats.upstream_cx_destroy_remote += 1
         stats.upstream_cx_length_ms.record(round((asyncio.get_running_loop().time() - started) * 1000))
+        self.connections -= 1
+        if self.waiting:
+            self._connect()
+        else:
+            self._leave_if_empty()
+
+    def _leave_if_empty(self) -> None:
+        """A pool without connections is none."""
+        pools = self.endpoint.pools
+        if not self.connections and pools[self.priority] is self:
+            pools[self.priority] = None
+            self.limits.pools -= 1
 
     def _serve(self, client: Http1Client) -> None:
         attempt = self.waiting.popleft()

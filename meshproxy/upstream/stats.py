@@ -81,7 +81,7 @@ class ClusterStats(StatGroup):
     )  # fmt: skip
     HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx")
 
-    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "limits", "responses")
+    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "limits", "responses", "sockets_matched")
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,6 +89,8 @@ class ClusterStats(StatGroup):
         self.responses: dict[str, Responses] = {}
         # Of each routing priority: default, high.
         self.limits = (Limits(), Limits())
+        # Endpoints for which a transport socket was chosen.
+        self.sockets_matched = 0
 
     def responses_of(self, prefix: str) -> Responses:
         responses = self.responses.get(prefix)
@@ -100,6 +102,8 @@ class ClusterStats(StatGroup):
         for priority, limits in zip(("default", "high"), self.limits, strict=True):
             for name, value in limits.gauges():
                 yield "gauge", f"circuit_breakers.{priority}.{name}", value
+        if self.sockets_matched:
+            yield "counter", "default.total_match_count", self.sockets_matched
         sums: dict[str, Responses] = {}
         for prefix, responses in self.responses.items():
             yield from responses.named(prefix)
