@@ -49,13 +49,16 @@ class Server:
                 self.listeners.append(build_listener(listener, self.ctx))
         with problems.collect():
             read_rest(view)
+            view.admin.take()
+            view.stats_config.take()
+            view.application_log_config.take()
         self.loaded.report_unread()
 
     async def start(self) -> None:
         """Opens what has to be open; raises OSError or ConfigError with one clear line."""
         self.state = INITIALIZING
-        for cluster in self.ctx.clusters.by_name.values():
-            await cluster.warm()
+        self.ctx.clusters.start()
+        await self.ctx.clusters.warm()
         for listener in self.listeners:
             await listener.start()
         self.state = LIVE
@@ -74,8 +77,7 @@ class Server:
         """Closes everything; logs that wait are written."""
         for listener in self.listeners:
             await listener.stop()
-        for cluster in self.ctx.clusters.by_name.values():
-            cluster.close()
+        self.ctx.clusters.close()
 
     def quit(self) -> None:
         self._stopping.set()
