@@ -64,7 +64,7 @@ def _build_filter(view: View, ctx: Context, buffer_limit: int) -> NetworkFilter 
     if kind == _HTTP:
         from meshproxy.config.build_http_manager import build_http_manager
 
-        built = HttpTerminal(build_http_manager(config.unpack(), ctx))
+        built = HttpTerminal(build_http_manager(config.unpack(), ctx, buffer_limit))
     elif kind == _TCP:
         from meshproxy.config.build_tcp_proxy import build_tcp_proxy
 
