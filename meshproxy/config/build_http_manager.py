@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
@@ -145,7 +146,4 @@ def _read_access_logs(view: View, manager: HttpManager, ctx: Context) -> None:
     options.ignore("access_log_flush_interval", why="logs are written when a request ends")
     options.ignore("flush_log_on_tunnel_successfully_established", why="logs are written when a request ends")
     manager.log_new_requests = options.flush_access_log_on_new_request or view.flush_access_log_on_new_request
-    if view.access_log:
-        from meshproxy.config.build_access_logs import build_access_logs
-
-        manager.access_logs = build_access_logs(view.access_log, ctx)
+    manager.access_logs = build_access_logs(view.access_log, ctx)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_addresses import socket_options
 from meshproxy.config.build_filter_chains import build_filter_chains
 from meshproxy.config.build_listen_addresses import build_listen_addresses
@@ -15,6 +16,7 @@ from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener import Listener
 from meshproxy.net.sockets import ListenOptions
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.observe.access_log import log_all
 
 BUFFER_LIMIT = 1024 * 1024
 _UNSUPPORTED = {
@@ -89,5 +91,4 @@ def _add_stats(view: View, listener: Listener, ctx: Context) -> str:
 
 
 def _build_log(view: View, ctx: Context) -> Callable[[Any], None] | None:
-    with view.at("access_log"):
-        return log_all(build_access_logs(view.access_log, ctx))
+    return log_all(build_access_logs(view.access_log, ctx))

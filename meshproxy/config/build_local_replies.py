@@ -2,6 +2,7 @@
 
 from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
+from meshproxy.config.build_log_filters import build_log_filter
 from meshproxy.config.context import Context
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.view import View
@@ -18,10 +19,8 @@ def build_local_replies(view: View, ctx: Context) -> LocalReplies:
 
 
 def _mapper(view: View, ctx: Context) -> Mapper:
-    from meshproxy.config.build_access_logs import build_access_log_filter
-
     with view.at("filter"):
-        matches = build_access_log_filter(view.filter, ctx)
+        matches = build_log_filter(view.filter, ctx)
     additions = []
     for i, option in enumerate(view.headers_to_add):
         with view.at("headers_to_add", i):

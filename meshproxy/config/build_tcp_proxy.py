@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.context import Context
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.downstream.tcp_proxy import TcpProxy
+from meshproxy.observe.access_log import log_all
 
 IDLE_TIMEOUT = 3600.0
 
@@ -26,10 +28,7 @@ def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
     proxy.max_connect_attempts = view.get("max_connect_attempts", 1)
     proxy.max_duration = view.get("max_downstream_connection_duration", 0.0)
     proxy.max_duration_jitter = view.max_downstream_connection_duration_jitter_percentage.value
-    if view.access_log:
-        from meshproxy.config.build_access_logs import build_access_logs
-
-        proxy.log = build_access_logs(view.access_log, ctx)
+    proxy.log = log_all(build_access_logs(view.access_log, ctx))
     options = view.access_log_options
     proxy.log_on_connect = view.flush_access_log_on_connected or options.flush_access_log_on_connected
     proxy.set_log_interval(options.get("access_log_flush_interval", view.get("access_log_flush_interval", 0.0)))

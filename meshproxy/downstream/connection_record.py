@@ -11,8 +11,8 @@ class ConnectionRecord:
 
     __slots__ = (
         "attempts", "bytes_received", "bytes_sent", "cluster", "cluster_name", "connection", "details",
-        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "metadata", "peer", "start_time",
-        "started", "upstream_failure", "upstream_local",
+        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "log_type", "metadata", "peer",
+        "start_time", "started", "upstream_failure", "upstream_local",
     )  # fmt: skip
 
     # Of a stream, but never of a connection.
@@ -30,6 +30,8 @@ class ConnectionRecord:
     def __init__(self, connection: Connection, flags: tuple[str, ...] = (), details: str = "") -> None:
         self.connection = connection
         self.peer = connection.peer
+        # Which moment is logged (envoy.data.accesslog.v3.AccessLogType).
+        self.log_type = "TcpConnectionEnd"
         self.flags = flags
         self.details = details
         # Loop time in seconds; start_time is the wall clock.

@@ -125,6 +125,7 @@ class TcpSession(ConnectionRecord):
         if proxy.idle is not None:
             proxy.idle.add(self)
         if proxy.log is not None and proxy.log_on_connect:
+            self.log_type = "TcpUpstreamConnected"
             proxy.log(self)
         if proxy.log_intervals is not None:
             proxy.log_intervals.add(self)
@@ -186,6 +187,7 @@ class TcpSession(ConnectionRecord):
         if self._upstream is not None:
             self._upstream.closed(local=not by_upstream)
         if proxy.log is not None:
+            self.log_type = "TcpConnectionEnd"
             proxy.log(self)
         self.connection.ended()
 
@@ -208,5 +210,6 @@ class TcpSession(ConnectionRecord):
         """access_log_flush_interval: one more entry for a connection that lives."""
         proxy = self.proxy
         if proxy.log is not None:
+            self.log_type = "TcpPeriodic"
             proxy.log(self)
         return proxy.log_intervals.seconds if proxy.log_intervals is not None else 0.0

@@ -28,10 +28,17 @@ def route_name(stream: Exchange) -> str | None:
     return route.name or None if route is not None else None
 
 
+def log_type(stream: Exchange) -> str:
+    """Which moment is logged (envoy.data.accesslog.v3.AccessLogType)."""
+    if stream.request is None:
+        kind: str = stream.log_type
+        return kind
+    return "DownstreamEnd" if stream.done else "DownstreamStart"
+
+
 plain("ROUTE_NAME", route_name)
 plain("ROUTE_RESOLUTION_COUNT", lambda stream: int(stream.route is not None))
-# Set by whoever logs, for the one line that it writes (see access_log.py).
-plain("ACCESS_LOG_TYPE", lambda stream: "DownstreamEnd" if stream.request is not None else "TcpConnectionEnd")
+plain("ACCESS_LOG_TYPE", log_type)
 plain("VIRTUAL_CLUSTER_NAME", lambda stream: stream.virtual_cluster)
 plain("LOCAL_REPLY_BODY", lambda stream: stream.local_reply_body)
 for _name in ("ROUTE_RESOLUTION_TIME_US", "TRACE_ID", "SPAN_ID"):

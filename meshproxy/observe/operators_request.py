@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
 from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain, truncate
@@ -194,13 +195,21 @@ def response_code_details(argument: str, _length: int | None) -> Getter:
     return get
 
 
-def grpc_status_number(stream: Exchange) -> int | None:
-    """From the trailers, or from the headers of an answer that has none."""
+def grpc_status_or_from_http(stream: Exchange) -> int | None:
+    """From the trailers, from the headers of an answer that has none, or what the HTTP status stands for."""
     for headers in (stream.response_trailers, stream.response):
         value = headers.get("grpc-status") if headers is not None else None
         if value is not None and value.isascii() and value.isdigit():
             return int(value)
-    return None
+    return None if stream.response is None else grpc_status_of(stream.response.status)
+
+
+def grpc_status_number(stream: Exchange) -> int | None:
+    """The status of a gRPC request; other requests have none."""
+    content_type = stream.request.get("content-type") if stream.request is not None else None
+    if content_type is None or not content_type.startswith("application/grpc") or content_type[16:17] not in ("", "+"):
+        return None
+    return grpc_status_or_from_http(stream)
 
 
 @operator("GRPC_STATUS", argument="optional")

@@ -1,0 +1,68 @@
+"""envoy.config.accesslog.v3.AccessLog: loggers that write lines to files and to the standard streams."""
+
+from collections.abc import Callable
+
+from meshproxy.config.build_format import build_format
+from meshproxy.config.build_log_filters import build_log_filter
+from meshproxy.config.context import Context
+from meshproxy.config.structs import struct_dict
+from meshproxy.config.view import View
+from meshproxy.observe.access_log import AccessLog
+from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_format, compile_json_format
+
+_LOGGERS = "envoy.extensions.access_loggers."
+
+
+def build_access_logs(views: list[View], ctx: Context) -> tuple[AccessLog, ...]:
+    """The loggers of one `access_log` list."""
+    return tuple([_build(view, ctx) for view in views])
+
+
+def _build(view: View, ctx: Context) -> AccessLog:
+    view.ignore("name", why="the type says which logger it is")
+    config = view.typed_config
+    name = config.type_name
+    build = _BUILDERS.get(name)
+    if build is None:
+        view.reject("typed_config", f"unsupported extension: {name or 'none'}")
+    packed = config.unpack()
+    path, form = build(packed)
+    keep = None
+    if view.filter:
+        with view.at("filter"):
+            keep = build_log_filter(view.filter, ctx)
+    with packed.at("path"):
+        write = ctx.log_files.open(path).write
+    return AccessLog(form, write, keep)
+
+
+def _file(view: View) -> tuple[str, Formatter]:
+    kind = view.which("access_log_format")
+    if kind is None or kind == "log_format":
+        return view.path, _format(view)
+    with view.at(kind):
+        if kind == "format":
+            return view.path, compile_format(view.format or DEFAULT_FORMAT)
+        return view.path, compile_json_format(struct_dict(getattr(view, kind).take()))
+
+
+def _stdout(view: View) -> tuple[str, Formatter]:
+    return "/dev/stdout", _format(view)
+
+
+def _stderr(view: View) -> tuple[str, Formatter]:
+    return "/dev/stderr", _format(view)
+
+
+def _format(view: View) -> Formatter:
+    if not view.log_format:
+        return compile_format(DEFAULT_FORMAT)
+    with view.at("log_format"):
+        return build_format(view.log_format)[0]
+
+
+_BUILDERS: dict[str, Callable[[View], tuple[str, Formatter]]] = {
+    f"{_LOGGERS}file.v3.FileAccessLog": _file,
+    f"{_LOGGERS}stream.v3.StdoutAccessLog": _stdout,
+    f"{_LOGGERS}stream.v3.StderrAccessLog": _stderr,
+}

@@ -1,0 +1,37 @@
+"""Access logs: who decides whether an exchange is logged, how it looks, and where the line goes."""
+
+from collections.abc import Callable
+
+from meshproxy.observe.formatter import Formatter
+from meshproxy.observe.operators import Exchange
+
+Filter = Callable[[Exchange], bool]
+Write = Callable[[str], None]
+
+
+class AccessLog:
+    """One configured logger (envoy.config.accesslog.v3.AccessLog)."""
+
+    __slots__ = ("_filter", "_format", "_write")
+
+    def __init__(self, format: Formatter, write: Write, filter: Filter | None = None) -> None:
+        self._format = format
+        self._write = write
+        self._filter = filter
+
+    def log(self, exchange: Exchange) -> None:
+        """A Stream or a ConnectionRecord, as it is now."""
+        if self._filter is None or self._filter(exchange):
+            self._write(self._format(exchange))
+
+
+def log_all(logs: tuple[AccessLog, ...]) -> Callable[[Exchange], None] | None:
+    """The loggers as one function; None where there are none."""
+    if len(logs) <= 1:
+        return logs[0].log if logs else None
+
+    def log(exchange: Exchange) -> None:
+        for each in logs:
+            each.log(exchange)
+
+    return log
