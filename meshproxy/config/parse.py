@@ -14,15 +14,13 @@ from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Error as ProtobufError
 
 from meshproxy.config import scalars
-from meshproxy.config.errors import ConfigError, ConfigErrors, Key, Problem, Severity, element, join, step
+from meshproxy.config.errors import Key, Problem, Severity, element, join, step
 from meshproxy.config.scalars import SCALARS, Convert, Refused, describe
-from meshproxy.config.types import UnknownType, message_class, type_name
-
-TYPED_STRUCTS = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"})
+from meshproxy.config.types import TYPED_STRUCTS, UnknownType, is_known, message_class, type_name
+from meshproxy.config.well_known import WELL_KNOWN
 
 _SCALAR_KINDS = {
     FieldDescriptor.TYPE_STRING: "string",
@@ -56,64 +54,6 @@ def parse(tree: Any, name: str, *, where: str = "", allow_unknown: bool = False)
         return cls(), [*parser.problems, Problem(where, str(refused))]
     except ProtobufError as error:
         return cls(), [*parser.problems, Problem(where, f"protobuf cannot hold this: {error}")]
-
-
-def packed_name(packed: Any) -> str:
-    """The full name of the message in an Any; for a TypedStruct, that of the message in the envelope."""
-    name = type_name(packed.type_url)
-    return type_name(_message(name, packed.value).type_url) if name in TYPED_STRUCTS else name
-
-
-def unpack(packed: Any, where: str = "") -> Any:
-    """The message in an Any, out of its envelope where its type is known; raises `ConfigError` at `where`."""
-    name = type_name(packed.type_url)
-    try:
-        message = _message(name, packed.value)
-    except UnknownType:
-        raise ConfigError(unknown_type(name), where, rooted=True) from None
-    except DecodeError as error:
-        raise ConfigError(f"these bytes are no {name}: {error}", where, rooted=True) from None
-    if name in TYPED_STRUCTS and is_known(inner := type_name(message.type_url)):
-        message, problems = parse(struct_tree(message.value), inner, where=where)
-        if problems:
-            raise ConfigErrors(problems, rooted=True)
-    return message
-
-
-def _message(name: str, serialized: bytes) -> Any:
-    message = message_class(name)()
-    message.ParseFromString(serialized)
-    return message
-
-
-def is_known(name: str) -> bool:
-    """Whether the message called `name` can be read."""
-    try:
-        message_class(name)
-    except UnknownType:
-        return False
-    return True
-
-
-def unknown_type(name: str) -> str:
-    """What an error says of a type that cannot be read."""
-    return f"unknown type {name!r}" if name else "the type is missing"
-
-
-def struct_tree(struct: Any) -> dict[str, Any]:
-    """A google.protobuf.Struct as a plain tree."""
-    return {key: _value_tree(value) for key, value in struct.fields.items()}
-
-
-def _value_tree(value: Any) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return struct_tree(value.struct_value)
-    if kind == "list_value":
-        return [_value_tree(item) for item in value.list_value.values]
-    if kind in (None, "null_value"):
-        return None
-    return getattr(value, kind)
 
 
 Read = Callable[["_Parser", Any], Any]
@@ -291,59 +231,6 @@ def _ignoring_parser(convert: Convert) -> Read:
     return lambda _parser, value: convert(value)
 
 
-def _wrapper(kind: str) -> Read:
-    """A wrapper is written as its value; also, as in Envoy, as the message that it is."""
-    convert = SCALARS[kind]
-
-    def read(_parser: _Parser, tree: Any) -> dict[str, Any]:
-        if type(tree) is dict and not tree.keys() - {"value"}:
-            tree = tree.get("value")
-            return {} if tree is None else {"value": convert(tree)}
-        return {"value": convert(tree)}
-
-    return read
-
-
-def _deep(convert: Convert) -> Read:
-    """A reader for the types that nest in themselves: protobuf copies them level by level and has a limit."""
-
-    def read(_parser: _Parser, tree: Any) -> Any:
-        try:
-            return convert(tree)
-        except ProtobufError:
-            raise Refused("nested too deep") from None
-
-    return read
-
-
-def _struct(tree: Any) -> Any:
-    if type(tree) is not dict:
-        raise Refused(f"expected a mapping, got {describe(tree)}")
-    fields = {scalars.text(key): _value(item) for key, item in tree.items()}
-    return message_class("google.protobuf.Struct")(fields=fields)
-
-
-def _list(tree: Any) -> Any:
-    if type(tree) is not list:
-        raise Refused(f"expected a list, got {describe(tree)}")
-    return message_class("google.protobuf.ListValue")(values=[_value(item) for item in tree])
-
-
-def _value(tree: Any) -> Any:
-    value = message_class("google.protobuf.Value")
-    if type(tree) is dict:
-        return value(struct_value=_struct(tree))
-    if type(tree) is list:
-        return value(list_value=_list(tree))
-    if tree is None:
-        return value(null_value=0)
-    if type(tree) is bool:
-        return value(bool_value=tree)
-    if type(tree) is str:
-        return value(string_value=scalars.text(tree))
-    return value(number_value=scalars.real(tree))
-
-
 def _any(parser: _Parser, tree: Any) -> dict[str, Any]:
     if type(tree) is not dict:
         raise Refused(f"expected a mapping with an @type, got {describe(tree)}")
@@ -373,8 +260,8 @@ def _packed(parser: _Parser, url: str, body: Any) -> dict[str, Any]:
     name = type_name(url)
     try:
         cls = message_class(name)
-    except UnknownType:
-        raise Refused(unknown_type(name)) from None
+    except UnknownType as error:
+        raise Refused(str(error)) from None
     special = _SPECIAL.get(name)
     if special is None:
         arguments = parser.message(body, _shape(name))
@@ -389,22 +276,7 @@ def _packed(parser: _Parser, url: str, body: Any) -> dict[str, Any]:
         raise Refused(f"protobuf cannot hold this: {error}") from None
 
 
-_SPECIAL: dict[str, Read] = {
-    "google.protobuf.Any": _any,
-    "google.protobuf.Struct": _deep(_struct),
-    "google.protobuf.ListValue": _deep(_list),
-    "google.protobuf.Value": _deep(_value),
-    "google.protobuf.Duration": _ignoring_parser(scalars.duration),
-    "google.protobuf.Timestamp": _ignoring_parser(scalars.timestamp),
-    "google.protobuf.FieldMask": _ignoring_parser(scalars.field_mask),
-    "google.protobuf.DoubleValue": _wrapper("double"),
-    "google.protobuf.FloatValue": _wrapper("float"),
-    "google.protobuf.Int64Value": _wrapper("int64"),
-    "google.protobuf.UInt64Value": _wrapper("uint64"),
-    "google.protobuf.Int32Value": _wrapper("int32"),
-    "google.protobuf.UInt32Value": _wrapper("uint32"),
-    "google.protobuf.BoolValue": _wrapper("bool"),
-    "google.protobuf.StringValue": _wrapper("string"),
-    "google.protobuf.BytesValue": _wrapper("bytes"),
+_SPECIAL: dict[str, Read] = {"google.protobuf.Any": _any} | {
+    name: _ignoring_parser(convert) for name, convert in WELL_KNOWN.items()
 }
 """The messages that JSON writes in a form of their own."""

@@ -16,8 +16,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from meshproxy.config.checks import Check, checks, nanoseconds
 from meshproxy.config.errors import Key, Problem, element, join, step
-from meshproxy.config.parse import TYPED_STRUCTS, is_known, unpack
-from meshproxy.config.types import extension, type_name
+from meshproxy.config.packed import unpack
+from meshproxy.config.types import TYPED_STRUCTS, extension, is_known, type_name
 
 REQUIRED = "value is required"
 

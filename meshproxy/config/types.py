@@ -16,9 +16,12 @@ from google.protobuf import descriptor_pool, message_factory
 
 from meshproxy.config.api import api_pool
 
+TYPED_STRUCTS = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"})
+"""Envelopes for a message in JSON, which name its type beside it."""
+
 
 class UnknownType(LookupError):
-    """No message of this name is known."""
+    """No message of this name is known; the text says so."""
 
 
 def type_name(url: str) -> str:
@@ -31,8 +34,17 @@ def message_class(name: str) -> Any:
     """The class of the message called `name` (its full name); raises `UnknownType`."""
     descriptor = _find(api_pool(), name) or _find(descriptor_pool.Default(), name) or _find_entry_point(name)
     if descriptor is None:
-        raise UnknownType(name)
+        raise UnknownType(f"unknown type {name!r}" if name else "the type is missing")
     return message_factory.GetMessageClass(descriptor)
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a message called `name`."""
+    try:
+        message_class(name)
+    except UnknownType:
+        return False
+    return True
 
 
 @cache

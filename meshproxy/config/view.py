@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from google.protobuf.message import Message
 
 from meshproxy.config.errors import ConfigError, Key, Problem, at, element, join, step
-from meshproxy.config.parse import packed_name, unpack
+from meshproxy.config.packed import packed_name, unpack
 
 _SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES = range(8)
 
@@ -100,7 +100,7 @@ class View:
     def type_name(self) -> str:
         """The full name of this message; of an Any, that of what is packed in it."""
         if (name := str(self._message.DESCRIPTOR.full_name)) == "google.protobuf.Any":
-            return packed_name(self._message)
+            return packed_name(self._message, self.where)
         return name
 
     def has(self, name: str) -> bool:

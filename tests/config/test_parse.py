@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from meshproxy.config.api import api_pool
 from meshproxy.config.bootstrap import BOOTSTRAP
-from meshproxy.config.parse import parse, unpack
+from meshproxy.config.packed import unpack
+from meshproxy.config.parse import parse
 from meshproxy.config.rules import check_rules
 from meshproxy.config.source import inline
 from meshproxy.config.types import message_class

@@ -125,6 +125,13 @@ def test_bytes_that_are_no_message_name_the_place() -> None:
         View(packed, "here").unpack()
 
 
+def test_a_broken_envelope_names_the_place() -> None:
+    url = "type.googleapis.com/udpa.type.v1.TypedStruct"
+    packed = message_class("google.protobuf.Any")(type_url=url, value=b"\xff\xff")
+    with pytest.raises(ConfigError, match=r"^here: these bytes are no udpa"):
+        _ = View(packed, "here").type_name
+
+
 def test_a_typed_struct_from_the_wire_is_its_message() -> None:
     name = "envoy.extensions.filters.http.router.v3.Router"
     envelope = message_class("udpa.type.v1.TypedStruct")(type_url=f"type.googleapis.com/{name}")
