@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from meshproxy.config.build_access_logs import build_access_logs
+from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
@@ -16,6 +17,7 @@ from meshproxy.downstream.http_stats import ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
+from meshproxy.observe.access_log import log_all
 from meshproxy.routing.table import RouteTable
 
 _KIB = 1024

@@ -5,8 +5,8 @@ What it does with a request and its answer is put together when configuration ar
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_stats import HttpStats
@@ -24,12 +24,6 @@ from meshproxy.routing.forward import Forward
 from meshproxy.routing.overrides import specialise
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
-
-class Logger(Protocol):
-    """An access log."""
-
-    def log(self, stream: Stream) -> None: ...
-
 
 class HttpManager:
     """Shared by every connection of a filter chain."""
@@ -59,7 +53,7 @@ class HttpManager:
         self.local_replies = LocalReplies()
         self.request_steps: tuple[Step, ...] = ()
         self.response_steps: tuple[ResponseStep, ...] = ()
-        self.access_logs: tuple[Logger, ...] = ()
+        self.log: Callable[[Stream], None] | None = None
         self.log_new_requests = False
         # All connections, or those in the set, are to end with their next response.
         self.draining = False
@@ -139,8 +133,8 @@ class HttpManager:
         request = stream.request
         if (request.protocol is not None or request.method == "CONNECT") and not self._admit_upgrade(stream):
             return
-        if self.log_new_requests:
-            self._log(stream)
+        if self.log_new_requests and self.log is not None:
+            self.log(stream)
         stream.receive_headers(end)
 
     def find_route(self, stream: Stream) -> None:
@@ -240,13 +234,9 @@ class HttpManager:
         if stream.upgraded:
             stats.downstream_cx_upgrades_active -= 1
         stats.downstream_rq_time.record(round((self.loop.time() - stream.started) * 1000))
-        if self.access_logs:
-            self._log(stream)
+        if self.log is not None:
+            self.log(stream)
         stream.server.release(stream)
-
-    def _log(self, stream: Stream) -> None:
-        for logger in self.access_logs:
-            logger.log(stream)
 
 
 def _edit(stream: Stream, headers: ResponseHeaders) -> None:
