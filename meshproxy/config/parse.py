@@ -18,7 +18,7 @@ from google.protobuf.message import Error as ProtobufError
 
 from meshproxy.config import scalars
 from meshproxy.config.errors import Key, Problem, Severity, element, join, step
-from meshproxy.config.scalars import SCALARS, Convert, Refused, describe
+from meshproxy.config.scalars import SCALARS, Convert, Refused, UnknownName, describe
 from meshproxy.config.types import TYPED_STRUCTS, UnknownType, is_known, message_class, type_name
 from meshproxy.config.well_known import WELL_KNOWN
 
@@ -44,7 +44,8 @@ _SCALAR_KINDS = {
 def parse(tree: Any, name: str, *, where: str = "", allow_unknown: bool = False) -> tuple[Any, list[Problem]]:
     """The message called `name` that `tree` describes, and what is wrong with the tree.
 
-    The message holds what could be read. Unknown fields are errors, or warnings with `allow_unknown`.
+    The message holds what could be read. Unknown fields and enum names are errors, or warnings
+    with `allow_unknown`.
     """
     parser = _Parser(where, allow_unknown)
     cls = message_class(name)
@@ -113,12 +114,12 @@ class _Parser:
                 chosen = chosen or {}
                 other = chosen.setdefault(field.oneof, name)
                 if other != name:
-                    self.report(name, None, f"only one of {other!r} and {name!r} may be set")
+                    self.report(name, Refused(f"only one of {other!r} and {name!r} may be set"))
                     continue
             try:
                 arguments[name] = field.read(self, value)
             except Refused as refused:
-                self.report(name, None, str(refused))
+                self.report(name, refused)
         return arguments
 
     def inner(self, name: str, tree: Any, read: Read) -> Any:
@@ -141,7 +142,7 @@ class _Parser:
             try:
                 found.append(read(self, item))
             except Refused as refused:
-                self.report_here(str(refused))
+                self.report("", refused)
             finally:
                 path.pop()
         return found
@@ -156,16 +157,14 @@ class _Parser:
             try:
                 found[key(label)] = empty if item is None else read(self, item)
             except Refused as refused:
-                self.report_here(str(refused))
+                self.report("", refused)
             finally:
                 self._path.pop()
         return found
 
-    def report(self, name: str, key: Key, reason: str) -> None:
-        self.problems.append(Problem(join(self._here(), step(name, key)), reason))
-
-    def report_here(self, reason: str) -> None:
-        self.problems.append(Problem(self._here(), reason))
+    def report(self, name: str, refused: Refused) -> None:
+        severity: Severity = "ignored" if self._allow_unknown and isinstance(refused, UnknownName) else "error"
+        self.problems.append(Problem(join(self._here(), name), str(refused), severity))
 
     def _here(self) -> str:
         path = self._where

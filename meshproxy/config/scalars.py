@@ -20,6 +20,10 @@ class Refused(Exception):
     """The value does not fit the field; the text says what was expected instead."""
 
 
+class UnknownName(Refused):
+    """No value of the enum has this name. To Envoy that is what an unknown field is."""
+
+
 Convert = Callable[[Any], Any]
 
 _TRUE = ("true", "t", "yes", "y", "1")
@@ -147,7 +151,7 @@ def enum(descriptor: Any) -> Convert:
         if number is None and value.isascii() and value.removeprefix("-").isdigit():
             number = int(numbers(value))
         if number is None:
-            raise Refused(f"{value!r} is not one of {', '.join(names)}")
+            raise UnknownName(f"{value!r} is not one of {', '.join(names)}")
         return number
 
     return convert

@@ -68,6 +68,12 @@ def test_unknown_fields_can_be_warnings() -> None:
     assert (problem.path, problem.severity) == ("a", "ignored")
 
 
+def test_so_can_unknown_names_of_enums() -> None:
+    found, problems = parse({"name": "a", "type": "NEW"}, CLUSTER, allow_unknown=True)
+    assert [(problem.path, problem.severity) for problem in problems] == [("type", "ignored")]
+    assert (found.name, found.WhichOneof("cluster_discovery_type")) == ("a", None)
+
+
 def test_text_says_how_to_write_it() -> None:
     assert faults("name: 5") == ["name: expected text, got the number 5 (quote it)"]
     assert faults("name: yes") == ["name: expected text, got true (quote it)"]
