@@ -56,7 +56,7 @@ class HeaderEdit:
             headers.remove(name)
             headers.add(name, text)
         for name, text in added:
-            headers.add(name, text)
+            add_header(headers, name, text)
 
 
 def request_edits(edits: Sequence[HeaderEdit]) -> tuple[RequestEdit, ...]:
