@@ -76,7 +76,7 @@ class Server:
     async def stop(self) -> None:
         """Closes everything; logs that wait are written."""
         for listener in self.listeners:
-            await listener.stop()
+            listener.close()
         self.ctx.clusters.close()
 
     def quit(self) -> None:
