@@ -54,6 +54,7 @@ class Manager(Protocol):
 
     terminal: Terminal
     buffer_limit: int
+    proxy_100_continue: bool
     # http.<stat_prefix>.*
     stats: Any
 

@@ -166,7 +166,9 @@ class Attempt:
 
     def on_informational(self, headers: ResponseHeaders) -> None:
         self._heard = True
-        self.stream.respond_informational(headers)
+        # Otherwise the client was told to go on when its request came.
+        if self.stream.manager.proxy_100_continue:
+            self.stream.respond_informational(headers)
 
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
         stream = self.stream
