@@ -5,4 +5,16 @@ if __name__ != "meshproxy.filters":
     raise ImportError(f"{__name__!r} must be imported as 'meshproxy.filters'", name=__name__)
 
 # Full name of the configuration message -> "module:Class" below meshproxy.filters, imported when first asked for.
-TABLE: dict[str, str] = {}
+TABLE: dict[str, str] = {
+    "envoy.extensions.filters.network.echo.v3.Echo": "network.echo:Echo",
+    "envoy.extensions.filters.network.direct_response.v3.Config": "network.direct_response:DirectResponse",
+    "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit": "network.connection_limit:ConnectionLimit",
+    "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit": "network.local_ratelimit:LocalRateLimit",
+    "envoy.extensions.filters.network.sni_cluster.v3.SniCluster": "network.sni_cluster:SniCluster",
+    "envoy.extensions.filters.network.set_filter_state.v3.Config": "network.set_filter_state:SetFilterState",
+    "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "listener.original_dst:OriginalDst",
+    "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit": "listener.local_ratelimit:LocalRateLimit",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "listener.proxy_protocol:ProxyProtocol",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "listener.tls_inspector:TlsInspector",
+    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "listener.http_inspector:HttpInspector",
+}

@@ -26,7 +26,11 @@ class FilterChain:
         self.name = name
         self.terminal = terminal
         self.buffer_limit = buffer_limit
-        self.on_connection = hooks(filters, "on_connection")
+        # (place in the chain, hook)
+        self.on_connection = [
+            (place, hook) for place, each in enumerate(filters) for hook in hooks([each], "on_connection")
+        ]
+        self.filters = filters
         self.on_data = hooks(filters, "on_data")
         self.on_write = hooks(filters, "on_write")
         self.on_done = hooks(filters, "on_done")
@@ -45,31 +49,37 @@ class FilterChain:
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over a socket that nobody has read from: filters first, then the terminal filter."""
-        for place, hook in enumerate(self.on_connection):
+        for step, (place, hook) in enumerate(self.on_connection):
             verdict = hook(connection)
             if inspect.isawaitable(verdict):
-                start_task(self._wait(verdict, place, sock, connection), "network filter")
+                start_task(self._wait(verdict, step, sock, connection), "network filter")
                 return
             if verdict is not None:
-                self._close(verdict, sock, connection)
+                self._refuse(verdict, place, sock, connection)
                 return
         self._start(sock, connection)
 
-    async def _wait(self, verdict: Awaitable[Any], place: int, sock: socket.socket, connection: Connection) -> None:
-        """The hook at `place` has given `verdict` to wait for; those behind it follow."""
+    def ended(self, connection: Connection) -> None:
+        """A connection that all filters let pass is closed."""
+        for hook in self.on_done:
+            hook(connection)
+
+    async def _wait(self, verdict: Awaitable[Any], step: int, sock: socket.socket, connection: Connection) -> None:
+        """The hook at `step` has given `verdict` to wait for; those behind it follow."""
+        place = self.on_connection[step][0]
         try:
             answer = await verdict
-            for hook in self.on_connection[place + 1 :]:
+            for place, hook in self.on_connection[step + 1 :]:
                 if answer is not None:
                     break
                 answer = hook(connection)
                 if inspect.isawaitable(answer):
                     answer = await answer
         except BaseException:
-            self._close(Close(reset=True), sock, connection)
+            self._refuse(Close(reset=True), place, sock, connection)
             raise
         if answer is not None:
-            self._close(answer, sock, connection)
+            self._refuse(answer, place, sock, connection)
         else:
             self._start(sock, connection)
 
@@ -88,8 +98,12 @@ class FilterChain:
             sock.close()
             connection.ended()
 
-    def _close(self, verdict: Close, sock: socket.socket, connection: Connection) -> None:
+    def _refuse(self, verdict: Close, place: int, sock: socket.socket, connection: Connection) -> None:
+        """The filter at `place` does not let the connection pass: only those before it hear of its end."""
         close_socket(sock, verdict.reset)
+        for hook in hooks(self.filters[:place], "on_done"):
+            hook(connection)
+        connection.chain = None
         connection.ended()
 
 

@@ -31,8 +31,6 @@ class FilteredProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True
         self._inner.connection_lost(error)
-        for hook in self._chain.on_done:
-            hook(self._connection)
 
     def data_received(self, data: bytes) -> None:
         passed = self._walk(self._chain.on_data, data, False)

@@ -129,6 +129,9 @@ class Listener:
             chain.serve(sock, connection)
 
     def connection_ended(self, connection: Connection) -> None:
+        chain = connection.chain
+        if chain is not None and chain.on_done:
+            chain.ended(connection)
         stats = self.stats
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_active -= 1

@@ -46,7 +46,7 @@ class NetworkFilter:
         """Bytes for the client; None passes them on."""
 
     def on_done(self, connection: Connection) -> None:
-        """The connection is closed. Runs only where every filter before this one let the connection pass."""
+        """A connection that this filter let pass is closed."""
 
 
 class TerminalFilter(NetworkFilter):

@@ -16,7 +16,7 @@ from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.cluster import Clusters
 
 # A filter before the proxy may choose the cluster by this key of the connection's filter state (sni_cluster).
-CLUSTER_KEY = "envoy.tcp_proxy.cluster"
+TCP_CLUSTER = "envoy.tcp_proxy.cluster"
 
 
 class TcpProxy(TerminalFilter):
@@ -62,8 +62,8 @@ class TcpProxy(TerminalFilter):
     def choose(self, connection: Connection) -> tuple[str, dict[str, Any]]:
         """The cluster's name, and the metadata that its endpoints must have."""
         state = connection.filter_state
-        if state is not None and CLUSTER_KEY in state:
-            return str(state[CLUSTER_KEY]), {}
+        if state is not None and TCP_CLUSTER in state:
+            return str(state[TCP_CLUSTER]), {}
         targets = self.targets
         if len(targets) == 1:
             return targets[0][0], targets[0][2]

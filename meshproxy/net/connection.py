@@ -47,7 +47,7 @@ class Connection:
         self.started = started
         # What listener filters saw in the first bytes: SNI, "tls" or "raw_buffer", and the protocols asked for.
         self.server_name = ""
-        self.transport_protocol = ""
+        self.transport_protocol = "raw_buffer"
         self.application_protocols: tuple[str, ...] = ()
         # The protocol that TLS agreed on.
         self.alpn = ""
@@ -55,6 +55,12 @@ class Connection:
         self.transport_failure = ""
         self.filter_state: dict[str, Any] | None = None
         self.metadata: dict[str, dict[str, Any]] | None = None
+
+    def set_state(self, key: str, value: Any) -> None:
+        """For filters and logs that come later."""
+        if self.filter_state is None:
+            self.filter_state = {}
+        self.filter_state[key] = value
 
     def ended(self) -> None:
         """The socket is closed: whoever held it says so, once."""

@@ -1,0 +1,1 @@
+"""Network filters: what decides over, looks at, or serves a connection."""

@@ -1,0 +1,33 @@
+"""Says one thing and closes (envoy.extensions.filters.network.direct_response.v3.Config)."""
+
+import asyncio
+from typing import Any
+
+from meshproxy.api import Connection, TerminalFilter, read_data_source
+
+
+class DirectResponse(TerminalFilter):
+    def __init__(self, response: bytes) -> None:
+        self._response = response
+
+    @classmethod
+    def build(cls, config: Any, ctx: Any) -> "DirectResponse":
+        return cls(read_data_source(config.response) if config.response else b"")
+
+    def make_protocol(self, connection: Connection) -> asyncio.Protocol:
+        return SayAndClose(connection, self._response)
+
+
+class SayAndClose(asyncio.Protocol):
+    __slots__ = ("_connection", "_response")
+
+    def __init__(self, connection: Connection, response: bytes) -> None:
+        self._connection = connection
+        self._response = response
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(self._response)
+        transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.ended()

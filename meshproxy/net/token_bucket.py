@@ -1,0 +1,26 @@
+"""A rate limit: tokens that come back steadily, up to a maximum."""
+
+from collections.abc import Callable
+
+
+class TokenBucket:
+    """Holds `maximum` tokens and gains `per_fill` of them every `interval` seconds, little by little, as in Envoy."""
+
+    __slots__ = ("_clock", "_rate", "_then", "maximum", "tokens")
+
+    def __init__(self, maximum: int, per_fill: int, interval: float, clock: Callable[[], float]) -> None:
+        self.maximum = maximum
+        self.tokens = float(maximum)
+        self._rate = per_fill / interval
+        self._clock = clock
+        self._then = clock()
+
+    def take(self) -> bool:
+        """Whether there was a token; it is gone now."""
+        now = self._clock()
+        self.tokens = min(self.maximum, self.tokens + (now - self._then) * self._rate)
+        self._then = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
