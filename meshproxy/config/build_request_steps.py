@@ -92,14 +92,13 @@ def _address_steps(view: View, ctx: Context, stats: HttpStats, edge: bool, may_t
     detections: list[Detection] = [forwarded_for(hops, append=False)]
     if extensions:
         detections = []
-        for i, each in enumerate(extensions):
-            with view.at("original_ip_detection_extensions", i):
+        for each in extensions:
+            with view.at("original_ip_detection_extensions", each.name):
                 detections.append(_detection(each))
     return [steps.detect_address(detections, stats, own, mapped, may_trust)]
 
 
 def _detection(view: View) -> Detection:
-    view.ignore("name", why="the type says which extension it is")
     config = view.typed_config
     if config.type_name == _XFF:
         return _forwarded_detection(config.unpack())

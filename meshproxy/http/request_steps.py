@@ -171,7 +171,7 @@ def append_peer(request: RequestHeaders, host: str, local_address: str, mapped: 
         return
     if host == "::1" or host.startswith("127."):
         host = local_address
-    if mapped and ":" not in host:
+    elif mapped and ":" not in host:
         host = f"::ffff:{host}"
     request.append("x-forwarded-for", host)
 

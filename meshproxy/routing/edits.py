@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from meshproxy.http.headers import Headers
+from meshproxy.http.inline import add_header
 from meshproxy.http.stream import Stream
 from meshproxy.routing.route import RequestEdit, ResponseEdit
 
