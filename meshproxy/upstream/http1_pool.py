@@ -67,7 +67,8 @@ class Http1Pool:
         self.idle: list[Http1Client] = []
         # Connections that may serve again.
         self.clients: set[Http1Client] = set()
-        self.dialling: set[asyncio.Task[Any]] = set()
+        # Those on their way, and since when.
+        self.dialling: dict[asyncio.Task[Any], float] = {}
         # All of them: idle, busy, and on their way.
         self.connections = 0
         self.waiting: deque[Waiting] = deque()
@@ -120,7 +121,7 @@ class Http1Pool:
         client.last_used = now
         client.local = socket_address(client.transport.get_extra_info("sockname"))
         self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
-        self.dialling.discard(client.dial)
+        self.dialling.pop(client.dial, None)
         client.dial = None
         self.clients.add(client)
         self._watch(loop, client)
@@ -208,12 +209,14 @@ class Http1Pool:
         stats.upstream_cx_active += 1
         endpoint_stats.cx_total += 1
         endpoint_stats.cx_active += 1
-        self.dialling.add(start_task(self._dial(), "dial"))
+        task = start_task(self._dial(), "dial")
+        task.add_done_callback(self._dial_ended)
+        self.dialling[task] = asyncio.get_running_loop().time()
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
         task: Any = asyncio.current_task()
-        started = loop.time()
+        started = self.dialling[task]
 
         def make_client() -> Http1Client:
             client = Http1Client(self)
@@ -225,13 +228,14 @@ class Http1Pool:
         try:
             await dial(loop, make_client, self.endpoint.address, timeout, self.cluster.socket_options)
         except DialError as error:
-            self.dialling.discard(task)
+            del self.dialling[task]
             self._dial_failed(error, started)
-        except asyncio.CancelledError:
-            # The pool was closed.
-            self.dialling.discard(task)
+
+    def _dial_ended(self, task: "asyncio.Task[Any]") -> None:
+        """One that is still noted was cancelled: the pool was closed."""
+        started = self.dialling.pop(task, None)
+        if started is not None:
             self._fail_waiting(LOCAL_CONNECT_FAILED, "", started, local=True)
-            raise
 
     def _dial_failed(self, error: DialError, started: float) -> None:
         stats = self.stats
