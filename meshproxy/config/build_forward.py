@@ -66,7 +66,10 @@ def build_forward(view: View, match: PathMatch, template: UriTemplate | None, sc
 def _timeout(view: View) -> float:
     timeout = view.seconds("timeout", _DEFAULT_TIMEOUT)
     # A route that limits the whole stream has no limit for the response.
-    return 0.0 if view.has("max_stream_duration") or timeout is None else timeout
+    if view.has("max_stream_duration") or timeout is None:
+        return 0.0
+    # Envoy counts whole milliseconds; the float may lie a little below one.
+    return int(timeout * 1000 + 1e-6) / 1000
 
 
 def _grpc_timeout(view: View) -> GrpcTimeout | None:
@@ -136,7 +139,9 @@ def build_weighted(view: View, parent: Route, forward: Forward, scope: Scope) ->
     for i, cluster in enumerate(view.clusters):
         with view.at("clusters", i):
             choices.append(_choice(cluster, parent, forward, scope))
-            weights.append(cluster.weight or 0)
+            if cluster.weight is None:
+                raise ConfigError("Field 'weight' is missing")
+            weights.append(cluster.weight)
     if not 0 < sum(weights) <= _MAX_WEIGHT:
         raise ConfigError(
             "Sum of weights in the weighted_cluster must be greater than 0."
@@ -157,7 +162,7 @@ def _choice(view: View, parent: Route, forward: Forward, scope: Scope) -> Route:
             else "At least one of name or cluster_header need to be specified"
         )
     if view.name:
-        scope.check_cluster(view.name)
+        scope.check_cluster(view.name, "weighted cluster")
         action.cluster_name = view.name
     else:
         action.name_of = cluster_named_by(view.cluster_header)

@@ -18,7 +18,7 @@ from meshproxy.routing.path_match import fold_case
 
 TextMatch = Callable[[str], bool]
 HeaderMatch = Callable[[Headers], bool]
-QueryMatch = Callable[[dict[str, str]], bool]
+ValuesMatch = Callable[[dict[str, str]], bool]
 
 
 def build_string_matcher(view: View, ctx: Context) -> TextMatch:
@@ -85,9 +85,10 @@ def build_header_matchers(views: list[View], ctx: Context) -> HeaderMatch:
 
 
 def build_header_matcher(view: View, ctx: Context) -> HeaderMatch:
-    """envoy.config.route.v3.HeaderMatcher. A repeated header is judged by its values joined with commas."""
-    get = header_getter(view.name)
-    invert = view.invert_match
+    """envoy.config.route.v3.HeaderMatcher. Of a header that repeats, one line that matches is enough."""
+    name = fold_case(wire_text(view.name))
+    get = header_getter(name)
+    invert: bool = view.invert_match
     missing_as_empty = view.treat_missing_header_as_empty
     kind = view.which("header_match_specifier")
     if kind in (None, "present_match"):
@@ -103,6 +104,8 @@ def build_header_matcher(view: View, ctx: Context) -> HeaderMatch:
             if not missing_as_empty:
                 return False
             value = ""
+        elif "," in value and len(lines := headers.get_all(name)) > 1:
+            return any(map(match, lines)) != invert
         return match(value) != invert
 
     return matches
@@ -131,7 +134,7 @@ def parse_integer(text: str) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
-def build_query_matcher(view: View, ctx: Context) -> QueryMatch:
+def build_query_matcher(view: View, ctx: Context) -> ValuesMatch:
     """envoy.config.route.v3.QueryParameterMatcher, on the parameters as `query_parameters` gives them."""
     name = wire_text(view.name)
     kind = view.which("query_parameter_match_specifier")
@@ -141,6 +144,15 @@ def build_query_matcher(view: View, ctx: Context) -> QueryMatch:
         return lambda parameters: (value := parameters.get(name)) is not None and match(value)
     wanted = kind is None or view.present_match
     return lambda parameters: (name in parameters) == wanted
+
+
+def build_cookie_matcher(view: View, ctx: Context) -> ValuesMatch:
+    """envoy.config.route.v3.CookieMatcher, on the cookies as `cookies` gives them."""
+    name = wire_text(view.name)
+    with view.at("string_match"):
+        match = build_string_matcher(view.string_match, ctx)
+    invert: bool = view.invert_match
+    return lambda found: ((value := found.get(name)) is not None and match(value)) != invert
 
 
 def build_value_matcher(view: View, ctx: Context) -> Callable[[Any], bool]:
@@ -192,7 +204,7 @@ def build_metadata_matcher(view: View, ctx: Context) -> Callable[[dict[str, Any]
     keys = [segment.key for segment in view.path]
     with view.at("value"):
         match = build_value_matcher(view.value, ctx)
-    invert = view.invert
+    invert: bool = view.invert
 
     def matches(metadata: dict[str, Any] | None) -> bool:
         value: Any = metadata.get(namespace) if metadata else None
@@ -209,4 +221,17 @@ def query_parameters(path: str) -> dict[str, str]:
     for pair in path.partition("?")[2].partition("#")[0].split("&"):
         name, _, value = pair.partition("=")
         found.setdefault(name, value)
+    return found
+
+
+def cookies(headers: Headers) -> dict[str, str]:
+    """The cookies of a request without the quotes around their values; of a name that repeats, the first."""
+    found: dict[str, str] = {}
+    for line in headers.get_all("cookie"):
+        for pair in line.split(";"):
+            name, equals, value = pair.strip(" \t").partition("=")
+            if len(value) > 1 and value[0] == value[-1] == '"':
+                value = value[1:-1]
+            if equals:
+                found.setdefault(name, value)
     return found

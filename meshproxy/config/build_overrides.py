@@ -16,23 +16,23 @@ def build_overrides(view: View, ctx: Context) -> Overrides:
     found: Overrides = {}
     for name, packed in view.typed_per_filter_config.items():
         with view.at("typed_per_filter_config", name):
-            override = _entry(packed, ctx)
+            override = _entry(name, packed, ctx)
         if override is not None:
             found[name] = override
     return found
 
 
-def _entry(packed: View, ctx: Context) -> Override | None:
+def _entry(name: str, packed: View, ctx: Context) -> Override | None:
     if packed.type_name != _FILTER_CONFIG:
-        return Override(_compiled(packed, ctx))
+        return Override(_compiled(name, packed, ctx))
     wrapper = packed.unpack()
     if wrapper.disabled:
         wrapper.ignore("config", "is_optional", why="the filter is disabled")
         return Override(disabled=True)
     if not wrapper.config:
-        return Override()
+        raise ConfigError(f"Empty route/virtual host per filter configuration for {name} filter")
     try:
-        return Override(_compiled(wrapper.config, ctx))
+        return Override(_compiled(name, wrapper.config, ctx))
     except UnknownFilter:
         if not wrapper.is_optional:
             raise
@@ -44,9 +44,11 @@ class UnknownFilter(ConfigError):
     """No filter takes a configuration of this type."""
 
 
-def _compiled(packed: View, ctx: Context) -> Any:
+def _compiled(name: str, packed: View, ctx: Context) -> Any:
     try:
         kind = find_extension(packed.type_name)
-    except ConfigError as error:
-        raise UnknownFilter(error.reason) from None
+    except ConfigError:
+        raise UnknownFilter(
+            f"Didn't find a registered implementation for '{name}' with type URL: '{packed.type_name}'"
+        ) from None
     return kind.build_override(packed.unpack(), ctx)

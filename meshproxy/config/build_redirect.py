@@ -2,7 +2,7 @@
 
 from meshproxy.config.build_rewrites import build_substitution, prefix_change
 from meshproxy.config.view import View
-from meshproxy.observe.formatter import wire_text
+from meshproxy.observe.formatter import Formatter, compile_format, wire_text
 from meshproxy.routing.path_match import PathMatch
 from meshproxy.routing.redirect import Redirect
 from meshproxy.routing.rewrites import PathRewrite, rewrite_path
@@ -27,12 +27,16 @@ def build_redirect(view: View, match: PathMatch) -> Redirect:
     elif kind == "regex_rewrite":
         with view.at("regex_rewrite"):
             rewrite = rewrite_path(build_substitution(view.regex_rewrite))
+    path: str | Formatter = wire_text(view.path_redirect)
+    if kind == "path_rewrite":
+        with view.at("path_rewrite"):
+            path = compile_format(view.path_rewrite, empty="")
     return Redirect(
         _CODES[view.enum("response_code")],
         scheme=scheme,
         host=wire_text(view.host_redirect),
         port=f":{view.port_redirect}" if view.port_redirect else "",
-        path=wire_text(view.path_redirect),
+        path=path,
         rewrite=rewrite,
         strip_query=view.strip_query,
     )

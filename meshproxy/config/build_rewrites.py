@@ -4,7 +4,6 @@ from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.regex import compile_regex
 from meshproxy.config.view import View
-from meshproxy.http.stream import Stream
 from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.routing.path_match import TEST, PathMatch, without_query
 from meshproxy.routing.rewrites import (
@@ -37,7 +36,8 @@ def build_path_rewrite(view: View, match: PathMatch, template: UriTemplate | Non
         if field == "regex_rewrite":
             return rewrite_path(build_substitution(view.regex_rewrite))
         if field == "path_rewrite":
-            return _formatted(view.path_rewrite)
+            write = compile_format(view.path_rewrite, empty="")
+            return rewrite_path(lambda stream, _path: write(stream) or None)
         return rewrite_path(_template_change(view.path_rewrite_policy, template))
 
 
@@ -55,7 +55,7 @@ def build_substitution(view: View) -> PathChange:
     substitution = view.substitution.encode()
     with view.at("substitution"):
         _check_groups(view.substitution, pattern.groups)
-    return lambda text: pattern.sub(substitution, text.encode("latin-1")).decode("latin-1")
+    return lambda _stream, text: pattern.sub(substitution, text.encode("latin-1")).decode("latin-1")
 
 
 def _check_groups(substitution: str, groups: int) -> None:
@@ -80,20 +80,6 @@ def _template_change(view: View, template: UriTemplate | None) -> PathChange:
         return UriTemplateRewrite(wire_text(config.path_template_rewrite), template)
 
 
-def _formatted(text: str) -> PathRewrite:
-    write = compile_format(text, empty="")
-
-    def rewrite(stream: Stream, keep_original: bool) -> None:
-        request = stream.request
-        path = write(stream)
-        if path:
-            if keep_original:
-                request.set("x-envoy-original-path", request.path)
-            request.path = path
-
-    return rewrite
-
-
 def build_host_rewrite(view: View) -> HostRewrite | None:
     """The host_rewrite_specifier of a RouteAction, but auto_host_rewrite, which the attempt does."""
     kind = view.which("host_rewrite_specifier")
@@ -109,5 +95,5 @@ def build_host_rewrite(view: View) -> HostRewrite | None:
             return HostRewrite(lambda stream: get(stream.request) or "", append)
         if kind == "host_rewrite_path_regex":
             change = build_substitution(view.host_rewrite_path_regex)
-            return HostRewrite(lambda stream: change(without_query(stream.request.path)) or "", append)
-        return HostRewrite(compile_format(view.host_rewrite, empty=""), append)
+            return HostRewrite(lambda stream: change(stream, without_query(stream.request.path)) or "", append)
+        return HostRewrite(compile_format(view.host_rewrite), append)

@@ -8,7 +8,7 @@ from meshproxy.config.build_overrides import build_overrides
 from meshproxy.config.build_redirect import build_redirect
 from meshproxy.config.build_route_match import build_path_match, build_predicates, build_template
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.route_scope import Scope
+from meshproxy.config.route_scope import Scope, reject_specifiers
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import wire_text
 from meshproxy.routing.edits import request_edits, response_edits
@@ -40,6 +40,7 @@ def build_route(view: View, scope: Scope) -> tuple[PathMatch, Route]:
         route.stats = RequestStats()
         scope.ctx.stats.add(f"vhost.{scope.host_name}.route.{view.stat_prefix}", route.stats)
     view.ignore("per_request_buffer_limit_bytes", "request_body_buffer_limit", why=_BUFFER)
+    reject_specifiers(view)
     view.ignore("decorator", "tracing", why=_TRACING)
     if isinstance(route.action, Forward):
         _finish_forward(view.route, route, route.action, scope)
@@ -55,7 +56,8 @@ def _action(view: View, match: PathMatch, template: UriTemplate | None, scope: S
             return build_redirect(view.redirect, match)
         if kind == "direct_response":
             return build_direct_response(view.direct_response, scope.max_direct_body)
-        if kind == "non_forwarding_action":
+        if kind in ("non_forwarding_action", "filter_action"):
+            view.ignore("filter_action", why="nothing looks at it")
             # As Envoy does: a route to the cluster without a name, which is never there.
             return Forward(scope.ctx.clusters, scope.deadlines, "")
         raise ConfigError("a route needs an action: route, redirect, direct_response or non_forwarding_action")

@@ -4,11 +4,13 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from meshproxy.config.build_matchers import (
+    build_cookie_matcher,
     build_header_matcher,
     build_metadata_matcher,
     build_query_matcher,
     build_regex,
     build_string_matcher,
+    cookies,
     query_parameters,
 )
 from meshproxy.config.context import Context
@@ -72,6 +74,8 @@ def build_predicates(view: View, ctx: Context) -> tuple[Predicate, ...]:
             predicates.append(_header(header, ctx))
     if view.query_parameters:
         predicates.append(_query(view, ctx))
+    if view.cookies:
+        predicates.append(_cookies(view, ctx))
     if view.tls_context:
         predicates.append(_tls(view.tls_context))
     for i, metadata in enumerate(view.dynamic_metadata):
@@ -109,6 +113,19 @@ def _query(view: View, ctx: Context) -> Predicate:
     def matches(stream: Stream) -> bool:
         parameters = query_parameters(stream.request.path)
         return all(match(parameters) for match in matchers)
+
+    return matches
+
+
+def _cookies(view: View, ctx: Context) -> Predicate:
+    matchers = []
+    for i, cookie in enumerate(view.cookies):
+        with view.at("cookies", i):
+            matchers.append(build_cookie_matcher(cookie, ctx))
+
+    def matches(stream: Stream) -> bool:
+        found = cookies(stream.request)
+        return all(match(found) for match in matchers)
 
     return matches
 

@@ -9,7 +9,7 @@ from meshproxy.config.build_overrides import build_overrides
 from meshproxy.config.build_route import build_route
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.route_scope import Scope
+from meshproxy.config.route_scope import Scope, reject_specifiers
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import wire_text
 from meshproxy.routing.deadlines import Deadlines
@@ -41,6 +41,7 @@ def build_route_table(view: View, ctx: Context, validate_clusters: bool = True) 
     """
     if view.vhds:
         view.reject("vhds", "virtual host discovery is not supported yet")
+    reject_specifiers(view)
     view.ignore("request_mirror_policies", why=_HOST_LATER["request_mirror_policies"])
     deadlines = Deadlines(ctx.loop)
     scope = _table_scope(view, ctx, deadlines, view.get("validate_clusters", validate_clusters))
@@ -95,6 +96,7 @@ def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_cluste
 def _build_host(view: View, table: Scope) -> VirtualHost:
     for name, why in _HOST_LATER.items():
         view.ignore(name, why=why)
+    reject_specifiers(view)
     if view.matcher:
         view.reject("matcher", "matcher trees for routes are not supported yet")
     scope = replace(

@@ -8,7 +8,7 @@ from meshproxy.config.view import View
 
 
 def read_data_source(view: View, limit: int | None = None) -> bytes:
-    """Reads it once, now. `limit` in bytes: longer data are refused."""
+    """Reads it once, now. `limit` in bytes, for the body of a response: longer ones are refused."""
     view.ignore("watched_directory", why="the data are read once")
     kind = view.which("specifier")
     if kind is None:
@@ -23,15 +23,17 @@ def read_data_source(view: View, limit: int | None = None) -> bytes:
         else:
             data = _read_environment(view.environment_variable)
         if limit is not None and len(data) > limit:
-            raise ConfigError(f"{len(data)} bytes are too many: at most {limit} are allowed here")
+            raise ConfigError(f"response body size is {len(data)} bytes; maximum is {limit}")
     return bytes(data)
 
 
 def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"file {path} does not exist") from None
     except OSError as error:
-        raise ConfigError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _read_environment(name: str) -> bytes:

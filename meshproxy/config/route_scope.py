@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.overrides import Overrides
@@ -30,7 +31,13 @@ class Scope:
         edits = (own, *outer)
         return edits[::-1] if self.most_specific_wins else edits
 
-    def check_cluster(self, name: str) -> None:
-        """Refuses a cluster that does not exist, where that is asked."""
+    def check_cluster(self, name: str, kind: str = "cluster") -> None:
+        """Refuses a cluster that does not exist, where that is asked; `kind`: what the error calls it."""
         if self.validate_clusters and name not in self.ctx.clusters.by_name:
-            raise ConfigError(f"route: unknown cluster '{name}'")
+            raise ConfigError(f"route: unknown {kind} '{name}'")
+
+
+def reject_specifiers(view: View) -> None:
+    """route_specifiers, which a route, a virtual host and a table may have, decide in place of what is built here."""
+    if view.route_specifiers:
+        view.reject("route_specifiers", "route specifiers are not supported")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DirectResponse:
-    """`body` as it is; or `format`, which makes it from the stream, with its content type."""
+    """`body` as it is; or what `format` makes of it and the stream, with its content type."""
 
     __slots__ = ("body", "content_type", "format", "status")
 
@@ -29,5 +29,8 @@ class DirectResponse:
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None:
         stream.manager.stats.rq_direct_response += 1
-        body = self.body if self.format is None else self.format(stream).encode("latin-1")
+        body = self.body
+        if self.format is not None:
+            stream.local_reply_body = body.decode("latin-1")
+            body = self.format(stream).encode("latin-1")
         stream.reply(LocalReply(self.status, body, "direct_response", content_type=self.content_type))

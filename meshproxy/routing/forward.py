@@ -23,7 +23,7 @@ _EXPECTED_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 
 
 class Forward:
-    """`timeout` in seconds, 0 for none: it runs from the end of the request to the end of the response.
+    """`timeout` in seconds (whole milliseconds), 0 for none, runs from the end of the request to that of the response.
 
     The cluster is `cluster_name`, or what `name_of` reads from the request. `rewrites` come after the route's edits.
     """

@@ -57,7 +57,7 @@ class GrpcTimeout:
 class MaxDuration:
     """RouteAction.MaxStreamDuration, in seconds. 0 means no limit; None that the manager's holds.
 
-    With `grpc_longest` the caller's time counts instead, where it gives one.
+    With `grpc_longest` the time of a gRPC caller counts instead, where it gives one.
     """
 
     seconds: float | None = None
@@ -66,8 +66,7 @@ class MaxDuration:
 
     def of(self, request: RequestHeaders) -> float | None:
         """The longest time for this stream. The upstream is told what is left of the caller's."""
-        asked = read_grpc_timeout(request) if self.grpc_longest is not None else None
-        if asked is None or self.grpc_longest is None:
+        if self.grpc_longest is None or not is_grpc(request) or (asked := read_grpc_timeout(request)) is None:
             return self.seconds
         if self.grpc_longest and asked > self.grpc_longest:
             asked = self.grpc_longest

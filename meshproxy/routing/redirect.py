@@ -1,5 +1,6 @@
 """The action that sends clients elsewhere (envoy.config.route.v3.RedirectAction)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshproxy.http.filter import LocalReply
@@ -16,7 +17,8 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 class Redirect:
     """Empty text and None leave that part of the URL as the request has it. `port`: with its colon.
 
-    `path` replaces the whole path, and the query too where it brings its own; `rewrite` changes a part of the path.
+    `path` (text, or a function that makes it) replaces the whole path, and the query too where it brings its own;
+    `rewrite` changes a part of the path.
     """
 
     __slots__ = ("host", "path", "port", "rewrite", "scheme", "status", "strip_query")
@@ -28,7 +30,7 @@ class Redirect:
         scheme: str = "",
         host: str = "",
         port: str = "",
-        path: str = "",
+        path: str | Callable[[Stream], str] = "",
         rewrite: PathRewrite | None = None,
         strip_query: bool = False,
     ) -> None:
@@ -44,14 +46,13 @@ class Redirect:
         stream.manager.stats.rq_direct_response += 1
         if self.rewrite is not None:
             self.rewrite(stream, not router.suppress_envoy_headers)
-        location = [("location", self.location(stream.request))] if stream.request.path else []
+        path = self.path if isinstance(self.path, str) else self.path(stream)
+        location = [("location", self._location(stream.request, path))] if stream.request.path else []
         stream.reply(LocalReply(self.status, b"", "direct_response", headers=location))
 
-    def location(self, request: RequestHeaders) -> str:
-        """The URL to go to."""
+    def _location(self, request: RequestHeaders, path: str) -> str:
         scheme = self.scheme or request.scheme
         host = self.host or self._host_of(request, scheme)
-        path = self.path
         if "?" not in path:
             head, question, query = request.path.partition("?")
             path = path or head

@@ -10,8 +10,8 @@ from meshproxy.http.stream import Stream
 from meshproxy.routing.path_match import without_query
 
 PathRewrite = Callable[[Stream, bool], None]
-# The path without query -> the new one, or None to leave it.
-PathChange = Callable[[str], str | None]
+# The stream and its path without query -> the new path, or None to leave it.
+PathChange = Callable[[Stream, str], str | None]
 
 
 def rewrite_path(change: PathChange) -> PathRewrite:
@@ -21,7 +21,7 @@ def rewrite_path(change: PathChange) -> PathRewrite:
         request = stream.request
         whole = request.path
         path = without_query(whole)
-        changed = change(path)
+        changed = change(stream, path)
         if changed is None:
             return
         if keep_original:
@@ -33,12 +33,12 @@ def rewrite_path(change: PathChange) -> PathRewrite:
 
 def replace_prefix(length: int, text: str) -> PathChange:
     """prefix_rewrite: `text` in place of what the route matched, by its length."""
-    return lambda path: text + path[length:]
+    return lambda _stream, path: text + path[length:]
 
 
 def replace_path(text: str) -> PathChange:
     """prefix_rewrite of a route that matches by regex or CONNECT: the whole path is what matched."""
-    return lambda path: text
+    return lambda _stream, _path: text
 
 
 class HostRewrite:

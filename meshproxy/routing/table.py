@@ -96,7 +96,10 @@ class RouteTable:
     def _find_host(self, request: RequestHeaders) -> VirtualHost | None:
         name = request.authority
         if self._host_header:
-            name = request.get(self._host_header) or ""
+            value = request.get(self._host_header)
+            if value is None:
+                return None
+            name = value
         if self._ignore_port and ":" in name:
             name = _without_port(name)
         host = self._exact.get(name)

@@ -6,6 +6,8 @@ variables `{name}`, `{name=*}`, `{name=a/*/b}`, `{name=**}`; what variables took
 
 import re
 
+from meshproxy.http.stream import Stream
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}", re.ASCII)
 _TOKEN = re.compile(
     r"(?P<wild>\*\*?)|\{(?P<name>[^{}=]*)(?:=(?P<inner>[^{}]*))?\}|[A-Za-z0-9\-._~%!$&'()+,;=:@/]+", re.ASCII
@@ -21,6 +23,8 @@ class UriTemplate:
     def __init__(self, text: str) -> None:
         if not text.startswith("/"):
             raise ValueError(f"Invalid template: {text!r} does not start with a slash")
+        if "//" in text:
+            raise ValueError(f'Invalid literal: "" in {text!r}')
         self.text = text
         self.variables: list[str] = []
         # No ** was met yet: operators may follow.
@@ -37,8 +41,8 @@ class UriTemplate:
         position = 0
         while position < len(text):
             token = _TOKEN.match(text, position)
-            if token is None or (nested and token["name"] is not None):
-                raise ValueError(f"Invalid template: {text[position:]!r} of {self.text!r} makes no sense")
+            if token is None or (token["name"] is not None and (nested or text[position - 1] == "}")):
+                raise ValueError(f"Invalid literal: {text[position:]!r} in {self.text!r}")
             pattern += self._piece(token)
             position = token.end()
         return pattern
@@ -69,18 +73,20 @@ class UriTemplateRewrite:
 
     def __init__(self, text: str, template: UriTemplate) -> None:
         if not text.startswith("/"):
-            raise ValueError(f"Invalid rewrite: {text!r} does not start with a slash")
+            raise ValueError(f"path_rewrite_policy.path_template_rewrite {text} is invalid")
         self._template = template
         # Literals at even places, names of variables at odd ones.
         self._pieces = re.split(r"\{([^{}]*)\}", text)
         for literal in self._pieces[::2]:
-            if "{" in literal or "}" in literal or "*" in literal or "//" in literal:
-                raise ValueError(f"Invalid rewrite: {text!r}")
+            if "{" in literal or "}" in literal or "//" in literal:
+                raise ValueError(f"path_rewrite_policy.path_template_rewrite {text} is invalid")
         for name in self._pieces[1::2]:
             if name not in template.variables:
-                raise ValueError(f"Invalid rewrite: the path template has no variable {name!r}")
+                raise ValueError(
+                    f"mismatch between variables in path_match_policy {template.text} and path_rewrite_policy {text}"
+                )
 
-    def __call__(self, path: str) -> str | None:
+    def __call__(self, _stream: Stream, path: str) -> str | None:
         """The new path; None where the old one does not fit the template."""
         values = self._template.match(path)
         if values is None:
