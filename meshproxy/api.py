@@ -11,6 +11,7 @@ from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
+from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import TokenBucket
 from meshproxy.observe.stats import StatGroup
 
@@ -27,6 +28,7 @@ __all__ = [
     "LocalReply",
     "Look",
     "NetworkFilter",
+    "NotTls",
     "Outcome",
     "RequestHeaders",
     "ResponseHeaders",
@@ -37,6 +39,7 @@ __all__ = [
     "Verdict",
     "build_format",
     "build_token_bucket",
+    "parse_client_hello",
     "read_data_source",
     "read_header",
     "write_header",

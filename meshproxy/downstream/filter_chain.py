@@ -69,9 +69,10 @@ class FilterChain:
         place = self.on_connection[step][0]
         try:
             answer = await verdict
-            for place, hook in self.on_connection[step + 1 :]:
+            for later, hook in self.on_connection[step + 1 :]:
                 if answer is not None:
                     break
+                place = later
                 answer = hook(connection)
                 if inspect.isawaitable(answer):
                     answer = await answer

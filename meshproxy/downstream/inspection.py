@@ -65,10 +65,10 @@ class Inspection:
         except BlockingIOError:
             return MORE
         except OSError:
-            data = b""
+            self._listener.stats.downstream_listener_filter_error += 1
+            return CLOSE
         if not data or (len(data) == self._seen and sock.family != socket.AF_UNIX):
             # Readable although nothing came: the client has closed its half.
-            each.on_end(self._connection, data)
             self._listener.stats.downstream_listener_filter_remote_close += 1
             return CLOSE
         look = each.on_data(self._connection, data)
@@ -78,8 +78,6 @@ class Inspection:
             self._want(0)
         elif look is MORE:
             self._want(len(data))
-        else:
-            self._listener.stats.downstream_listener_filter_error += 1
         return look
 
     def _want(self, seen: int) -> None:

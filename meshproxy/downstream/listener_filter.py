@@ -46,6 +46,3 @@ class ListenerFilter:
     def on_data(self, connection: Connection, data: bytes) -> Look:
         """data: all bytes so far, at most `max_bytes`."""
         return 0
-
-    def on_end(self, connection: Connection, data: bytes) -> None:
-        """The client closed before the filter could decide."""
