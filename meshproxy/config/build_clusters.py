@@ -25,6 +25,10 @@ _IGNORED = {
     "protocol_selection": "HTTP/1.1 is the only upstream protocol so far",
     "wait_for_warm_on_init": "every cluster is waited for",
 }
+_THRESHOLDS = (
+    "max_connections", "max_pending_requests", "max_requests", "max_retries", "max_connection_pools", "retry_budget",
+    "track_remaining",
+)  # fmt: skip
 _RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
 
@@ -67,8 +71,9 @@ def _read_circuit_breakers(cluster: Cluster, view: View) -> None:
     seen = set()
     for thresholds in view.thresholds:
         priority = thresholds.priority
-        # As in Envoy, the first entry of a priority counts.
-        if priority not in seen:
+        if priority in seen:
+            thresholds.ignore(*_THRESHOLDS, why="an earlier entry has this priority, and the first one counts")
+        else:
             seen.add(priority)
             _read_thresholds(cluster.limits[priority], thresholds)
     for thresholds in view.per_host_thresholds:

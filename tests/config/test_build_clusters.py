@@ -1,0 +1,264 @@
+"""What a cluster's configuration becomes, and what is refused."""
+
+import asyncio
+import socket
+
+import pytest
+
+from meshproxy.config.build_clusters import add_cluster
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.parse import parse
+from meshproxy.config.source import inline
+from meshproxy.config.view import View, unread
+from meshproxy.net.runtime import Runtime
+from meshproxy.upstream.balancers.least_request import LeastRequest
+from meshproxy.upstream.balancers.random import Random
+from meshproxy.upstream.balancers.round_robin import RoundRobin
+from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.dns import LogicalDns, StrictDns
+from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH
+
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+POLICIES = "type.googleapis.com/envoy.extensions.load_balancing_policies"
+DNS = "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster"
+
+
+@pytest.fixture
+def ctx() -> Context:
+    # Nothing that is built here runs: no loop is needed before it does.
+    return Context(asyncio.new_event_loop())
+
+
+def endpoint(address: str, port: int = 80, rest: str = "") -> str:
+    return f"{{endpoint: {{address: {{socket_address: {{address: '{address}', port_value: {port}}}}}}}{rest}}}"
+
+
+def assignment(*endpoints: str) -> str:
+    return f"load_assignment: {{cluster_name: c, endpoints: [{{lb_endpoints: [{', '.join(endpoints)}]}}]}}"
+
+
+def view_of(*fields: str) -> View:
+    message, problems = parse(inline("{name: c, " + ", ".join(fields) + "}").tree, "envoy.config.cluster.v3.Cluster")
+    assert not problems
+    return View(message)
+
+
+def build(ctx: Context, *fields: str) -> Cluster:
+    """The cluster; every field must have been read, or ignored with a reason."""
+    view = view_of(*fields)
+    cluster = add_cluster(view, ctx)
+    assert [str(problem) for problem in unread(view) if problem.severity == "error"] == []
+    return cluster
+
+
+def refusal(ctx: Context, *fields: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        add_cluster(view_of(*fields), ctx)
+    return str(caught.value)
+
+
+def http_options(text: str) -> str:
+    return f"typed_extension_protocol_options: {{{OPTIONS}: {{'@type': type.googleapis.com/{OPTIONS}, {text}}}}}"
+
+
+def test_a_static_cluster(ctx: Context) -> None:
+    cluster = build(
+        ctx, "alt_stat_name: other", "connect_timeout: 0.25s", "per_connection_buffer_limit_bytes: 4096",
+        "metadata: {filter_metadata: {n: {a: 1}}}",
+        assignment(endpoint("10.0.0.1"), endpoint("::1", 81), "{endpoint: {address: {pipe: {path: /run/s}}, hostname: h}}"),
+    )  # fmt: skip
+    assert ctx.clusters.by_name == {"c": cluster}
+    assert [prefix for prefix, _ in ctx.stats.groups()] == ["cluster.other"]
+    assert [each.address_text for each in cluster.endpoints] == ["10.0.0.1:80", "[::1]:81", "/run/s"]
+    assert cluster.endpoints[2].hostname == "h"
+    assert (cluster.pool_settings.connect_timeout, cluster.pool_settings.buffer_limit) == (0.25, 4096)
+    assert cluster.metadata == {"n": {"a": 1}}
+    assert cluster.stats.membership_total == 3
+
+
+def test_defaults_are_envoys(ctx: Context) -> None:
+    cluster = build(ctx, assignment(endpoint("10.0.0.1")))
+    settings = cluster.pool_settings
+    assert (settings.connect_timeout, settings.idle_timeout, settings.max_requests) == (5.0, 3600.0, 0)
+    assert (settings.http1.max_head, settings.http1.max_headers, settings.buffer_limit) == (61440, 100, 1 << 20)
+    limits = cluster.limits[1]
+    assert (limits.max_connections, limits.max_pending, limits.max_requests, limits.max_retries) == (1024, 1024, 1024, 3)
+    assert cluster.balancer.pick(None) is cluster.endpoints[0]
+
+
+def test_endpoints_know_what_is_said_of_them(ctx: Context) -> None:
+    cluster = build(
+        ctx,
+        "load_assignment: {cluster_name: c, endpoints: [{locality: {region: r, zone: z, sub_zone: s}, priority: 1,"
+        " load_balancing_weight: 9, lb_endpoints: ["
+        + endpoint("10.0.0.1", rest=", load_balancing_weight: 5, metadata: {filter_metadata: {envoy.lb: {canary: true}}}")
+        + ", "
+        + endpoint("10.0.0.2", rest=", health_status: DRAINING")
+        + "]}]}",
+    )
+    first, second = cluster.endpoints
+    assert (first.weight, first.priority, first.locality, first.locality_weight) == (5, 1, ("r", "z", "s"), 9)
+    assert first.canary and first.metadata == {"envoy.lb": {"canary": True}}
+    assert second.health_flags == (FAILED_EDS_HEALTH,)
+    assert cluster.stats.membership_healthy == 1
+
+
+def test_circuit_breakers(ctx: Context) -> None:
+    cluster = build(
+        ctx,
+        "circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4,"
+        " max_connection_pools: 5, track_remaining: true}, {priority: HIGH, retry_budget: {budget_percent: {value: 7}}},"
+        " {max_connections: 99}], per_host_thresholds: [{max_connections: 6}]}",
+    )
+    default, high = cluster.limits
+    assert (default.max_connections, default.max_pending, default.max_requests, default.max_retries) == (1, 2, 3, 4)
+    assert (default.max_pools, default.track_remaining) == (5, True)
+    assert (high.retry_budget, high.retry_budget_minimum) == (7.0, 3)
+    assert cluster.per_host_connections == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ("lb_policy: ROUND_ROBIN", RoundRobin),
+        ("lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 3}", LeastRequest),
+        ("lb_policy: RANDOM", Random),
+        ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
+         f" {POLICIES}.random.v3.Random}}}}}}]}}", Random),
+        ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
+         f" {POLICIES}.maglev.v3.Maglev}}}}}}, {{typed_extension_config: {{name: b, typed_config: {{'@type':"
+         f" {POLICIES}.least_request.v3.LeastRequest, choice_count: 4, selection_method: FULL_SCAN}}}}}}]}}", LeastRequest),
+    ],
+)  # fmt: skip
+def test_balancers(ctx: Context, fields: str, kind: type) -> None:
+    cluster = build(ctx, fields)
+    assert isinstance(cluster.balancer._sets[0].balancer, kind)  # type: ignore[attr-defined]
+
+
+def test_panic_threshold(ctx: Context) -> None:
+    cluster = build(
+        ctx, "common_lb_config: {healthy_panic_threshold: {value: 0}}",
+        assignment(endpoint("10.0.0.1", rest=", health_status: UNHEALTHY")),
+    )  # fmt: skip
+    assert cluster.balancer.pick(None) is None
+
+
+def test_http_protocol_options(ctx: Context) -> None:
+    cluster = build(
+        ctx,
+        http_options(
+            "common_http_protocol_options: {idle_timeout: 3s, max_connection_duration: 4s, max_headers_count: 5,"
+            " max_response_headers_kb: 6, max_requests_per_connection: 7, max_stream_duration: 8s},"
+            " explicit_http_config: {http_protocol_options: {enable_trailers: true, allow_chunked_length: true,"
+            " header_key_format: {proper_case_words: {}}}},"
+            " http_filters: [{name: c, typed_config:"
+            " {'@type': type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}]"
+        ),
+    )
+    settings = cluster.pool_settings
+    assert (settings.idle_timeout, settings.max_duration, settings.max_requests) == (3.0, 4.0, 7)
+    assert settings.max_stream_duration == 8.0
+    http1 = settings.http1
+    assert (http1.max_headers, http1.max_head, http1.enable_trailers) == (5, 6144, True)
+    assert (http1.allow_chunked_length, http1.key_format) == (True, "proper")
+
+
+def test_older_fields_for_the_same(ctx: Context) -> None:
+    cluster = build(
+        ctx, "max_requests_per_connection: 2", "common_http_protocol_options: {idle_timeout: 0s}",
+        "http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type':"
+        " type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig}}}}",
+    )  # fmt: skip
+    assert (cluster.pool_settings.max_requests, cluster.pool_settings.idle_timeout) == (2, 0.0)
+    assert cluster.pool_settings.http1.key_format == "preserve"
+
+
+def test_the_socket_to_the_upstream(ctx: Context) -> None:
+    cluster = build(
+        ctx,
+        "upstream_bind_config: {source_address: {address: 127.0.0.2, port_value: 0}, socket_options:"
+        " [{level: 1, name: 9, int_value: 1}], extra_source_addresses: [{address: {address: '::1', port_value: 0}}]}",
+        "upstream_connection_options: {tcp_keepalive: {keepalive_time: 30}}",
+    )
+    options = cluster.socket_options
+    assert options.bind == [("127.0.0.2", 0), ("::1", 0)]
+    assert [(each.level, each.name, each.value) for each in options.options] == [
+        (1, 9, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    ]  # fmt: skip
+
+
+def test_dns_clusters(ctx: Context) -> None:
+    cluster = build(
+        ctx, "type: STRICT_DNS", "dns_refresh_rate: 2s", "dns_jitter: 1s", "dns_lookup_family: V4_ONLY",
+        "dns_failure_refresh_rate: {base_interval: 3s, max_interval: 4s}", assignment(endpoint("a.test", 81)),
+    )  # fmt: skip
+    assert isinstance(cluster.discovery, StrictDns)
+    settings = cluster.discovery._settings
+    assert (settings.refresh, settings.jitter, settings.family) == (2.0, 1.0, "V4_ONLY")
+    assert (settings.failure_base, settings.failure_max) == (3.0, 4.0)
+    template = cluster.discovery.templates[0]
+    assert (template.address, template.hostname) == (("a.test", 81), "a.test")
+    assert cluster.endpoints == []
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "kind"),
+    [
+        ("envoy.cluster.dns", "all_addresses_in_single_endpoint: true", LogicalDns),
+        ("envoy.cluster.dns", "dns_lookup_family: V6_ONLY", StrictDns),
+        ("envoy.cluster.strict_dns", "dns_refresh_rate: 9s", StrictDns),
+        ("envoy.cluster.logical_dns", "dns_refresh_rate: 9s", LogicalDns),
+    ],
+)
+def test_dns_clusters_as_extensions(ctx: Context, name: str, settings: str, kind: type) -> None:
+    custom = f"cluster_type: {{name: {name}, typed_config: {{'@type': {DNS}, {settings}}}}}"
+    assert isinstance(build(ctx, custom, assignment(endpoint("a.test"))).discovery, kind)
+
+
+def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
+    ctx.runtime = Runtime()
+    ctx.node.zone = "here"
+    cluster = build(ctx)
+    assert cluster.runtime is ctx.runtime
+    assert cluster.local_zone == "here"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (("type: EDS",), "type: EDS is not supported yet: STATIC, STRICT_DNS and LOGICAL_DNS are"),
+        (("lb_policy: MAGLEV",), "lb_policy: MAGLEV is not supported yet: ROUND_ROBIN, LEAST_REQUEST and RANDOM are"),
+        ((assignment(endpoint("a.test")),), "load_assignment: malformed IP address: a.test"),
+        (("type: LOGICAL_DNS", assignment(endpoint("a"), endpoint("b"))), "must have a single endpoint"),
+        (("type: STRICT_DNS", "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints:"
+          " [{endpoint: {address: {pipe: {path: /s}}}}]}]}"), "a DNS cluster cannot have the address /s"),
+        (("transport_socket: {name: t, typed_config: {'@type':"
+          " type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}",),
+         "transport_socket.typed_config: envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext is not supported"),
+        ((http_options("explicit_http_config: {http2_protocol_options: {}}"),),
+         "explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported yet"),
+        ((http_options("auto_config: {}"),), "auto_config: HTTP/2 upstreams are not supported yet"),
+        (("http2_protocol_options: {}",), "http2_protocol_options: HTTP/2 upstreams are not supported yet"),
+        (("upstream_bind_config: {source_address: {address: a.test, port_value: 0}}",),
+         "upstream_bind_config.source_address: malformed IP address: a.test"),
+        (("cluster_type: {name: envoy.clusters.aggregate}",), "unsupported cluster type: envoy.clusters.aggregate"),
+        (("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
+          f" {POLICIES}.maglev.v3.Maglev}}}}}}]}}",), "none of these policies is supported"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(ctx: Context, fields: tuple[str, ...], reason: str) -> None:
+    assert reason in refusal(ctx, *fields)
+
+
+def test_names_are_unique(ctx: Context) -> None:
+    build(ctx)
+    assert "duplicate cluster 'c'" in refusal(ctx)
+
+
+def test_what_nothing_reads_is_reported(ctx: Context) -> None:
+    view = view_of("outlier_detection: {}", "track_timeout_budgets: true", "dns_refresh_rate: 5s")
+    add_cluster(view, ctx)
+    assert {(problem.path, problem.severity) for problem in unread(view)} == {
+        ("outlier_detection", "error"), ("track_timeout_budgets", "error"), ("dns_refresh_rate", "ignored"),
+    }  # fmt: skip
