@@ -47,6 +47,6 @@ class Limits:
             ("rq_retry_open", "remaining_retries", self.retries, self.allowed_retries()),
         )
         for is_open, remaining, used, allowed in rows:
-            yield is_open, int(used >= allowed)
+            yield is_open, int(used >= allowed and used > 0)
             if self.track_remaining:
                 yield remaining, max(0, allowed - used)
