@@ -24,6 +24,9 @@ class Responses:
         codes = self.codes
         codes[status] = codes.get(status, 0) + 1
 
+    def reset(self) -> None:
+        self.codes = dict.fromkeys(self.codes, 0)
+
     def merge(self, other: "Responses") -> None:
         for status, count in other.codes.items():
             self.codes[status] = self.codes.get(status, 0) + count
@@ -81,6 +84,13 @@ class ClusterStats(StatGroup):
     )  # fmt: skip
     HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx")
 
+    # Every worker finds the same endpoints.
+    SAME = frozenset({
+        "lb_subsets_active", "max_host_weight", "membership_change", "membership_degraded", "membership_excluded",
+        "membership_healthy", "membership_total", "update_attempt", "update_empty", "update_failure",
+        "update_no_rebuild", "update_success", "version", "warming_state",
+    })  # fmt: skip
+
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "limits", "responses", "sockets_matched")
 
     def __init__(self) -> None:
@@ -97,6 +107,11 @@ class ClusterStats(StatGroup):
         if responses is None:
             responses = self.responses[prefix] = Responses()
         return responses
+
+    def reset(self) -> None:
+        super().reset()
+        for responses in self.responses.values():
+            responses.reset()
 
     def more(self) -> Iterator[tuple[Kind, str, int | Histogram]]:
         for priority, limits in zip(("default", "high"), self.limits, strict=True):

@@ -47,6 +47,7 @@ def forwarded(*headers: tuple[str, str]) -> Stream:
     stream.upstream_local = ("10.0.0.1", 5555)
     stream.attempts = 2
     stream.details = "via_upstream"
+    stream.done = True
     stream.response_trailers = Headers([("grpc-status", "5"), ("x-tail", "yes")])
     return stream
 

@@ -97,11 +97,19 @@ def test_refused_in_envoys_words(text: str, reason: str) -> None:
     ],
 )
 def test_text(text: str, printed: str) -> None:
-    stream = forwarded(("x-twice", "a"), ("x-twice", "b"), ("x-empty", ""), ("x-long", "abcdefghij"))
+    stream = forwarded(("x-twice", "a"), ("x-twice", "b"), ("x-empty", ""), ("x-long", "abcdefghij"),
+                       ("content-type", "application/grpc+proto"))  # fmt: skip
     stream.request.path = "/a?x=1&y=b%20c"
     stream.metadata = {"ns": {"n": 5.0, "b": True, "s": {"x": "yyyyy"}}}
     stream.filter_state = {"key": "kept"}
     assert compile_format(text)(stream) == printed
+
+
+def test_only_grpc_requests_have_a_grpc_status() -> None:
+    write = compile_format("%GRPC_STATUS%")
+    assert write(forwarded(("content-type", "application/grpcx"))) == "-"
+    answered = exchange(("content-type", "application/grpc"), status=503)
+    assert write(answered) == "Unavailable"
 
 
 def test_flags_print_in_order_and_details_without_blanks() -> None:

@@ -1,0 +1,173 @@
+"""Tags: the parts of a stat's name that vary, taken out so that monitoring systems can group by them.
+
+`cluster.reviews.upstream_rq_200` is `cluster.upstream_rq` with envoy.response_code=200, envoy.cluster_name=reviews.
+Source: Envoy's well_known_names.cc (the default extractors and their order) and tag_producer_impl.cc.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+Tag = tuple[str, str]
+# Where a tag was found: what to remove from the name (start, end), and its value.
+Found = tuple[int, int, str]
+Extract = Callable[[str], Found | None]
+
+_VALUE = r"[^.]+"
+_ADDRESS = r"(?:(?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[a-fA-F_\d]+\])_\d+)"
+_OWNER = r"(?:listener|cluster)\..*?"
+
+# In Envoy's order. A pattern in tokens: `$` is the value, `*` any one token, `**` any number of them.
+# A regex: group 1 is what is removed, group 2 the value; the text that has to be in the name for it to be tried.
+_DEFAULT_REGEXES: tuple[tuple[str, str, str], ...] = (
+    ("envoy.response_code", r"_rq(_(\d{3}))$", "_rq_"),
+    ("envoy.response_code_class", r"_rq_((\d))xx$", "_rq_"),
+    ("envoy.ssl_cipher", r"^listener\..*?\.ssl\.ciphers(\.([\w-]+))$", ".ssl.ciphers."),
+    ("envoy.ssl_curve", rf"^{_OWNER}\.ssl\.curves(\.([\w-]+))$", ".ssl.curves."),
+    ("envoy.ssl_sigalg", rf"^{_OWNER}\.ssl\.sigalgs(\.([\w-]+))$", ".ssl.sigalgs."),
+    ("envoy.ssl_version", rf"^{_OWNER}\.ssl\.versions(\.(TLSv\d\.\d))$", ".ssl.versions."),
+    ("cipher_suite", rf"^cluster\.{_VALUE}\.ssl\.ciphers(\.([\w-]+))$", ".ssl.ciphers."),
+    ("envoy.http_conn_manager_prefix", rf"^listener\..*?\.http\.(({_VALUE})\.)", ".http."),
+    (
+        "envoy.worker_id",
+        rf"^(?:listener\.(?:{_ADDRESS}|{_VALUE})\.|server\.|listener_manager\.|thread_local_cluster_manager\.)"
+        r"worker_((\d+)\.)",
+        "",
+    ),
+    ("envoy.listener_address", rf"^listener\.(({_ADDRESS}|(?!admin\.){_VALUE})\.)", ""),
+    ("envoy.rds_route_config", rf"^http\.{_VALUE}\.rds\.(([\w.-]+)\.)\w+?$", ".rds."),
+    ("envoy.rbac_prefix", rf"^((?!http\.)({_VALUE})\.)rbac\.", ".rbac."),
+)
+_DEFAULT_TOKENS: tuple[tuple[str, str], ...] = (
+    ("envoy.grpc_bridge_method", "cluster.*.grpc.*.$.**"),
+    ("envoy.http_user_agent", "http.*.user_agent.$.**"),
+    ("envoy.virtual_cluster", "vhost.*.vcluster.$.**"),
+    ("envoy.fault_downstream_cluster", "http.*.fault.$.**"),
+    ("envoy.grpc_bridge_service", "cluster.*.grpc.$.**"),
+    ("envoy.tcp_prefix", "tcp.$.**"),
+    ("envoy.udp_prefix", "udp.$.**"),
+    ("envoy.clientssl_prefix", "auth.clientssl.$.**"),
+    ("envoy.ratelimit_prefix", "ratelimit.$.**"),
+    ("envoy.cluster_name", "cluster.$.**"),
+    ("envoy.ext_authz_prefix", "cluster.*.ext_authz.$.**"),
+    ("envoy.ext_authz_prefix", "http.*.ext_authz.$.**"),
+    ("envoy.http_conn_manager_prefix", "http.$.**"),
+    ("envoy.virtual_host", "vhost.$.**"),
+    ("envoy.route", "vhost.*.route.$.**"),
+    ("envoy.local_http_ratelimit_prefix", "$.http_local_rate_limit.**"),
+    ("envoy.local_network_ratelimit_prefix", "local_rate_limit.$.**"),
+    ("envoy.local_listener_ratelimit_prefix", "listener_local_ratelimit.$.**"),
+    ("envoy.connection_limit_prefix", "connection_limit.$.**"),
+    ("envoy.dns_filter_prefix", "dns_filter.$.**"),
+)
+DEFAULT_NAMES = frozenset(name for name, *_ in (*_DEFAULT_REGEXES, *_DEFAULT_TOKENS))
+
+
+class Extractor(NamedTuple):
+    name: str
+    extract: Extract
+    # The first token that a name must have; "" for any.
+    first: str
+
+
+class TagProducer:
+    """Takes tags out of names: extractors without a first token before those with one, as Envoy orders them."""
+
+    def __init__(self, custom: Sequence[Extractor] = (), use_defaults: bool = True, fixed: Sequence[Tag] = ()) -> None:
+        extractors = [*(default_extractors() if use_defaults else ()), *custom]
+        self._everywhere = [each for each in extractors if not each.first]
+        self._by_first: dict[str, list[Extractor]] = {}
+        for each in extractors:
+            if each.first:
+                self._by_first.setdefault(each.first, []).append(each)
+        self.fixed = tuple(fixed)
+        # The tags of a prefix hold for every plain name behind it, as long as only the defaults look at names.
+        self._shared = not custom
+        self._prefixes: dict[str, tuple[str, tuple[Tag, ...]]] = {}
+
+    def split(self, full: str) -> tuple[str, tuple[Tag, ...]]:
+        """The name without its tags, and the tags in the order in which they were found."""
+        prefix, dot, name = full.rpartition(".")
+        if not self._shared or "_rq_" in name or not dot:
+            return self._split(full)
+        known = self._prefixes.get(prefix)
+        if known is None:
+            bare, tags = self._split(f"{prefix}.x")
+            known = self._prefixes[prefix] = (bare[:-1], tags)
+        return known[0] + name, known[1]
+
+    def _split(self, full: str) -> tuple[str, tuple[Tag, ...]]:
+        tags: dict[str, str] = {}
+        removed = []
+        for each in (*self._everywhere, *self._by_first.get(full.partition(".")[0], ())):
+            if each.name not in tags and (found := each.extract(full)) is not None:
+                start, end, tags[each.name] = found
+                removed.append((start, end))
+        for start, end in sorted(removed, reverse=True):
+            full = full[:start] + full[end:]
+        return full, (*tags.items(), *self.fixed)
+
+
+def default_extractors(name: str = "") -> list[Extractor]:
+    """All that Envoy has by default, or those of one tag."""
+    found = [
+        Extractor(tag, _by_regex(re.compile(regex, re.ASCII), inside), first_token(regex))
+        for tag, regex, inside in _DEFAULT_REGEXES
+    ]
+    found += [
+        Extractor(tag, _by_tokens(pattern), "" if pattern[0] == "$" else pattern.partition(".")[0])
+        for tag, pattern in _DEFAULT_TOKENS
+    ]
+    return [each for each in found if not name or each.name == name]
+
+
+def custom_extractor(name: str, regex: str) -> Extractor:
+    """A tag of `stats_tags`. The regex is an ECMAScript one, in which Envoy allows look-ahead and POSIX classes."""
+    try:
+        compiled = re.compile(_POSIX_CLASS.sub(_posix_class, regex), re.ASCII)
+    except re.error as error:
+        raise ValueError(f"Invalid regex '{regex}': {error}") from None
+    return Extractor(name, _by_regex(compiled, ""), first_token(regex))
+
+
+def first_token(regex: str) -> str:
+    r"""`cluster` of `^cluster\.…`: names that begin with another token cannot match."""
+    found = re.match(r"\^(\w+)(?=\\\.|\(\?=\\\.\))", regex)
+    return found.group(1) if found else ""
+
+
+_POSIX_CLASS = re.compile(r"\[:(\w+):\]")
+_POSIX = {
+    "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9a-fA-F",
+    "space": r"\s", "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "w": r"\w", "d": r"\d", "s": r"\s",
+}  # fmt: skip
+
+
+def _posix_class(found: re.Match[str]) -> str:
+    if found.group(1) not in _POSIX:
+        raise re.error(f"unknown class [:{found.group(1)}:]")
+    return _POSIX[found.group(1)]
+
+
+def _by_regex(regex: re.Pattern[str], inside: str) -> Extract:
+    def extract(full: str) -> Found | None:
+        if inside and inside not in full:
+            return None
+        match = regex.search(full)
+        if match is None or not match.re.groups or match.group(1) is None:
+            return None
+        value = match.group(2) if match.re.groups > 1 else None
+        return match.start(1), match.end(1), match.group(1) if value is None else value
+
+    return extract
+
+
+def _by_tokens(pattern: str) -> Extract:
+    """A pattern of tokens as a regex: the value goes with the dot behind it."""
+    pieces = []
+    tokens = pattern.split(".")
+    for token in tokens[:-1]:
+        pieces.append(r"(([^.]*)\.)" if token == "$" else r"[^.]*\." if token == "*" else re.escape(token) + r"\.")
+    if tokens[-1] != "**":
+        raise ValueError(f"a pattern ends in **: {pattern}")
+    return _by_regex(re.compile("".join(["^", *pieces])), "")

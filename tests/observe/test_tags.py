@@ -1,0 +1,86 @@
+"""Tags and names without them, as Envoy 1.40 gives them for the same names."""
+
+import pytest
+
+from meshproxy.observe.tags import TagProducer, custom_extractor, default_extractors
+
+
+@pytest.mark.parametrize(
+    "name, bare, tags",
+    [
+        ("server.state", "server.state", {}),
+        ("cluster.ok.upstream_cx_total", "cluster.upstream_cx_total", {"envoy.cluster_name": "ok"}),
+        (
+            "cluster.ok.external.upstream_rq_503",
+            "cluster.external.upstream_rq",
+            {"envoy.response_code": "503", "envoy.cluster_name": "ok"},
+        ),
+        (
+            "http.ing.downstream_rq_2xx",
+            "http.downstream_rq_xx",
+            {"envoy.response_code_class": "2", "envoy.http_conn_manager_prefix": "ing"},
+        ),
+        (
+            "listener.127.0.0.1_80.http.ing.downstream_rq_completed",
+            "listener.http.downstream_rq_completed",
+            {"envoy.http_conn_manager_prefix": "ing", "envoy.listener_address": "127.0.0.1_80"},
+        ),
+        (
+            "listener.[__1]_80.worker_3.downstream_cx_total",
+            "listener.worker_downstream_cx_total",
+            {"envoy.worker_id": "3", "envoy.listener_address": "[__1]_80"},
+        ),
+        ("listener.admin.downstream_cx_total", "listener.admin.downstream_cx_total", {}),
+        ("tcp.t.downstream_cx_total", "tcp.downstream_cx_total", {"envoy.tcp_prefix": "t"}),
+        (
+            "vhost.v.vcluster.c.upstream_rq_200",
+            "vhost.vcluster.upstream_rq",
+            {"envoy.response_code": "200", "envoy.virtual_cluster": "c", "envoy.virtual_host": "v"},
+        ),
+        (
+            "vhost.v.route.r.upstream_rq_total",
+            "vhost.route.upstream_rq_total",
+            {"envoy.virtual_host": "v", "envoy.route": "r"},
+        ),
+        (
+            "http.ing.rds.my.routes.update_success",
+            "http.rds.update_success",
+            {"envoy.rds_route_config": "my.routes", "envoy.http_conn_manager_prefix": "ing"},
+        ),
+    ],
+)
+def test_defaults(name: str, bare: str, tags: dict[str, str]) -> None:
+    assert TagProducer().split(name) == (bare, tuple(tags.items()))
+
+
+def test_custom_tags_with_look_ahead_and_posix_classes() -> None:
+    service = custom_extractor("service", r"^cluster(?=\.)(\.([[:alnum:]-]+)_v[[:digit:]])")
+    producer = TagProducer([service], use_defaults=False, fixed=[("site", "here")])
+    assert producer.split("cluster.reviews_v2.upstream_cx_total") == (
+        "cluster.upstream_cx_total",
+        (("service", "reviews"), ("site", "here")),
+    )
+    assert producer.split("listener.x_v1.a") == ("listener.x_v1.a", (("site", "here"),))
+
+
+def test_names_with_dots_as_a_mesh_has_them() -> None:
+    """A cluster's name ends at its first dot, unless a tag of the configuration says otherwise."""
+    name = "cluster.outbound|80||reviews.default.svc.cluster.local.upstream_cx_total"
+    cluster = custom_extractor("cluster_name", r"^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)")
+    assert TagProducer().split(name)[1] == (("envoy.cluster_name", "outbound|80||reviews"),)
+    assert TagProducer([cluster], use_defaults=False).split(name) == (
+        "cluster.upstream_cx_total",
+        (("cluster_name", "outbound|80||reviews.default.svc.cluster.local"),),
+    )
+
+
+def test_defaults_can_be_taken_one_by_one() -> None:
+    producer = TagProducer(default_extractors("envoy.response_code"), use_defaults=False)
+    assert producer.split("cluster.a.upstream_rq_200") == ("cluster.a.upstream_rq", (("envoy.response_code", "200"),))
+
+
+def test_a_broken_regex_is_refused() -> None:
+    with pytest.raises(ValueError, match="Invalid regex"):
+        custom_extractor("x", "(a")
+    with pytest.raises(ValueError, match="unknown class"):
+        custom_extractor("x", "([[:nope:]])")
