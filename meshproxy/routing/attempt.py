@@ -20,11 +20,14 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
+from meshproxy.net.proxy_protocol import proxy_header
 from meshproxy.routing.charge import charge, is_failed_grpc
 from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
 from meshproxy.upstream.http1_pool import Http1Pool
 from meshproxy.upstream.stats import Responses
+from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
 if TYPE_CHECKING:
     from meshproxy.routing.forward import Forward
@@ -38,8 +41,8 @@ class Attempt:
     """Between `start` and the end of the response it is `stream.upstream`."""
 
     __slots__ = (
-        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_repeated", "_responses", "action", "client",
-        "cluster", "counted", "headers_end", "pool", "router", "stream", "trailers",
+        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_paused", "_repeated", "_responses", "action",
+        "client", "cluster", "counted", "headers_end", "pool", "router", "stream", "trailers",
     )  # fmt: skip
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
@@ -48,8 +51,8 @@ class Attempt:
         self.cluster = cluster
         self.action = action
         # Where it goes, once that is decided.
-        self.pool: Http1Pool | None = None
-        self.client: Http1Client | None = None
+        self.pool: Http1Pool | TcpTunnel | None = None
+        self.client: Http1Client | TcpTunnel | None = None
         self.counted = False
         # The request has a head only.
         self.headers_end = False
@@ -61,6 +64,8 @@ class Attempt:
         self._kept: list[tuple[bytes, bool]] | None = None
         self._kept_size = 0
         self._repeated = False
+        # The upstream does not take more at the moment.
+        self._paused = False
         # The upstream has begun to answer, be it with a 1xx.
         self._heard = False
         # Where the response was counted; its time goes there too.
@@ -81,7 +86,7 @@ class Attempt:
         endpoint = cluster.balancer.pick(stream)
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
-        pool = None if endpoint is None else cluster.pool(endpoint, self.action.priority)
+        pool = None if endpoint is None else self._pool_of(endpoint)
         if pool is None:
             self._refuse(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
@@ -93,22 +98,33 @@ class Attempt:
         if stream.upstream is self:
             stream.endpoint = endpoint
             if client is not None:
-                self.on_ready(client)
+                self._send(client)
+
+    def _pool_of(self, endpoint: Endpoint) -> Http1Pool | TcpTunnel | None:
+        action, request = self.action, self.stream.request
+        connect = action.connect
+        if connect is None or not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
+            return self.cluster.pool(endpoint, action.priority)
+        version, client = connect.proxy_protocol, self.stream.connection
+        return TcpTunnel(self.cluster, endpoint, proxy_header(version, client.peer, client.local) if version else b"")
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream
         stream.upstream = None
-        charge(stream, self.cluster, None, reply.status)
+        self._charge_failure(reply.status)
         stream.reply(reply)
 
     # ---- towards the upstream ----
 
-    def on_ready(self, client: Http1Client) -> None:
-        """A connection is there: the request goes out."""
+    def on_ready(self, client: Http1Client | TcpTunnel) -> None:
+        """The connection that was waited for is there: the request goes out."""
+        self._send(client)
+        client.flush()
+
+    def _send(self, client: Http1Client | TcpTunnel) -> None:
         stream = self.stream
-        if not self.counted and not self._count():
-            client.pool.release(client)
-            self.cluster.stats.upstream_rq_active_overflow += 1
+        if not self._begin():
+            client.pool.release(client)  # type: ignore[arg-type]
             self.on_reset(OVERFLOW, "")
             return
         self.client = client
@@ -117,6 +133,8 @@ class Attempt:
         tunnel = request.protocol is not None or request.method == "CONNECT"
         if client.requests and not self._repeated and not tunnel and request.method in _IDEMPOTENT:
             self._kept = []
+        if tunnel and self._held is None:
+            self._held = []
         client.send_headers(self, request, self.headers_end)
         if self._held is not None and not tunnel:
             self._send_held()
@@ -150,7 +168,7 @@ class Attempt:
                 client.abandon()
         elif self.pool is not None:
             self.pool.forget(self)
-        self._uncount()
+        self._end()
 
     def pause_reading(self) -> None:
         if self.client is not None and self.client.attempt is self:
@@ -176,10 +194,14 @@ class Attempt:
         self._kept = None
         now = asyncio.get_running_loop().time()
         stream.last_activity = stream.response_started_at = now
-        status = headers.status
-        self._responses = charge(stream, self.cluster, stream.endpoint, status, headers)
+        if self.router.dynamic_stats:
+            self._responses = charge(stream, self.cluster, stream.endpoint, headers.status, headers)
         if stream.request_complete and not self.router.suppress_envoy_headers:
-            headers.set("x-envoy-upstream-service-time", str(round((now - stream.request_done_at) * 1000)))
+            elapsed = str(round((now - stream.request_done_at) * 1000))
+            if "x-envoy-upstream-service-time" in headers.index:
+                headers.set("x-envoy-upstream-service-time", elapsed)
+            else:
+                headers.add_new(("x-envoy-upstream-service-time", elapsed))
         self._count_success(headers, end)
         stream.details = "via_upstream"
         action = self.action
@@ -210,7 +232,7 @@ class Attempt:
         if failure is CONNECTION_TERMINATED and self._repeat():
             return
         stream = self.stream
-        self._uncount()
+        self._end()
         stream.upstream = None
         stream.upstream_failure = reason
         if stream.response is None:
@@ -232,9 +254,11 @@ class Attempt:
         self.stream.reply(reply)
 
     def on_write_paused(self) -> None:
+        self._paused = True
         self.stream.server.pause_reading(self.stream)
 
     def on_write_resumed(self) -> None:
+        self._paused = False
         self.stream.server.resume_reading(self.stream)
 
     # ---- bodies that wait ----
@@ -281,7 +305,7 @@ class Attempt:
         Envoy leaves that to a retry policy; here the request goes out once more on a new connection where that is safe.
         """
         client, kept = self.client, self._kept
-        if client is None or kept is None or self._heard or client.response_started:
+        if not isinstance(client, Http1Client) or kept is None or self._heard or client.response_started:
             return False
         pool = self.cluster.pool(client.pool.endpoint, self.action.priority)
         if pool is None or not pool.take_fresh(self):
@@ -290,40 +314,38 @@ class Attempt:
         self._repeated = True
         self.client = None
         self._kept = None
-        # Paused or not, the old connection's word does not count any more.
-        self.stream.server.resume_reading(self.stream)
+        if self._paused:
+            self.on_write_resumed()
         for data, end in kept:
             self._hold(data, end)
         return True
 
     # ---- counting ----
 
-    def _count(self) -> bool:
+    def _begin(self) -> bool:
         """False where the cluster has as many requests as it may have."""
+        if self.counted:
+            return True
         pool = self.pool
         assert pool is not None
-        limits = pool.limits
-        if limits.requests >= limits.max_requests:
+        if not pool.begin():
             return False
-        limits.requests += 1
-        stats, endpoint_stats = pool.stats, pool.endpoint.stats
-        stats.upstream_rq_total += 1
-        stats.upstream_rq_active += 1
-        endpoint_stats.rq_total += 1
-        endpoint_stats.rq_active += 1
+        self.counted = True
         for extra in self.stream.extra_stats:
             extra.upstream_rq_total += 1
-        self.counted = True
+        limit = self.cluster.pool_settings.max_stream_duration
+        if limit:
+            self.cluster.durations(asyncio.get_running_loop(), _duration_reached).add(self)
         return True
 
-    def _uncount(self) -> None:
+    def _end(self) -> None:
         if self.counted:
             self.counted = False
             pool = self.pool
             assert pool is not None
-            pool.limits.requests -= 1
-            pool.stats.upstream_rq_active -= 1
-            pool.endpoint.stats.rq_active -= 1
+            pool.end()
+            if self.cluster.pool_settings.max_stream_duration:
+                self.cluster.durations(asyncio.get_running_loop(), _duration_reached).discard(self)
 
     def _count_success(self, headers: ResponseHeaders, end: bool) -> None:
         if headers.status >= 500:
@@ -343,6 +365,9 @@ class Attempt:
             endpoint.stats.rq_success += 1
 
     def _charge_failure(self, status: int) -> None:
+        """`status`: what the client gets from us instead of an answer."""
+        if not self.router.dynamic_stats:
+            return
         endpoint = self.stream.endpoint
         charge(self.stream, self.cluster, endpoint, status)
         if status < 500 and endpoint is not None:
@@ -352,8 +377,18 @@ class Attempt:
         """The response is whole."""
         stream = self.stream
         stream.upstream = None
-        self._uncount()
+        self._end()
         if stream.request_complete:
             elapsed = round((asyncio.get_running_loop().time() - stream.request_done_at) * 1000)
             for responses in self._responses:
                 responses.time.record(elapsed)
+
+
+def _duration_reached(attempt: Attempt) -> float:
+    """The cluster's max_stream_duration is over."""
+    attempt.cluster.stats.upstream_rq_max_duration_reached += 1
+    stream = attempt.stream
+    status = 504 if stream.request_complete else 408
+    details = "upstream_max_stream_duration_reached"
+    stream.reply(LocalReply(status, b"upstream max stream duration reached", details, flag="UMSDR"))
+    return 0

@@ -1,11 +1,12 @@
 """A cluster: endpoints, the balancer over them, limits, counters, and the settings of its connections."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
+from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool, PoolSettings
 from meshproxy.upstream.priorities import Balancer
@@ -24,7 +25,7 @@ class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
     __slots__ = (
-        "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone",
+        "_durations", "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone",
         "maintenance", "metadata", "name", "per_host_connections", "pool_settings", "runtime", "socket_options",
         "stats",
     )  # fmt: skip
@@ -47,6 +48,7 @@ class Cluster:
         self.local_zone = ""
         self.runtime = Runtime()
         self.maintenance = Fraction(0, 100, f"upstream.maintenance_mode.{name}")
+        self._durations: TimeoutQueue[Any] | None = None
         self.discovery: Discovery | None = None
         self.added_via_api = False
 
@@ -61,6 +63,12 @@ class Cluster:
             limits.pools += 1
             pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority)
         return pool
+
+    def durations(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Any], float]) -> TimeoutQueue[Any]:
+        """The exchanges of a cluster that has a max_stream_duration."""
+        if self._durations is None:
+            self._durations = TimeoutQueue(loop, self.pool_settings.max_stream_duration, expired)
+        return self._durations
 
     def in_maintenance(self) -> bool:
         """Whether an operator has this request turned away (runtime key upstream.maintenance_mode.<cluster>)."""

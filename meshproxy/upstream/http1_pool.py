@@ -45,7 +45,7 @@ class PoolSettings:
 class Waiting(Protocol):
     """An attempt that waits for a connection."""
 
-    def on_ready(self, client: Http1Client) -> None: ...
+    def on_ready(self, client: Any) -> None: ...
     def on_reset(self, failure: Failure, reason: str) -> None: ...
 
 
@@ -112,6 +112,26 @@ class Http1Pool:
             self.waiting.remove(attempt)
             self._left_queue()
             self.stats.upstream_rq_cancelled += 1
+
+    def begin(self) -> bool:
+        """A request starts; False where the cluster has as many as it may have."""
+        limits = self.limits
+        stats, endpoint_stats = self.stats, self.endpoint.stats
+        if limits.requests >= limits.max_requests:
+            stats.upstream_rq_active_overflow += 1
+            return False
+        limits.requests += 1
+        stats.upstream_rq_total += 1
+        stats.upstream_rq_active += 1
+        endpoint_stats.rq_total += 1
+        endpoint_stats.rq_active += 1
+        return True
+
+    def end(self) -> None:
+        """A request that has begun is over."""
+        self.limits.requests -= 1
+        self.stats.upstream_rq_active -= 1
+        self.endpoint.stats.rq_active -= 1
 
     # ---- for connections ----
 

@@ -1,0 +1,163 @@
+"""A CONNECT that ends here: plain TCP to an endpoint, dressed as an exchange (Envoy's TcpUpstream).
+
+For an attempt it is both the pool that it asks for a connection and the connection that it gets: each serves one
+request, answers it with 200 once the endpoint has accepted, and then passes bytes as they are.
+"""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.http.failures import (
+    CONNECT_FAILED,
+    CONNECT_TIMEOUT,
+    CONNECTION_TERMINATED,
+    LOCAL_CONNECT_FAILED,
+    OVERFLOW,
+)
+from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.net.dial import DialError
+from meshproxy.net.tasks import start_task
+from meshproxy.upstream.http1_client import Exchange
+from meshproxy.upstream.http1_pool import Waiting
+from meshproxy.upstream.tcp_connection import TcpConnection
+
+if TYPE_CHECKING:
+    from meshproxy.upstream.cluster import Cluster
+    from meshproxy.upstream.endpoint import Endpoint
+
+
+class TcpTunnel(asyncio.Protocol):
+    """`header`: bytes that go first (a PROXY header), or none."""
+
+    __slots__ = ("_closing", "_connection", "_header", "_task", "attempt", "cluster", "endpoint", "local", "transport")
+
+    # What an attempt asks of an HTTP client.
+    tunnel = True
+    requests = 0
+    response_started = True
+
+    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", header: bytes) -> None:
+        self.cluster = cluster
+        self.endpoint = endpoint
+        self._header = header
+        self._connection: TcpConnection | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._closing = False
+        self.attempt: Exchange | None = None
+        self.transport: Any = None
+        self.local = ("", 0)
+
+    # ---- as a pool ----
+
+    @property
+    def pool(self) -> "TcpTunnel":
+        return self
+
+    def take(self, attempt: Waiting) -> None:
+        limits = self.cluster.limits[0]
+        if limits.pending >= limits.max_pending or limits.connections >= limits.max_connections:
+            self.cluster.stats.upstream_rq_pending_overflow += 1
+            attempt.on_reset(OVERFLOW, "")
+        else:
+            self._task = start_task(self._open(attempt), "dial for a tunnel")
+
+    def forget(self, attempt: Waiting) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def begin(self) -> bool:
+        """The connection counts as a request for as long as it lives."""
+        return True
+
+    def end(self) -> None: ...
+
+    def release(self, client: "TcpTunnel") -> None: ...
+
+    async def _open(self, attempt: Waiting) -> None:
+        loop = asyncio.get_running_loop()
+        self._connection = TcpConnection(loop, self.cluster, self.endpoint)
+        try:
+            sock = await self._connection.open()
+        except DialError as error:
+            failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
+            attempt.on_reset(failure, error.reason)
+            return
+        self.local = self._connection.local or self.local
+        if sock.family == socket.AF_UNIX:
+            await loop.create_unix_connection(lambda: self, sock=sock)
+        else:
+            await loop.create_connection(lambda: self, sock=sock)
+        self._task = None
+        attempt.on_ready(self)
+
+    # ---- as a client ----
+
+    def send_headers(self, attempt: Exchange, request: RequestHeaders, end: bool) -> None:
+        self.attempt = attempt
+        if self._header:
+            self.send_data(self._header, False)
+        attempt.on_headers(ResponseHeaders(200, []), False)
+
+    def send_data(self, data: bytes, end: bool) -> None:
+        if self._closing:
+            return
+        if data:
+            self.cluster.stats.upstream_cx_tx_bytes_total += len(data)
+            self.transport.write(data)
+        if end:
+            self.transport.write_eof()
+
+    def send_trailers(self, trailers: Headers) -> None:
+        self.send_data(b"", True)
+
+    def flush(self) -> None: ...
+
+    def abandon(self) -> None:
+        self.attempt = None
+        if not self._closing:
+            self._closing = True
+            self.transport.close()
+
+    def pause_reading(self) -> None:
+        if not self._closing:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._closing:
+            self.transport.resume_reading()
+
+    # ---- the transport's callbacks ----
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self.cluster.pool_settings.buffer_limit)
+
+    def data_received(self, data: bytes) -> None:
+        self.cluster.stats.upstream_cx_rx_bytes_total += len(data)
+        if self.attempt is not None:
+            self.attempt.on_data(data, False)
+            if self.attempt is not None:
+                self.attempt.on_read()
+
+    def eof_received(self) -> bool:
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.on_data(b"", True)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        local, self._closing = self._closing, True
+        assert self._connection is not None
+        self._connection.closed(local)
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.on_reset(CONNECTION_TERMINATED, "")
+
+    def pause_writing(self) -> None:
+        if self.attempt is not None:
+            self.attempt.on_write_paused()
+
+    def resume_writing(self) -> None:
+        if self.attempt is not None:
+            self.attempt.on_write_resumed()
