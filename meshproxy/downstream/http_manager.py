@@ -25,6 +25,7 @@ from meshproxy.routing.overrides import specialise
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
 
+
 class HttpManager:
     """Shared by every connection of a filter chain."""
 
@@ -174,11 +175,11 @@ class HttpManager:
         """What every response gets before it is written, in Envoy's order."""
         index = headers.index
         if "date" not in index:
-            headers.add("date", http_date())
+            headers.add_new(("date", http_date()))
         name = self.server_name
         if name is not None:
             if "server" not in index:
-                headers.add("server", name)
+                headers.add_new(("server", name))
             elif self.server_overwrite:
                 headers.set("server", name)
         for step in self.response_steps:
@@ -216,7 +217,7 @@ class HttpManager:
         route = stream.route
         if route is None or not route.response_edits:
             headers = ResponseHeaders(reply.status, list(reply.headers))
-        elif isinstance(route.action, Forward):
+        elif route.action.forwards:
             headers = ResponseHeaders(reply.status, [])
             _edit(stream, headers)
             for name, value in reply.headers:

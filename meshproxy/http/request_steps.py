@@ -208,7 +208,7 @@ def forwarded_proto(forward_port: bool) -> Step:
         proto = request.index.get("x-forwarded-proto")
         if proto is None:
             proto = "http" if stream.connection.tls is None else "https"
-            request.add("x-forwarded-proto", proto)
+            request.add_new(("x-forwarded-proto", proto))
         if forward_port and "x-forwarded-port" not in request.index:
             request.add("x-forwarded-port", str(stream.connection.local[1]))
         if proto != "http":
@@ -290,7 +290,7 @@ def make_request_id(stream: "Stream") -> LocalReply | None:
     """x-request-id where there is none (generate_request_id behind a trusted proxy)."""
     request = stream.request
     if "x-request-id" not in request.index:
-        request.add("x-request-id", new_request_id())
+        request.add_new(("x-request-id", new_request_id()))
     return None
 
 

@@ -28,6 +28,7 @@ class Forward:
     The cluster is `cluster_name`, or what `name_of` reads from the request. `rewrites` come after the route's edits.
     """
 
+    forwards = True
     __slots__ = (
         "append_forwarded_host",
         "attempt_count_in_request",
@@ -87,7 +88,7 @@ class Forward:
         if not ASKING.isdisjoint(request.index) or self.grpc_timeout is not None:
             self._heed(router, stream, request)
         elif self.timeout and not router.suppress_envoy_headers:
-            request.add(_EXPECTED_TIMEOUT, self.timeout_text)
+            request.add_new((_EXPECTED_TIMEOUT, self.timeout_text))
         if self.attempt_count_in_request:
             request.set("x-envoy-attempt-count", "1")
         for edit in route.request_edits:

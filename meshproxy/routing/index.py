@@ -17,12 +17,15 @@ Positions = tuple[int, ...]
 ByLength = tuple[tuple[int, dict[str, Positions]], ...]
 
 _NONE: Positions = ()
+# How many paths an index remembers, and up to which length.
+_MEMO_SIZE = 4096
+_MEMO_PATH = 256
 
 
 class RouteIndex:
     """The routes of one virtual host."""
 
-    __slots__ = ("_folded", "_paths", "_rest", "_routes")
+    __slots__ = ("_folded", "_known", "_paths", "_rest", "_routes")
 
     def __init__(self, entries: Iterable[tuple[PathMatch, Route]]) -> None:
         entries = list(entries)
@@ -34,14 +37,17 @@ class RouteIndex:
             (i, match.test) for i, (match, _) in enumerate(entries) if match.test is not None
         )
 
+        # Path -> what the look-ups gave: paths repeat, and a memo costs a tenth of the look-ups.
+        self._known: dict[str, Positions] = {}
+
     def find(self, stream: Stream, path: str) -> Route | None:
         """The first route that takes the stream. `path`: without query and fragment."""
-        positions = self._paths.find(path)
-        if self._folded is not None:
-            positions += self._folded.find(fold_case(path))
+        positions = self._known.get(path)
+        if positions is None:
+            positions = self._look_up(path)
         routes = self._routes
         best = len(routes)
-        for position in positions if len(positions) < 2 else sorted(positions):
+        for position in positions:
             for predicate in routes[position].predicates:
                 if not predicate(stream):
                     break
@@ -54,6 +60,18 @@ class RouteIndex:
             if test(stream, path) and all(predicate(stream) for predicate in routes[position].predicates):
                 return routes[position]
         return routes[best] if best < len(routes) else None
+
+    def _look_up(self, path: str) -> Positions:
+        positions = self._paths.find(path)
+        if self._folded is not None:
+            positions += self._folded.find(fold_case(path))
+        if len(positions) > 1:
+            positions = tuple(sorted(positions))
+        if len(path) <= _MEMO_PATH:
+            if len(self._known) >= _MEMO_SIZE:
+                self._known.clear()
+            self._known[path] = positions
+        return positions
 
 
 class _Paths:
