@@ -6,6 +6,16 @@ if __name__ != "meshproxy.filters":
 
 # Full name of the configuration message -> "module:Class" below meshproxy.filters, imported when first asked for.
 TABLE: dict[str, str] = {
+    "envoy.extensions.filters.http.buffer.v3.Buffer": "http.buffer:Buffer",
+    "envoy.extensions.filters.http.buffer.v3.BufferPerRoute": "http.buffer:Buffer",
+    "envoy.extensions.filters.http.cors.v3.Cors": "http.cors:Cors",
+    "envoy.extensions.filters.http.cors.v3.CorsPolicy": "http.cors:Cors",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "http.header_mutation:HeaderMutation",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": "http.header_mutation:HeaderMutation",
+    "envoy.extensions.filters.http.header_to_metadata.v3.Config": "http.header_to_metadata:HeaderToMetadata",
+    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": "http.local_ratelimit:LocalRateLimit",
+    "envoy.extensions.filters.http.set_filter_state.v3.Config": "http.set_filter_state:SetFilterState",
+    "envoy.extensions.filters.http.set_metadata.v3.Config": "http.set_metadata:SetMetadata",
     "envoy.extensions.filters.network.echo.v3.Echo": "network.echo:Echo",
     "envoy.extensions.filters.network.direct_response.v3.Config": "network.direct_response:DirectResponse",
     "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit": "network.connection_limit:ConnectionLimit",

@@ -1,8 +1,15 @@
 """Everything that a filter may import from meshproxy, and nothing else."""
 
+from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
+from meshproxy.config.build_matchers import build_string_matcher
+from meshproxy.config.build_mutations import build_mutations
+from meshproxy.config.build_rewrites import build_substitution
+from meshproxy.config.build_route_match import build_fraction
 from meshproxy.config.build_token_bucket import build_token_bucket
 from meshproxy.config.data_source import read_data_source
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.structs import struct_dict, value_of
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.listener_filter import CLOSE, MORE, ListenerFilter, Look
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, Verdict
@@ -11,17 +18,24 @@ from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
+from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import TokenBucket
+from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.observe.stats import StatGroup
+from meshproxy.routing.edits import HeaderEdit
+from meshproxy.routing.path_match import fold_case
 
 __all__ = [
     "CLOSE",
     "MORE",
     "TCP_CLUSTER",
     "Close",
+    "ConfigError",
     "Connection",
     "ConnectionRecord",
+    "Fraction",
+    "HeaderEdit",
     "Headers",
     "HttpFilter",
     "ListenerFilter",
@@ -38,9 +52,19 @@ __all__ = [
     "TokenBucket",
     "Verdict",
     "build_format",
+    "build_fraction",
+    "build_header_value",
+    "build_mutations",
+    "build_string_matcher",
+    "build_substitution",
     "build_token_bucket",
+    "compile_format",
+    "fold_case",
     "parse_client_hello",
     "read_data_source",
     "read_header",
+    "struct_dict",
+    "value_of",
+    "wire_text",
     "write_header",
 ]

@@ -1,6 +1,7 @@
 """A rate limit: tokens that come back steadily, up to a maximum."""
 
 from collections.abc import Callable
+from math import ceil
 
 
 class TokenBucket:
@@ -14,6 +15,16 @@ class TokenBucket:
         self._rate = per_fill / interval
         self._clock = clock
         self._then = clock()
+
+    def fresh(self) -> "TokenBucket":
+        """A full one with the same rate."""
+        bucket = TokenBucket(self.maximum, 0, 1, self._clock)
+        bucket._rate = self._rate
+        return bucket
+
+    def seconds_to_next(self) -> int:
+        """Whole seconds until there is a token; 0 where there is one."""
+        return 0 if self.tokens >= 1 else ceil((1 - self.tokens) / self._rate)
 
     def take(self) -> bool:
         """Whether there was a token; it is gone now."""

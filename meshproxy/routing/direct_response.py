@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class DirectResponse:
     """`body` as it is; or what `format` makes of it and the stream, with its content type."""
 
+    forwards = False
     __slots__ = ("body", "content_type", "format", "status")
 
     def __init__(

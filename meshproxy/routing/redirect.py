@@ -21,6 +21,7 @@ class Redirect:
     `rewrite` changes a part of the path.
     """
 
+    forwards = False
     __slots__ = ("host", "path", "port", "rewrite", "scheme", "status", "strip_query")
 
     def __init__(

@@ -1,7 +1,7 @@
 """A route as requests meet it: everything that the configuration decided, ready to use."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from meshproxy.http.filter import Hooks
 from meshproxy.http.headers import ResponseHeaders
@@ -20,7 +20,12 @@ ResponseEdit = Callable[[Stream, ResponseHeaders], None]
 
 
 class Action(Protocol):
-    """What a route does with a request: forward, redirect, answer, or leave it to a filter."""
+    """What a route does with a request: forward, redirect, answer, or leave it to a filter.
+
+    `forwards`: whether it sends requests to a cluster (Envoy's RouteEntry); some filters care for no others.
+    """
+
+    forwards: ClassVar[bool]
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None: ...
 
