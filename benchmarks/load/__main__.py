@@ -6,6 +6,7 @@ The proxies take turns in each round, so that what disturbs the machine disturbs
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,8 @@ def main() -> int:
     rounds, seconds = (3, 1) if options.quick else (5, 4)
     rows: list[Row] = []
     everything: dict[str, dict[str, list[Figures]]] = {}
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the proxies inherit it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     bench = Bench(options.proxies, rounds, seconds)
     try:

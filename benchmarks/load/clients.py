@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import resource
 import socket
 import statistics
 import subprocess
@@ -90,8 +89,6 @@ def iperf3(port: int, seconds: float, down: bool) -> float:
 
 def idle_connections(port: int, count: int) -> list[socket.socket]:
     """Connections that have had one request each and are kept."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     held = []
     for _ in range(count):
         sock = socket.create_connection(("127.0.0.1", port), 5)
