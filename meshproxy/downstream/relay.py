@@ -66,9 +66,9 @@ class _Side(asyncio.Protocol):
 
 
 class RelayProtocol(_Side):
-    """The client's side. It reads nothing until the upstream is connected."""
+    """The client's side. What it reads before the upstream is connected waits, and is little."""
 
-    __slots__ = ("_closed", "_limit")
+    __slots__ = ("_closed", "_early", "_early_end", "_limit")
 
     from_client = True
 
@@ -76,12 +76,27 @@ class RelayProtocol(_Side):
         super().__init__(session)
         self._limit = limit
         self._closed = False
+        self._early: list[bytes] = []
+        self._early_end = False
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(high=self._limit)
-        transport.pause_reading()
         self._session.start()
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is None or self.other.transport is None:
+            # uvloop reads once before it can be told not to.
+            self._early.append(data)
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        if self.other is None or self.other.transport is None:
+            self._early_end = True
+            return True
+        return super().eof_received()
 
     async def join(self, upstream: socket.socket) -> None:
         loop = self._session.proxy.loop
@@ -92,7 +107,13 @@ class RelayProtocol(_Side):
         self.other.transport.set_write_buffer_limits(high=self._limit)
         if self._closed:
             self.other.shut(False)
-        else:
+            return
+        for data in self._early:
+            super().data_received(data)
+        self._early.clear()
+        if self._early_end:
+            super().eof_received()
+        elif not self._lost:
             self.transport.resume_reading()
 
     def close(self, reset: bool) -> None:
