@@ -77,9 +77,9 @@ class World:
     async def _refuse(self, stages: list[Stage], text: str) -> None:
         """Blame the scenarios named in `text`; when it names none or all, ask about each of them alone."""
         blamed = {stage.scenario.name: _lines_with(stage.id, text) for stage in stages if stage.id in text}
-        if len(stages) > 1 and len(blamed) in (0, len(stages)):
+        if len(blamed) in (0, len(stages)):
             blamed = {}
-            for stage in stages:
+            for stage in stages if len(stages) > 1 else ():
                 config = render.to_json(render.bootstrap([stage], self.log, self.flush_port))
                 if complaint := await self.proxy.validate(config, stage.scenario.flags):
                     blamed[stage.scenario.name] = complaint
