@@ -64,11 +64,6 @@ def configurations() -> list[Path]:
     return sorted(path for path in EXAMPLES.rglob("*.yaml") if path.parent.name != "filters")
 
 
-def meshproxy_runs() -> bool:
-    """Whether this checkout has a command to run."""
-    return subprocess.run([*command("meshproxy"), "--version"], capture_output=True, cwd=REPOSITORY).returncode == 0
-
-
 @contextmanager
 def started(
     arguments: list[str], output: Path, env: dict[str, str] | None = None

@@ -40,8 +40,9 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}:{node.lineno}: imports are written in full"
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            above = (PACKAGE.name, *path.relative_to(PACKAGE).parts)[: -node.level] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def files(room: str) -> list[Path]:
