@@ -379,6 +379,23 @@ class Http1Server(asyncio.Protocol):
         if self._left == _TUNNEL and self._buffer and not self._feeding:
             self.manager.loop.call_soon(self._feed_buffer)
 
+    def send_response(self, stream: Stream, headers: ResponseHeaders, body: bytes) -> None:
+        if "content-length" not in headers.index or self._left:
+            self.send_headers(stream, headers, not body)
+            if body:
+                self.send_data(stream, body, True)
+            return
+        pairs = self._say_persistence(stream, headers.pairs)
+        options = self.manager.http1
+        if headers.spelling is not None or options.key_format:
+            pairs = format_pairs(headers, pairs, options)
+        head = write_head(self._status_line(headers), pairs)
+        self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(body)
+        if len(body) > _JOIN_LIMIT:
+            self.transport.writelines((head, body))
+        else:
+            self.transport.write(head + body)
+
     def _say_persistence(self, stream: Stream, pairs: list[Pair]) -> list[Pair]:
         if stream.close_after or not self.keep_alive or not stream.request_complete:
             self.keep_alive = False

@@ -29,6 +29,9 @@ class ServerSide(Protocol):
     """What a stream asks of the codec that faces the client. HTTP/1 and HTTP/2 servers implement it."""
 
     def send_headers(self, stream: "Stream", headers: ResponseHeaders, end: bool) -> None: ...
+    def send_response(self, stream: "Stream", headers: ResponseHeaders, body: bytes) -> None:
+        """A whole response at once."""
+
     def send_informational(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
     def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
     def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
@@ -210,6 +213,19 @@ class Stream:
         """A 1xx that is not 101 (100-continue with proxy_100_continue, 103)."""
         if self.response is None and not self.done:
             self.server.send_informational(self, headers)
+
+    def respond(self, headers: ResponseHeaders, body: bytes) -> None:
+        """A whole response at once, as most are: the same as the two calls below, for less."""
+        if self.hooks.response_headers or self.hooks.response_data:
+            self.respond_headers(headers, not body)
+            if body:
+                self.respond_data(body, True)
+            return
+        self.response = headers
+        self.bytes_sent = len(body)
+        self.manager.prepare_response(self, headers)
+        self.server.send_response(self, headers, body)
+        self._response_ended()
 
     def respond_headers(self, headers: ResponseHeaders, end: bool) -> None:
         self.response = headers

@@ -188,7 +188,19 @@ class Attempt:
         if self.stream.manager.proxy_100_continue:
             self.stream.respond_informational(headers)
 
+    def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
+        """A whole response in one read."""
+        self._take_headers(headers, not body)
+        self._ended()
+        self.stream.respond(headers, body)
+
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
+        self._take_headers(headers, end)
+        if end:
+            self._ended()
+        self.stream.respond_headers(headers, end)
+
+    def _take_headers(self, headers: ResponseHeaders, end: bool) -> None:
         stream = self.stream
         self._heard = True
         self._kept = None
@@ -211,9 +223,6 @@ class Attempt:
             edit(stream, headers)
         if self._held is not None:
             self._answer_to_tunnel()
-        if end:
-            self._ended()
-        stream.respond_headers(headers, end)
 
     def on_data(self, data: bytes, end: bool) -> None:
         if end:

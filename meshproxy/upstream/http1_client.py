@@ -35,6 +35,9 @@ class Exchange(Protocol):
     """What a client connection tells the attempt that it serves."""
 
     def on_informational(self, headers: ResponseHeaders) -> None: ...
+    def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
+        """A whole response at once: head, body and end in one read."""
+
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None: ...
     def on_data(self, data: bytes, end: bool) -> None: ...
     def on_trailers(self, trailers: Headers) -> None: ...
@@ -283,7 +286,12 @@ class Http1Client(asyncio.Protocol):
             return rest
         self.response_started = True
         if self._frame(headers, http11):
-            self._finish(attempt, headers)
+            self._free(rest)
+            attempt.on_response(headers, b"")
+        elif self._left == len(rest):
+            self._free(b"")
+            attempt.on_response(headers, rest)
+            return b""
         else:
             attempt.on_headers(headers, False)
         return rest
@@ -362,6 +370,14 @@ class Http1Client(asyncio.Protocol):
         return rest
 
     def _finish(self, attempt: Exchange, last: bytes | Headers, rest: bytes = b"") -> None:
+        """The last piece of a response."""
+        self._free(rest)
+        if isinstance(last, bytes):
+            attempt.on_data(last, True)
+        else:
+            attempt.on_trailers(last)
+
+    def _free(self, rest: bytes) -> None:
         """The response is whole: the connection is free before the last piece goes on, so it can be used at once."""
         self.attempt = None
         self._left = None
@@ -370,9 +386,3 @@ class Http1Client(asyncio.Protocol):
             self.pool.release(self)
         else:
             self.close()
-        if isinstance(last, bytes):
-            attempt.on_data(last, True)
-        elif isinstance(last, ResponseHeaders):
-            attempt.on_headers(last, True)
-        else:
-            attempt.on_trailers(last)
