@@ -93,12 +93,12 @@ def listen(where: ListenAddress, options: ListenOptions) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, options.fast_open)
         sock.listen(options.backlog)
         _set_state(sock, own, "listening")
-    except OSError as error:
-        sock.close()
-        raise BindError(f"cannot set socket options or listen on '{where}': {_reason(error)}") from None
     except BindError:
         sock.close()
         raise
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot set socket options or listen on '{where}': {_reason(error)}") from None
     return sock
 
 

@@ -86,7 +86,7 @@ class Serving:
 async def serving(
     *filters: dict[str, Any], clusters: dict[str, Any] | None = None, **fields: Any
 ) -> AsyncIterator[Serving]:
-    """A listener with one chain of these filters; `fields` are the listener's, clusters: name -> port of an endpoint."""
+    """A listener with one chain of these filters. fields: the listener's; clusters: name -> port of its endpoint."""
     ctx = Context(asyncio.get_running_loop())
     for name, endpoint in (clusters or {}).items():
         add_cluster(view_of(_cluster(name, endpoint), "envoy.config.cluster.v3.Cluster"), ctx)
@@ -151,11 +151,11 @@ async def upstream(serve: Serve) -> AsyncIterator[int]:
 
 async def read_all(sock: socket.socket) -> bytes:
     """Until the end. Raises ConnectionResetError for a reset."""
-    data = b""
+    chunks = []
     async with asyncio.timeout(PATIENCE):
         while chunk := await asyncio.get_running_loop().sock_recv(sock, 65536):
-            data += chunk
-    return data
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 async def read(sock: socket.socket, count: int) -> bytes:
