@@ -6,7 +6,7 @@ from copy import copy
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matchers import header_getter
-from meshproxy.config.build_overrides import build_overrides
+from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_rewrites import build_host_rewrite, build_path_rewrite
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.route_scope import Scope
@@ -26,27 +26,27 @@ _DEFAULT_TIMEOUT = 15.0
 _NOT_FOUND = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
 _PROXY_PROTOCOL = {"V1": 1, "V2": 2}
 _MAX_WEIGHT = 2**32 - 1
-_LATER = {
-    "retry_policy": "retries are not supported yet",
-    "retry_policy_typed_config": "retries are not supported yet",
-    "hedge_policy": "hedging is not supported yet",
-    "request_mirror_policies": "mirroring is not supported yet",
-    "rate_limits": "rate limits by a service are not supported yet",
-    "include_vh_rate_limits": "rate limits by a service are not supported yet",
-    "internal_redirect_policy": "internal redirects are not supported yet",
-    "internal_redirect_action": "internal redirects are not supported yet",
-    "max_internal_redirects": "internal redirects are not supported yet",
-    "hash_policy": "no balancer here hashes yet",
-    "cors": "the cors filter takes its policy from typed_per_filter_config",
-    "early_data_policy": "there is no early data without HTTP/3 and TLS 1.3 tickets",
-    "flush_timeout": "there is no flush timeout yet",
+_HASHING = "no balancer here hashes yet"
+_IGNORED: dict[str, tuple[str, ...]] = {
+    "retries are not supported yet": ("retry_policy", "retry_policy_typed_config", "hedge_policy"),
+    "mirroring is not supported yet": ("request_mirror_policies",),
+    "rate limits by a service are not supported yet": ("rate_limits", "include_vh_rate_limits"),
+    "internal redirects are not supported yet": (
+        "internal_redirect_policy",
+        "internal_redirect_action",
+        "max_internal_redirects",
+    ),
+    _HASHING: ("hash_policy",),
+    "the cors filter takes its policy from typed_per_filter_config": ("cors",),
+    "there is no early data here": ("early_data_policy",),
+    "there is no flush timeout yet": ("flush_timeout",),
 }
 
 
 def build_forward(view: View, match: PathMatch, template: UriTemplate | None, scope: Scope) -> Forward:
     """The action but for weighted clusters, which share a copy of it each."""
-    for name, why in _LATER.items():
-        view.ignore(name, why=why)
+    for why, names in _IGNORED.items():
+        view.ignore(*names, why=why)
     forward = Forward(scope.ctx.clusters, scope.deadlines, "", _timeout(view))
     forward.not_found_status = _NOT_FOUND[view.enum("cluster_not_found_response_code")]
     forward.grpc_timeout = _grpc_timeout(view)
@@ -58,7 +58,8 @@ def build_forward(view: View, match: PathMatch, template: UriTemplate | None, sc
     forward.attempt_count_in_request = scope.attempt_count_in_request
     forward.attempt_count_in_response = scope.attempt_count_in_response
     forward.priority = 1 if view.enum("priority") == "HIGH" else 0
-    forward.metadata_match = metadata_of(view.metadata_match).get("envoy.lb", {})
+    if view.metadata_match:
+        forward.metadata_match = metadata_of(view.metadata_match).get("envoy.lb", {})
     _set_upgrades(forward, view)
     return forward
 
@@ -117,7 +118,7 @@ def _set_upgrades(forward: Forward, view: View) -> None:
             kind = fold_case(upgrade.upgrade_type)
             if kind in forward.upgrades:
                 raise ConfigError(f"Duplicate upgrade {upgrade.upgrade_type}")
-            forward.upgrades[kind] = upgrade.get("enabled", True)
+            forward.upgrades = {**forward.upgrades, kind: upgrade.get("enabled", True)}
             if upgrade.connect_config:
                 if kind not in ("connect", "connect-udp"):
                     raise ConfigError(f"Non-CONNECT upgrade type {upgrade.upgrade_type} has ConnectConfig")
@@ -148,7 +149,7 @@ def build_weighted(view: View, parent: Route, forward: Forward, scope: Scope) ->
             if not sum(weights)
             else f"The sum of weights of all weighted clusters of route {parent.name} exceeds {_MAX_WEIGHT}"
         )
-    view.ignore("use_hash_policy", why=_LATER["hash_policy"])
+    view.ignore("use_hash_policy", why=_HASHING)
     parent.choices = tuple(choices)
     parent.choose = WeightedChoice(choices, weights, fold_case(view.header_name), _weights_now(view, scope))
 
@@ -174,7 +175,7 @@ def _choice(view: View, parent: Route, forward: Forward, scope: Scope) -> Route:
         on_request += (_set_host(wire_text(view.host_rewrite_literal)),)
     route.request_edits = on_request + parent.request_edits
     route.response_edits = response_edits([build_edit(view, "response")]) + parent.response_edits
-    route.overrides = (build_overrides(view, scope.ctx), *parent.overrides)
+    route.overrides = with_outer(build_overrides(view, scope.ctx), parent.overrides)
     return route
 
 

@@ -22,6 +22,11 @@ def build_overrides(view: View, ctx: Context) -> Overrides:
     return found
 
 
+def with_outer(own: Overrides, outer: tuple[Overrides, ...]) -> tuple[Overrides, ...]:
+    """A level's overrides in front of those around it; most levels have none."""
+    return (own, *outer) if own else outer
+
+
 def _entry(name: str, packed: View, ctx: Context) -> Override | None:
     if packed.type_name != _FILTER_CONFIG:
         return Override(_compiled(name, packed, ctx))

@@ -1,6 +1,6 @@
 """envoy.config.route.v3.RedirectAction."""
 
-from meshproxy.config.build_rewrites import build_substitution, prefix_change
+from meshproxy.config.build_rewrites import path_substitution, prefix_change
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import Formatter, compile_format, wire_text
 from meshproxy.routing.path_match import PathMatch
@@ -26,7 +26,7 @@ def build_redirect(view: View, match: PathMatch) -> Redirect:
         rewrite = rewrite_path(prefix_change(match, view.prefix_rewrite))
     elif kind == "regex_rewrite":
         with view.at("regex_rewrite"):
-            rewrite = rewrite_path(build_substitution(view.regex_rewrite))
+            rewrite = path_substitution(view.regex_rewrite)
     path: str | Formatter = wire_text(view.path_redirect)
     if kind == "path_rewrite":
         with view.at("path_rewrite"):

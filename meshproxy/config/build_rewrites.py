@@ -1,5 +1,7 @@
 """What a route makes of path and host: prefix, regex and template rewrites, and the host_rewrite_* forms."""
 
+from collections.abc import Callable
+
 from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.regex import compile_regex
@@ -34,7 +36,7 @@ def build_path_rewrite(view: View, match: PathMatch, template: UriTemplate | Non
                 raise ConfigError("Cannot use prefix_rewrite with matcher extension")
             return rewrite_path(prefix_change(match, view.prefix_rewrite))
         if field == "regex_rewrite":
-            return rewrite_path(build_substitution(view.regex_rewrite))
+            return path_substitution(view.regex_rewrite)
         if field == "path_rewrite":
             write = compile_format(view.path_rewrite, empty="")
             return rewrite_path(lambda stream, _path: write(stream) or None)
@@ -47,7 +49,7 @@ def prefix_change(match: PathMatch, text: str) -> PathChange:
     return replace_path(text) if match.kind == TEST else replace_prefix(len(match.text), text)
 
 
-def build_substitution(view: View) -> PathChange:
+def build_substitution(view: View) -> Callable[[str], str]:
     """envoy.type.matcher.v3.RegexMatchAndSubstitute: every match is replaced; \\1 stands for a group."""
     view.pattern.ignore("google_re2", why="RE2 is the only engine, and its program size has no limit here")
     with view.at("pattern"):
@@ -55,7 +57,18 @@ def build_substitution(view: View) -> PathChange:
     substitution = view.substitution.encode()
     with view.at("substitution"):
         _check_groups(view.substitution, pattern.groups)
-    return lambda _stream, text: pattern.sub(substitution, text.encode("latin-1")).decode("latin-1")
+
+    def substitute(text: str) -> str:
+        changed: bytes = pattern.sub(substitution, text.encode("latin-1"))
+        return changed.decode("latin-1")
+
+    return substitute
+
+
+def path_substitution(view: View) -> PathRewrite:
+    """regex_rewrite: the substitution on the path without its query."""
+    substitute = build_substitution(view)
+    return rewrite_path(lambda _stream, path: substitute(path))
 
 
 def _check_groups(substitution: str, groups: int) -> None:
@@ -95,5 +108,5 @@ def build_host_rewrite(view: View) -> HostRewrite | None:
             return HostRewrite(lambda stream: get(stream.request) or "", append)
         if kind == "host_rewrite_path_regex":
             change = build_substitution(view.host_rewrite_path_regex)
-            return HostRewrite(lambda stream: change(stream, without_query(stream.request.path)) or "", append)
+            return HostRewrite(lambda stream: change(without_query(stream.request.path)), append)
         return HostRewrite(compile_format(view.host_rewrite), append)

@@ -4,7 +4,7 @@ from meshproxy.config.build_direct_response import build_direct_response
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_forward import build_forward, build_max_duration, build_weighted
-from meshproxy.config.build_overrides import build_overrides
+from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_redirect import build_redirect
 from meshproxy.config.build_route_match import build_path_match, build_predicates, build_template
 from meshproxy.config.errors import ConfigError
@@ -30,12 +30,13 @@ def build_route(view: View, scope: Scope) -> tuple[PathMatch, Route]:
         predicates = build_predicates(view.match, scope.ctx)
     route = Route(_action(view, match, template, scope), wire_text(view.name))
     route.predicates = predicates
-    route.metadata = metadata_of(view.metadata)
+    if view.metadata:
+        route.metadata = metadata_of(view.metadata)
     edits = scope.in_order(build_edit(view, "request"), scope.request_edits)
     route.request_edits = request_edits(edits)
     edits = scope.in_order(build_edit(view, "response"), scope.response_edits)
     route.response_edits = response_edits(edits)
-    route.overrides = (build_overrides(view, scope.ctx), *scope.overrides)
+    route.overrides = with_outer(build_overrides(view, scope.ctx), scope.overrides)
     if view.stat_prefix:
         route.stats = RequestStats()
         scope.ctx.stats.add(f"vhost.{scope.host_name}.route.{view.stat_prefix}", route.stats)

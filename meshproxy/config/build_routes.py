@@ -5,7 +5,7 @@ from dataclasses import replace
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matchers import build_header_matchers
-from meshproxy.config.build_overrides import build_overrides
+from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_route import build_route
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
@@ -87,7 +87,7 @@ def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_cluste
         host_name="",
         request_edits=(build_edit(view, "request"),),
         response_edits=(build_edit(view, "response"),),
-        overrides=(build_overrides(view, ctx),),
+        overrides=with_outer(build_overrides(view, ctx), ()),
         attempt_count_in_request=False,
         attempt_count_in_response=False,
     )
@@ -104,7 +104,7 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
         host_name=view.name,
         request_edits=(build_edit(view, "request"), *table.request_edits),
         response_edits=(build_edit(view, "response"), *table.response_edits),
-        overrides=(build_overrides(view, table.ctx), *table.overrides),
+        overrides=with_outer(build_overrides(view, table.ctx), table.overrides),
         attempt_count_in_request=view.include_request_attempt_count,
         attempt_count_in_response=view.include_attempt_count_in_response,
     )

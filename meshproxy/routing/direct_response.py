@@ -1,7 +1,7 @@
 """The action that answers from the configuration (envoy.config.route.v3.DirectResponseAction)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.stream import Stream
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class DirectResponse:
     """`body` as it is; or what `format` makes of it and the stream, with its content type."""
 
-    forwards = False
+    forwards: ClassVar[bool] = False
     __slots__ = ("body", "content_type", "format", "status")
 
     def __init__(

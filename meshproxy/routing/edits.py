@@ -38,6 +38,9 @@ class HeaderEdit:
     def __bool__(self) -> bool:
         return bool(self._add or self._remove)
 
+    def apply_to_request(self, stream: Stream) -> None:
+        self.apply(stream, stream.request)
+
     def apply(self, stream: Stream, headers: Headers) -> None:
         for name in self._remove:
             headers.remove(name)
@@ -62,16 +65,9 @@ class HeaderEdit:
 
 def request_edits(edits: Sequence[HeaderEdit]) -> tuple[RequestEdit, ...]:
     """The calls that apply these levels, in this order, to a request."""
-    return tuple(_on_request(edit) for edit in edits if edit)
+    return tuple(edit.apply_to_request for edit in edits if edit)
 
 
 def response_edits(edits: Sequence[HeaderEdit]) -> tuple[ResponseEdit, ...]:
     """The calls that apply these levels, in this order, to a response."""
     return tuple(edit.apply for edit in edits if edit)
-
-
-def _on_request(edit: HeaderEdit) -> RequestEdit:
-    def apply(stream: Stream) -> None:
-        edit.apply(stream, stream.request)
-
-    return apply

@@ -1,7 +1,9 @@
 """The action that forwards to a cluster (envoy.config.route.v3.RouteAction)."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from sys import intern
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import RequestHeaders
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _EXPECTED_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 
+# Shared by all that have none: tables may be large.
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Forward:
     """`timeout` in seconds (whole milliseconds), 0 for none, runs from the end of the request to that of the response.
@@ -28,7 +33,7 @@ class Forward:
     The cluster is `cluster_name`, or what `name_of` reads from the request. `rewrites` come after the route's edits.
     """
 
-    forwards = True
+    forwards: ClassVar[bool] = True
     __slots__ = (
         "append_forwarded_host",
         "attempt_count_in_request",
@@ -55,7 +60,7 @@ class Forward:
         self.name_of: Callable[[Stream], str] | None = None
         self.not_found_status = 503
         self.timeout = timeout
-        self.timeout_text = str(round(timeout * 1000))
+        self.timeout_text = intern(str(round(timeout * 1000)))
         # Where gRPC callers say how long they wait.
         self.grpc_timeout: GrpcTimeout | None = None
         self.queue: TimeoutQueue[Stream] = deadlines.queue(timeout, response_timed_out)
@@ -68,9 +73,9 @@ class Forward:
         # 0 default, 1 high: which of the cluster's limits count.
         self.priority = 0
         # envoy.lb metadata that endpoints must have.
-        self.metadata_match: dict[str, Any] = {}
+        self.metadata_match: Mapping[str, Any] = _NONE
         # Upgrade type (lower case) -> whether this route allows it, in place of what the manager says.
-        self.upgrades: dict[str, bool] = {}
+        self.upgrades: Mapping[str, bool] = _NONE
         self.connect: ConnectConfig | None = None
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None:

@@ -45,10 +45,10 @@ class _Specialiser:
         self.default = self._share([None if entry.disabled else entry for entry in chain])
 
     def hooks(self, route: Route) -> Hooks:
-        levels = [level for level in route.overrides if level]
+        levels = route.overrides
         return self._share([self._entry(entry, levels) for entry in self._chain]) if levels else self.default
 
-    def _entry(self, entry: HttpFilter, levels: list[Overrides]) -> HttpFilter | None:
+    def _entry(self, entry: HttpFilter, levels: tuple[Overrides, ...]) -> HttpFilter | None:
         found = [level[entry.name] for level in levels if entry.name in level]
         if not found:
             return None if entry.disabled else entry

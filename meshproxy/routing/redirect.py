@@ -1,7 +1,7 @@
 """The action that sends clients elsewhere (envoy.config.route.v3.RedirectAction)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import RequestHeaders
@@ -21,7 +21,7 @@ class Redirect:
     `rewrite` changes a part of the path.
     """
 
-    forwards = False
+    forwards: ClassVar[bool] = False
     __slots__ = ("host", "path", "port", "rewrite", "scheme", "status", "strip_query")
 
     def __init__(

@@ -1,6 +1,7 @@
 """A route as requests meet it: everything that the configuration decided, ready to use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from meshproxy.http.filter import Hooks
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 Predicate = Callable[[Stream], bool]
 RequestEdit = Callable[[Stream], None]
 ResponseEdit = Callable[[Stream, ResponseHeaders], None]
+
+
+# Shared by all that have none: tables may be large.
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Action(Protocol):
@@ -48,8 +53,8 @@ class Route:
         self.request_edits: tuple[RequestEdit, ...] = ()
         self.response_edits: tuple[ResponseEdit, ...] = ()
         # Namespace -> the values of config.core.v3.Metadata.
-        self.metadata: dict[str, Any] = {}
-        # What each level configures for filters, the most specific first.
+        self.metadata: Mapping[str, Any] = _NONE
+        # What each level configures for filters, the most specific first; levels without any are left out.
         self.overrides: tuple[Overrides, ...] = ()
         self.hooks: Hooks | None = None
         self.virtual_host: VirtualHost | None = None
