@@ -59,7 +59,7 @@ class Policy:
                 setattr(self, name, getattr(outer, name))
 
     def allows(self, origin: str) -> bool:
-        return any([matches("*") or matches(origin) for matches in self.origins])
+        return any(matches("*") or matches(origin) for matches in self.origins)
 
 
 def _origins(config: Any, ctx: Any) -> tuple[Callable[[str], bool], ...]:

@@ -1,4 +1,4 @@
-"""Adds, changes and removes headers, trailers and query parameters (envoy.extensions.filters.http.header_mutation.v3)."""
+"""Changes headers, trailers and query parameters (envoy.extensions.filters.http.header_mutation.v3)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from meshproxy.config.build_access_logs import build_access_logs
-from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
@@ -17,7 +16,6 @@ from meshproxy.downstream.http_stats import ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
-from meshproxy.observe.access_log import log_all
 from meshproxy.routing.table import RouteTable
 
 _KIB = 1024
@@ -41,7 +39,7 @@ _NO_MEANING = {
 
 
 def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManager:
-    """Everything of one HTTP entry; its stats are registered with `ctx`. buffer_limit: that of the listener, in bytes."""
+    """Everything of one HTTP entry; its stats are registered with `ctx`. buffer_limit: the listener's, in bytes."""
     for field, why in _NOT_YET.items():
         if view.has(field):
             view.reject(field, why)
@@ -133,7 +131,7 @@ def _read_upgrades(view: View, manager: HttpManager, ctx: Context) -> None:
         with view.at("upgrade_configs", i):
             kind = each.upgrade_type.lower()
             if kind in manager.upgrades:
-                each.reject("upgrade_type", f"Error: multiple upgrade configs with the same name: '{each.upgrade_type}'")
+                each.reject("upgrade_type", f"multiple upgrade configs with the same name: '{each.upgrade_type}'")
             manager.upgrades[kind] = each.get("enabled", True)
             if each.filters:
                 with each.at("filters"):

@@ -98,16 +98,16 @@ class Http1Server(asyncio.Protocol):
         self.manager.connection_made(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        delayed, self.closing = self.closing, True
+        closed_here, self.closing = self.closing, True
         manager = self.manager
-        if delayed and manager.delayed_close is not None:
-            manager.delayed_close.discard(self)
-        stream = self.stream
-        if stream is None and self._buffer and not delayed:
-            stream = self._start_nameless()
-        if stream is not None:
-            stream.receive_reset("DC", "downstream_remote_disconnect")
-        manager.connection_lost(self)
+        if self.stream is None and self._buffer and not closed_here:
+            self.stream = self._start_nameless()
+        if closed_here and manager.delayed_close is not None and manager.delayed_close.discard(self):
+            # We waited for the client to close, and it did.
+            closed_here = False
+        manager.connection_lost(self, closed_here)
+        if self.stream is not None:
+            self.stream.receive_reset("DC", "downstream_remote_disconnect")
         self.connection.ended()
 
     def pause_writing(self) -> None:

@@ -80,8 +80,17 @@ class HttpManager:
         stats.downstream_cx_active += 1
         self.time.connection_made(server)
 
-    def connection_lost(self, server: Http1Server) -> None:
+    def connection_lost(self, server: Http1Server, closed_here: bool) -> None:
+        """Its socket is closed; a stream that is still there will be reset."""
         stats = self.stats
+        active = server.stream is not None
+        stats.downstream_cx_destroy_active_rq += active
+        if closed_here:
+            stats.downstream_cx_destroy_local += 1
+            stats.downstream_cx_destroy_local_active_rq += active
+        else:
+            stats.downstream_cx_destroy_remote += 1
+            stats.downstream_cx_destroy_remote_active_rq += active
         stats.downstream_cx_active -= 1
         if server.counted:
             stats.downstream_cx_http1_active -= 1
@@ -107,6 +116,8 @@ class HttpManager:
         stats.downstream_rq_http1_total += 1
         stats.downstream_rq_active += 1
         stream = Stream(self, server, connection, request, self.loop.time())
+        # An answer before there is a route goes through the filters as well.
+        stream.hooks = self.hooks
         if not server.counted:
             server.counted = True
             stats.downstream_cx_http1_total += 1

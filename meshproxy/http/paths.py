@@ -16,7 +16,7 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class NormalPaths(dict[str, str | None]):
-    """path without query -> the path by RFC 3986 as Envoy normalises it (Chromium's rules); None where it is refused."""
+    """path without query -> the path by RFC 3986 as Envoy normalises it (Chromium's rules); None: it is refused."""
 
     def __missing__(self, path: str) -> str | None:
         normal = path if _PLAIN.match(path) else _normalise(path)

@@ -16,7 +16,7 @@ def new_request_id() -> str:
 
 
 def clear_trace_reason(request_id: str) -> str:
-    """The id without its trace decision: what an outsider asks for does not count. Others than UUIDs stay as they are."""
+    """The id without its trace decision: what an outsider asks for does not count. What is no UUID stays as it is."""
     if len(request_id) != _LENGTH:
         return request_id
     return request_id[:_TRACE] + _NO_TRACE + request_id[_TRACE + 1 :]

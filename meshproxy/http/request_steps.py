@@ -139,7 +139,7 @@ def remove_headers(names: frozenset[str]) -> Step:
 def use_remote_address(
     hops: int, append: bool, forward_port: bool, local_address: str, mapped: bool, may_trust: bool
 ) -> Step:
-    """The peer is the client, or the first untrusted of the proxies in front (use_remote_address, xff_num_trusted_hops).
+    """The peer is the client, or the first untrusted of the proxies in front (use_remote_address).
 
     `append` unless skip_xff_append; `local_address` stands for a loopback peer; `mapped`: IPv4 as ::ffff:a.b.c.d;
     `may_trust`: some addresses are internal.

@@ -119,6 +119,7 @@ class Stream:
     # %LOCAL_REPLY_BODY%
     local_reply_body = ""
     _clear = False
+    _kept: dict[object, Any] | None = None
 
     def __init__(
         self, manager: Manager, server: ServerSide, connection: "Connection", request: RequestHeaders, now: float

@@ -42,11 +42,15 @@ class TimeoutQueue(Generic[T]):
         self.discard(item)
         self._late[item] = self._loop.call_later(seconds, self._expire, item)
 
-    def discard(self, item: T) -> None:
-        if self._queue.pop(item, None) is None:
-            timer = self._late.pop(item, None)
-            if timer is not None:
-                timer.cancel()
+    def discard(self, item: T) -> bool:
+        """Whether it was there."""
+        if self._queue.pop(item, None) is not None:
+            return True
+        timer = self._late.pop(item, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
 
     def close(self) -> None:
         if self._timer is not None:
