@@ -1,9 +1,10 @@
-"""python -m tests.parity [--show] [PATTERN]: one line per scenario, and below it every difference that is not meant."""
+"""python -m tests.parity [--show] [PATTERN]: a line per scenario, every difference that is not meant, and a table."""
 
 import argparse
 import asyncio
 import json
 import sys
+from collections import Counter
 
 from .runs import Pair, batches
 from .scenario import Scenario, find, load
@@ -11,39 +12,52 @@ from .scenario import Scenario, find, load
 AT_ONCE = 8  # scenarios of a batch that run side by side
 
 
+class Table:
+    """What came of the scenarios, by area."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, scenario: Scenario, what: str, count: int = 1) -> None:
+        self.counts.setdefault(scenario.area, Counter())[what] += count
+
+    def __str__(self) -> str:
+        columns = ("agree", "differ", "meant")
+        rows = [(area, *(counts[column] for column in columns)) for area, counts in self.counts.items()]
+        rows.append(("all", *(self.total(column) for column in columns)))
+        lines = [f"{'area':12}{'agree':>8}{'differ':>8}{'meant differences':>20}"]
+        return "\n".join(lines + [f"{area:12}{agree:8}{differ:8}{meant:20}" for area, agree, differ, meant in rows])
+
+    def total(self, what: str) -> int:
+        return sum(counts[what] for counts in self.counts.values())
+
+
 async def main(pattern: str, show: bool) -> int:
-    scenarios = [load(path) for path in find(pattern)]
-    failed = meant = 0
-    for batch in batches(scenarios):
+    table = Table()
+    for batch in batches(load(path) for path in find(pattern)):
         pair = Pair(batch)
         try:
             await pair.start()
             limit = asyncio.Semaphore(AT_ONCE)
-            for result in await asyncio.gather(*(_line(pair, scenario, limit, show) for scenario in batch)):
-                failed += not result[0]
-                meant += result[1]
+            await asyncio.gather(*(_run(pair, scenario, limit, table, show) for scenario in batch))
         finally:
             await pair.stop()
-    print(f"\n{len(scenarios)} scenarios, {len(scenarios) - failed} agree, {failed} differ, {meant} meant differences")
-    return 1 if failed else 0
+    print(f"\n{table}")
+    return 1 if table.total("differ") or not table.total("agree") else 0
 
 
-async def _line(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, show: bool) -> tuple[bool, int]:
+async def _run(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, table: Table, show: bool) -> None:
     async with limit:
-        try:
-            envoy, _, verdict = await pair.run(scenario)
-        except Exception as error:
-            print(f"ERROR   {scenario.name}: {error}")
-            return False, 0
-    word = "ok" if verdict.passed else "DIFFERS"
-    print(f"{word:7} {scenario.name}: {scenario.about}")
+        envoy, _, verdict = await pair.run(scenario)
+    print(f"{'ok' if verdict.passed else 'DIFFERS':7} {scenario.name}: {scenario.about}")
     if show:
         print(json.dumps(envoy, indent=2))
-    if not verdict.passed:
-        print(verdict)
     for difference in verdict.meant:
         print(difference)
-    return verdict.passed, len(verdict.meant)
+    if not verdict.passed:
+        print(verdict)
+    table.add(scenario, "agree" if verdict.passed else "differ")
+    table.add(scenario, "meant", len(verdict.meant))
 
 
 if __name__ == "__main__":
