@@ -12,6 +12,7 @@ from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
 from meshproxy.upstream.http1_pool import PoolSettings
+from meshproxy.upstream.stats import EndpointStats
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -153,6 +154,6 @@ def settled(cluster: Cluster) -> bool:
     stats, limits = cluster.stats, cluster.limits
     gauges = [stats.upstream_cx_active, stats.upstream_rq_active, stats.upstream_rq_pending_active]
     used = [each for limit in limits for each in (limit.connections, limit.pending, limit.requests, limit.pools)]
-    ends = [each for e in cluster.endpoints for each in (e.stats.cx_active, e.stats.rq_active, e.stats.rq_pending_active)]
+    ends = [getattr(each.stats, name) for each in cluster.endpoints for name in EndpointStats.GAUGES]
     pools = [pool for endpoint in cluster.endpoints for pool in endpoint.pools]
     return not any(gauges + used + ends) and not any(pools)

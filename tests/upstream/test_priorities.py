@@ -17,7 +17,10 @@ def group(priority: int, healthy: int, unhealthy: int) -> list[Endpoint]:
     return made
 
 
-def make(*groups: tuple[int, int], threshold: float = 50.0, fail: bool = False) -> tuple[PriorityBalancer, ClusterStats]:
+Made = tuple[PriorityBalancer, ClusterStats]
+
+
+def make(*groups: tuple[int, int], threshold: float = 50.0, fail: bool = False) -> Made:
     stats = ClusterStats()
     balancer = PriorityBalancer(RoundRobin, stats, threshold, fail)
     balancer.update([each for priority, (good, bad) in enumerate(groups) for each in group(priority, good, bad)])
