@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 _HANDSHAKE = 22
-_CLIENT_HELLO = 1
+_CLIENT_HELLO = b"\x01"
 _SERVER_NAME = 0
 _ALPN = 16
 _MAX_RECORD = 16384 + 2048
@@ -23,30 +23,20 @@ class ClientHello:
 
 def parse_client_hello(data: bytes) -> ClientHello | None:
     """None while more bytes are needed. Raises NotTls."""
-    message = _join_records(data)
-    if message is None or len(message) < 4:
-        return None
-    if message[0] != _CLIENT_HELLO:
-        raise NotTls("not a ClientHello")
-    end = 4 + int.from_bytes(message[1:4], "big")
-    if len(message) < end:
-        return None
-    return _parse(_Reader(message[4:end]))
-
-
-def _join_records(data: bytes) -> bytes | None:
-    """The handshake bytes of the records so far; None while there is no whole record header."""
     message = b""
     at = 0
-    while at < len(data):
-        if len(data) - at < 5:
-            return message or None
+    while len(data) - at >= 5:
         kind, major, size = data[at], data[at + 1], int.from_bytes(data[at + 3 : at + 5], "big")
         if kind != _HANDSHAKE or major != 3 or not 0 < size <= _MAX_RECORD:
             raise NotTls("not a handshake record")
         message += data[at + 5 : at + 5 + size]
         at += 5 + size
-    return message
+        if message[:1] not in (b"", _CLIENT_HELLO):
+            raise NotTls("not a ClientHello")
+        end = 4 + int.from_bytes(message[1:4], "big")
+        if len(message) >= max(end, 4):
+            return _parse(_Reader(message[4:end]))
+    return None
 
 
 def _parse(hello: "_Reader") -> ClientHello:
