@@ -1,0 +1,98 @@
+"""After ten thousand exchanges that broke, nothing of them is left."""
+
+import asyncio
+import random
+import socket
+import struct
+
+import uvloop
+
+from meshproxy.net import tasks
+
+from .world import HTTP, descriptors, pooled, proxy, settled, transient, upstream
+
+EXCHANGES = 10_000
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+REQUESTS = (
+    b"",
+    b"\x16\x03\x01\x02",
+    b"GET / HT",
+    b"GARBAGE\r\n\r\n",
+    GET,
+    GET[:-2],
+    GET * 3,
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    b"CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n",
+)
+ANSWERS = (
+    b"",
+    b"HTTP/1.1 20",
+    b"garbage\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabcdef",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
+)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    dice = random.Random(writer.get_extra_info("peername")[1])
+    await reader.read(100)
+    writer.write(dice.choice(ANSWERS))
+    if dice.random() < 0.3:
+        reset(writer)
+
+
+async def ask_badly(port: int, dice: random.Random) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(dice.choice(REQUESTS))
+        if dice.random() < 0.6:
+            async with asyncio.timeout(0.05):
+                await reader.read(1000)
+        if dice.random() < 0.3:
+            reset(writer)
+    except (ConnectionError, TimeoutError):
+        return
+    finally:
+        writer.close()
+
+
+async def break_many(port: int, count: int) -> None:
+    dice = random.Random(count)
+
+    async def some() -> None:
+        for _ in range(count // 100):
+            await ask_badly(port, dice)
+
+    await asyncio.gather(*[some() for _ in range(100)])
+
+
+async def scenario() -> None:
+    async with upstream(answer_badly) as origin, proxy(HTTP.format(port=origin, buffer=65536, timeout="1s")) as (server, port):
+        await break_many(port, 500)
+        await settled(lambda: not transient(server) and not tasks.running(), "the warm-up is over")
+        before = descriptors() - pooled(server)
+        await break_many(port, EXCHANGES)
+        await settled(lambda: not tasks.running(), f"{tasks.running()} tasks are left")
+        await settled(lambda: not transient(server), f"left: {transient(server)}")
+        await settled(lambda: descriptors() - pooled(server) <= before, "descriptors are left")
+
+
+def test_nothing_is_left_of_broken_exchanges() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
