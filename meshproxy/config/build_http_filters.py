@@ -11,8 +11,8 @@ from meshproxy.http.filter import HttpFilter
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
 
-def build_http_filters(views: Sequence[View], ctx: Context) -> tuple[list[HttpFilter], View | None]:
-    """The filters in order without the terminal one, and the View of the router's configuration (None: no filters)."""
+def build_http_filters(views: Sequence[View], ctx: Context) -> tuple[list[HttpFilter], View]:
+    """The filters in order without the terminal one, and the View of the router's configuration."""
     chain: list[HttpFilter] = []
     for i, view in enumerate(views):
         with view.at(""):
@@ -22,10 +22,10 @@ def build_http_filters(views: Sequence[View], ctx: Context) -> tuple[list[HttpFi
             built = _build(view, kind, ctx)
         if built is not None:
             chain.append(built)
-    if views:
-        name = views[-1].name
-        raise ConfigError(f"non-terminal filter named {name} of type {kind} is the last filter in a http filter chain.")
-    return [], None
+    if not views:
+        raise ConfigError("without filters no request is ever answered: the router is needed")
+    name = views[-1].name
+    raise ConfigError(f"non-terminal filter named {name} of type {kind} is the last filter in a http filter chain.")
 
 
 def _router(view: View, last: bool) -> View:
@@ -37,7 +37,8 @@ def _router(view: View, last: bool) -> View:
     if view.disabled:
         view.reject("disabled", f"the last (terminal) filter ({name}) in the chain cannot be disabled by default.")
     view.ignore("is_optional", why="the router is known here")
-    return view.typed_config.unpack()
+    config: View = view.typed_config.unpack()
+    return config
 
 
 def _type_of(view: View) -> str:

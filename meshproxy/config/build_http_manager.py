@@ -16,6 +16,7 @@ from meshproxy.downstream.http_stats import ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
+from meshproxy.observe.access_log import log_all
 from meshproxy.routing.table import RouteTable
 
 _KIB = 1024
@@ -53,8 +54,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     manager = HttpManager(ctx.loop, view.stat_prefix, routes, filters, _timeouts(view))
     manager.buffer_limit = buffer_limit
     _read_codec(view, manager)
-    if router is not None:
-        manager.terminal = build_router(router)
+    manager.terminal = build_router(router)
     manager.request_steps = build_request_steps(view, ctx, manager.stats, routes.internal_only_headers)
     manager.response_steps = _response_steps(view)
     _read_server_header(view, manager)
@@ -136,8 +136,7 @@ def _read_upgrades(view: View, manager: HttpManager, ctx: Context) -> None:
             if each.filters:
                 with each.at("filters"):
                     filters, router = build_http_filters(each.filters, ctx)
-                if router is not None:
-                    router.take()
+                router.take()
                 manager.upgrade_hooks[kind] = Hooks([each for each in filters if not each.disabled])
 
 
@@ -146,4 +145,4 @@ def _read_access_logs(view: View, manager: HttpManager, ctx: Context) -> None:
     options.ignore("access_log_flush_interval", why="logs are written when a request ends")
     options.ignore("flush_log_on_tunnel_successfully_established", why="logs are written when a request ends")
     manager.log_new_requests = options.flush_access_log_on_new_request or view.flush_access_log_on_new_request
-    manager.access_logs = build_access_logs(view.access_log, ctx)
+    manager.log = log_all(build_access_logs(view.access_log, ctx))

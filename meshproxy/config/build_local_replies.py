@@ -3,7 +3,6 @@
 from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
 from meshproxy.config.build_log_filters import build_log_filter
-from meshproxy.config.build_log_filters import build_log_filter
 from meshproxy.config.context import Context
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.view import View

@@ -1,6 +1,7 @@
 """What an HTTP connection manager does with a request before its route is looked up (see http/request_steps.py)."""
 
 from meshproxy.config.build_listen_addresses import build_networks
+from meshproxy.config.build_mutations import build_mutations
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
@@ -14,6 +15,7 @@ from meshproxy.routing.path_match import fold_case
 
 _XFF = "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 _CUSTOM_HEADER = "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig"
+_EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _UUID = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
 
 
@@ -23,7 +25,7 @@ def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_onl
     internal = _internal_ranges(view)
     may_trust = bool(internal) or _unix_internal(view)
     external = steps.INTERNAL | internal_only | (steps.EDGE if edge else frozenset())
-    chain: list[Step] = [*_path_steps(view, ctx, stats), *_host_steps(view)]
+    chain: list[Step] = [*_path_steps(view, ctx, stats), *_host_steps(view), *_early_mutations(view, ctx)]
     removed = steps.ALWAYS_REMOVED | _client_cert_headers(view)
     chain.append(steps.remove_headers(removed if may_trust else removed | external))
     chain += _address_steps(view, ctx, stats, edge, may_trust)
@@ -63,6 +65,17 @@ def _host_steps(view: View) -> list[Step]:
     if not port and not view.strip_trailing_host_dot:
         return []
     return [steps.clean_host(view.strip_trailing_host_dot, port)]
+
+
+def _early_mutations(view: View, ctx: Context) -> list[Step]:
+    chain = []
+    for each in view.early_header_mutation_extensions:
+        with view.at("early_header_mutation_extensions", each.name):
+            config = each.typed_config
+            if config.type_name != _EARLY_MUTATION:
+                raise ConfigError(f"unsupported extension: {config.type_name}")
+            chain.append(steps.mutate_early(build_mutations(config.unpack(), "mutations", ctx)))
+    return chain
 
 
 def _client_cert_headers(view: View) -> frozenset[str]:

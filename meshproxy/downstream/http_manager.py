@@ -85,6 +85,7 @@ class HttpManager:
         stats = self.stats
         active = server.stream is not None
         stats.downstream_cx_destroy_active_rq += active
+        stats.downstream_rq_rx_reset += active
         if closed_here:
             stats.downstream_cx_destroy_local += 1
             stats.downstream_cx_destroy_local_active_rq += active

@@ -14,6 +14,7 @@ from meshproxy.http.client_address import Detection, Ranges, last_forwarded
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, RequestHeaders
+from meshproxy.http.mutations import Mutation
 from meshproxy.http.paths import merge_slashes, normalise_path, strip_port, strip_trailing_dot, unescape_slashes
 from meshproxy.http.request_id import clear_trace_reason, new_request_id
 
@@ -119,6 +120,17 @@ def clean_host(trailing_dot: bool, port: str) -> Step:
 
 
 # ---- headers ----
+
+
+def mutate_early(mutations: tuple[Mutation, ...]) -> Step:
+    """early_header_mutation_extensions: before the proxy looks at the headers itself."""
+
+    def step(stream: "Stream") -> LocalReply | None:
+        for mutate in mutations:
+            mutate(stream, stream.request)
+        return None
+
+    return step
 
 
 def remove_headers(names: frozenset[str]) -> Step:
