@@ -8,6 +8,7 @@ from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.net.runtime import Runtime
 from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
+from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
 
 
@@ -33,6 +34,7 @@ class Context:
     runtime: Runtime = field(default_factory=Runtime)
     node: Node = field(default_factory=Node)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
+    stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)

@@ -56,3 +56,6 @@ class ListenerHttpStats(StatGroup):
     def __getattr__(self, name: str) -> int:
         value: int = getattr(self._source, name)
         return value
+
+    def reset(self) -> None:
+        """The numbers are the source's, and are reset there."""

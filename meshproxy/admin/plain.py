@@ -1,0 +1,122 @@
+"""Protobuf messages as plain trees for JSON pages: field names as in the protos, secrets redacted.
+
+What a field's option udpa.annotations.sensitive marks is shown as `[redacted]`, however deep it lies.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from meshproxy.config.packed import unpack
+from meshproxy.config.structs import struct_dict, value_of
+from meshproxy.config.types import is_known, type_name
+
+REDACTED = "[redacted]"
+
+# The option udpa.annotations.sensitive (76569463) = true as it lies in a field's serialized options, whether or not the
+# module that names it was imported.
+_SENSITIVE = b"\xb8\xb7\x8b\xa4\x02\x01"
+
+_LONG = (
+    FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_FIXED64, FieldDescriptor.TYPE_SFIXED64,
+)  # fmt: skip
+_WRAPPERS = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
+
+
+def dump(tree: Any) -> str:
+    """JSON as Envoy's pages write it: one space a level, text as UTF-8."""
+    return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+
+
+def plain(message: Any, redact: bool = False) -> Any:
+    """The tree of a message. `redact`: everything in it is secret."""
+    special = _SPECIAL.get(message.DESCRIPTOR.full_name)
+    if special is not None:
+        return special(message, redact)
+    return {field.name: _field(field, value, redact) for field, value in message.ListFields()}
+
+
+def _field(field: Any, value: Any, redact: bool) -> Any:
+    redact = redact or _is_sensitive(field)
+    inner = field.message_type
+    if inner is not None and inner.GetOptions().map_entry:
+        of = inner.fields_by_name["value"]
+        return {str(key): _value(of, value[key], redact) for key in sorted(value)}
+    if field.is_repeated:
+        return [_value(field, item, redact) for item in value]
+    return _value(field, value, redact)
+
+
+def _value(field: Any, value: Any, redact: bool) -> Any:
+    if field.message_type is not None:
+        return plain(value, redact)
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        known = field.enum_type.values_by_number.get(value)
+        return known.name if known is not None else value
+    return _scalar(field.type, value, redact)
+
+
+def _scalar(kind: int, value: Any, redact: bool) -> Any:
+    if kind == FieldDescriptor.TYPE_BYTES:
+        return base64.b64encode(REDACTED.encode() if redact else value).decode("ascii")
+    if kind == FieldDescriptor.TYPE_STRING:
+        return REDACTED if redact else value
+    if redact:
+        return type(value)()
+    if kind in _LONG:
+        return str(value)
+    if kind == FieldDescriptor.TYPE_FLOAT:
+        value = float(f"{value:.8g}")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _any(message: Any, redact: bool) -> Any:
+    url = message.type_url
+    if not is_known(type_name(url)):
+        return {"@type": url}
+    packed = unpack(message, "")
+    tree = plain(packed, redact)
+    if packed.DESCRIPTOR.full_name in _SPECIAL:
+        return {"@type": url, "value": tree}
+    return {"@type": url, **tree}
+
+
+def _seconds(message: Any, _redact: bool) -> str:
+    """A Duration: `1s`, `0.250s`, `-0.000001s`; 3, 6 or 9 digits."""
+    nanos = abs(message.nanos)
+    sign = "-" if message.seconds < 0 or message.nanos < 0 else ""
+    digits = f"{nanos:09}"
+    fraction = digits[:3] if nanos % 1_000_000 == 0 else digits[:6] if nanos % 1_000 == 0 else digits
+    return f"{sign}{abs(message.seconds)}.{fraction}s" if nanos else f"{sign}{abs(message.seconds)}s"
+
+
+def _wrapped(message: Any, redact: bool) -> Any:
+    field = message.DESCRIPTOR.fields_by_name["value"]
+    return _value(field, message.value, redact)
+
+
+def _struct(message: Any, redact: bool) -> Any:
+    return dict.fromkeys(message.fields, REDACTED) if redact else struct_dict(message)
+
+
+_SPECIAL: dict[str, Callable[[Any, bool], Any]] = {
+    "google.protobuf.Any": _any,
+    "google.protobuf.Duration": _seconds,
+    "google.protobuf.Timestamp": lambda message, _redact: message.ToJsonString(),
+    "google.protobuf.FieldMask": lambda message, _redact: ",".join(message.paths),
+    "google.protobuf.Struct": _struct,
+    "google.protobuf.Value": lambda message, redact: REDACTED if redact else value_of(message),
+    "google.protobuf.ListValue": lambda message, redact: [REDACTED if redact else value_of(v) for v in message.values],
+    "google.protobuf.Empty": lambda _message, _redact: {},
+    **{f"google.protobuf.{name}Value": _wrapped for name in _WRAPPERS},
+}
+
+
+@cache
+def _is_sensitive(field: Any) -> bool:
+    return _SENSITIVE in field.GetOptions().SerializeToString()

@@ -1,0 +1,150 @@
+"""The end of the admin chain: looks up the page that a request names and writes its answer, a piece at a time."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from meshproxy.admin.pages import PAGES, TEXT, Answer, Page, Request, help_text, parse_query
+from meshproxy.admin.server_view import Server
+from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
+from meshproxy.http.stream import Stream
+from meshproxy.net.tasks import start_task
+
+_log = logging.getLogger("admin")
+
+# Pieces of long answers, in characters: what is written between two looks at other connections.
+_PIECE = 64 * 1024
+# A form that is posted; nobody posts more.
+_MAX_BODY = 1024 * 1024
+_GET = ("GET", "HEAD")
+
+
+class Exchange:
+    """One request to the admin interface while it is answered (the stream's `upstream`)."""
+
+    __slots__ = ("body", "gone", "size", "writable")
+
+    def __init__(self) -> None:
+        self.body: list[bytes] = []
+        self.size = 0
+        self.gone = False
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+
+class AdminTerminal:
+    """Implements http.stream.Terminal. `allowed`: whether a path may be asked for (envoy's allow_paths)."""
+
+    def __init__(self, server: Server, allowed: Callable[[str], bool]) -> None:
+        self._server = server
+        self._allowed = allowed
+
+    # ---- from the stream ----
+
+    def start(self, stream: Stream, end: bool) -> None:
+        stream.upstream = Exchange()
+        if end:
+            self._answer(stream)
+
+    def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
+        exchange: Exchange = stream.upstream
+        exchange.size += len(data)
+        if exchange.size <= _MAX_BODY:
+            exchange.body.append(data)
+        if end:
+            self._answer(stream)
+
+    def send_trailers(self, stream: Stream, trailers: Headers) -> None:
+        self._answer(stream)
+
+    def abort(self, stream: Stream) -> None:
+        exchange: Exchange = stream.upstream
+        exchange.gone = True
+        exchange.writable.set()
+
+    def pause_reading(self, stream: Stream) -> None:
+        stream.upstream.writable.clear()
+
+    def resume_reading(self, stream: Stream) -> None:
+        stream.upstream.writable.set()
+
+    def flush(self, stream: Stream) -> None:
+        """Nothing of a request is kept back."""
+
+    # ---- the answer ----
+
+    def _answer(self, stream: Stream) -> None:
+        start_task(self._write(stream), f"admin {stream.request.path}")
+
+    async def _write(self, stream: Stream) -> None:
+        exchange: Exchange = stream.upstream
+        answer = self._make(stream, exchange)
+        stream.details = "via_admin"
+        stream.respond_headers(_head(answer), False)
+        for piece in _pieces(answer.body):
+            await asyncio.sleep(0)
+            await exchange.writable.wait()
+            if exchange.gone or stream.done:
+                return
+            stream.respond_data(piece, False)
+        stream.respond_data(b"", True)
+        if answer.then is not None:
+            answer.then()
+
+    def _make(self, stream: Stream, exchange: Exchange) -> Answer:
+        headers = stream.request
+        path, _, query = headers.path.partition("?")
+        page = PAGES.get(path)
+        if page is None or not self._allowed(path):
+            return Answer(f"invalid path. {help_text()}", 404)
+        if exchange.size > _MAX_BODY:
+            return Answer("the body is too large\n", 413)
+        if page.changes and headers.method != "POST":
+            return Answer(f"Method {headers.method} not allowed, POST required.", 405)
+        if not page.changes and headers.method not in (*_GET, "POST"):
+            return Answer(f"Method {headers.method} not allowed.", 405)
+        if page.changes:
+            _log.info("%s %s", headers.method, path)
+        fields = parse_query(query)
+        if _is_form(headers):
+            fields.update(parse_query(b"".join(exchange.body).decode("latin-1")))
+        return self._call(page, Request(path, fields, headers))
+
+    def _call(self, page: Page, request: Request) -> Answer:
+        try:
+            return page.make(self._server, request)
+        except Exception:
+            _log.exception("the page %s failed", request.path)
+            return Answer("internal error: see the log\n", 500)
+
+
+def _is_form(headers: RequestHeaders) -> bool:
+    return headers.get("content-type") == "application/x-www-form-urlencoded"
+
+
+def _head(answer: Answer) -> ResponseHeaders:
+    pairs: list[Pair] = [
+        ("content-type", answer.content_type or TEXT),
+        ("cache-control", "no-cache, max-age=0"),
+        ("x-content-type-options", "nosniff"),
+        *answer.headers,
+    ]
+    return ResponseHeaders(answer.status, pairs)
+
+
+def _pieces(body: "str | bytes | object") -> Iterator[bytes]:
+    """The body in pieces of a bearable size."""
+    if isinstance(body, bytes):
+        yield body
+        return
+    waiting: list[str] = []
+    size = 0
+    for text in (body,) if isinstance(body, str) else body:  # type: ignore[attr-defined]
+        waiting.append(text)
+        size += len(text)
+        if size >= _PIECE:
+            yield "".join(waiting).encode("latin-1", "meshproxy.utf8")
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield "".join(waiting).encode("latin-1", "meshproxy.utf8")

@@ -1,0 +1,224 @@
+"""The pages, asked for over a socket. Texts are Envoy 1.40's."""
+
+import pytest
+
+from tests.admin.conftest import BOOTSTRAP, Client, Start
+
+
+def test_ready(admin: Client) -> None:
+    reply = admin("/ready")
+    assert (reply.status, reply.text) == (200, "LIVE\n")
+    assert reply.headers["content-type"] == "text/plain; charset=UTF-8"
+    assert reply.headers["cache-control"] == "no-cache, max-age=0"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["server"] == "envoy"
+    assert reply.headers["transfer-encoding"] == "chunked"
+
+
+def test_not_ready_while_health_checks_fail(admin: Client) -> None:
+    assert admin.post("/healthcheck/fail").text == "OK\n"
+    reply = admin("/ready")
+    assert (reply.status, reply.text) == (503, "DRAINING\n")
+    assert admin.post("/healthcheck/ok").text == "OK\n"
+    assert admin("/ready").status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/quitquitquit", "/drain_listeners", "/logging", "/runtime_modify?a=b", "/reset_counters", "/reopen_logs"]
+)
+def test_what_changes_something_takes_no_get(admin: Client, path: str) -> None:
+    reply = admin(path)
+    assert (reply.status, reply.text) == (405, "Method GET not allowed, POST required.")
+    assert admin.process.told == []
+
+
+def test_unknown_path_shows_help(admin: Client) -> None:
+    reply = admin("/foo")
+    assert reply.status == 404
+    assert reply.text.startswith("invalid path. admin commands are:\n  /: Admin home page\n")
+    assert admin("/help").text == reply.text.removeprefix("invalid path. ")
+
+
+def test_every_page_answers(admin: Client) -> None:
+    for line in admin("/help").text.splitlines():
+        if line.startswith("  /") and "(POST)" not in line:
+            path = line.strip().partition(":")[0]
+            assert admin(path).status in (200, 501), path
+
+
+def test_what_the_process_is_told(admin: Client) -> None:
+    assert admin.post("/drain_listeners?graceful&inboundonly").text == "OK\n"
+    assert admin.post("/reopen_logs").text == "OK\n"
+    assert admin.post("/quitquitquit").text == "OK\n"
+    assert admin.process.told == [(True, False, True), "reopen", "quit"]
+
+
+def test_reset_counters(admin: Client) -> None:
+    admin.process.ctx.clusters.by_name["reviews"].stats.upstream_cx_total += 3
+    assert "cluster.reviews.upstream_cx_total: 3\n" in admin("/stats?usedonly").text
+    assert admin.post("/reset_counters").text == "OK\n"
+    assert "cluster.reviews.upstream_cx_total: 0\n" in admin("/stats?usedonly").text
+
+
+def test_stats(admin: Client) -> None:
+    lines = admin("/stats?filter=^cluster.reviews.membership_t").text
+    assert lines == "cluster.reviews.membership_total: 1\n"
+    assert admin("/stats?filter=^cluster.reviews.membership_t&format=json").json == {
+        "stats": [{"name": "cluster.reviews.membership_total", "value": 1}]
+    }
+    prometheus = admin("/stats/prometheus?filter=membership_total").text
+    assert prometheus == (
+        "# TYPE envoy_cluster_membership_total gauge\n"
+        'envoy_cluster_membership_total{envoy_cluster_name="ratings"} 0\n'
+        'envoy_cluster_membership_total{envoy_cluster_name="reviews"} 1\n'
+    )
+    assert admin("/stats?format=prometheus&filter=membership_total").text == prometheus
+    inverted = admin("/stats?filter=reviews&invert_filter").text
+    assert "reviews" not in inverted
+    assert "ratings" in inverted
+
+
+def test_stats_in_openmetrics(admin: Client) -> None:
+    reply = admin("/stats/prometheus?filter=membership_total", accept="application/openmetrics-text; version=1.0.0")
+    assert reply.headers["content-type"].startswith("application/openmetrics-text")
+    assert reply.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "query, answer",
+    [
+        ("type=x", "invalid &type= param"),
+        ("filter=(", "Invalid re2 regex: missing ): ("),
+        ("format=foo", "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n"),
+        (
+            "histogram_buckets=foo",
+            "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n",
+        ),
+    ],
+)
+def test_stats_refuses_what_it_does_not_understand(admin: Client, query: str, answer: str) -> None:
+    reply = admin(f"/stats?{query}")
+    assert (reply.status, reply.text) == (400, answer)
+
+
+def test_stats_config(start: Start) -> None:
+    admin = start(
+        BOOTSTRAP
+        + """
+stats_config:
+  stats_matcher: {inclusion_list: {patterns: [{prefix: cluster.reviews.membership}]}}
+  stats_tags: [{tag_name: what, regex: "^cluster\\\\.reviews\\\\.((membership)_)"}, {tag_name: site, fixed_value: x}]
+"""
+    )
+    assert admin("/stats/prometheus?filter=total").text == (
+        "# TYPE envoy_cluster_total gauge\n"
+        'envoy_cluster_total{envoy_cluster_name="reviews",what="membership",site="x"} 1\n'
+    )
+    assert all(line.startswith("cluster.reviews.membership") for line in admin("/stats").text.splitlines())
+
+
+def test_clusters(admin: Client) -> None:
+    assert admin("/clusters?filter=reviews").text.splitlines()[:12] == [
+        "reviews::observability_name::reviews",
+        "reviews::default_priority::max_connections::1024",
+        "reviews::default_priority::max_pending_requests::1024",
+        "reviews::default_priority::max_requests::1024",
+        "reviews::default_priority::max_retries::3",
+        "reviews::high_priority::max_connections::1024",
+        "reviews::high_priority::max_pending_requests::1024",
+        "reviews::high_priority::max_requests::1024",
+        "reviews::high_priority::max_retries::3",
+        "reviews::added_via_api::false",
+        "reviews::127.0.0.1:9080::cx_active::0",
+        "reviews::127.0.0.1:9080::cx_connect_fail::0",
+    ]
+    assert "reviews::127.0.0.1:9080::health_flags::healthy\n" in admin("/clusters").text
+    assert "ratings::default_priority::max_connections::5\n" in admin("/clusters").text
+    assert admin("/clusters?filter=(").status == 400
+
+
+def test_clusters_as_json(admin: Client) -> None:
+    reviews, ratings = admin("/clusters?format=json").json["cluster_statuses"]
+    (host,) = reviews["host_statuses"]
+    assert host["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 9080}}
+    assert host["stats"][0] == {"name": "cx_connect_fail"}
+    assert host["stats"][-1] == {"type": "GAUGE", "name": "rq_pending_active"}
+    assert host["health_status"] == {"eds_health_status": "HEALTHY"}
+    assert host["locality"] == {"region": "r1", "zone": "z1"}
+    assert (host["weight"], host["hostname"]) == (1, "one.local")
+    assert "host_statuses" not in ratings
+    assert ratings["circuit_breakers"]["thresholds"][0]["max_connections"] == 5
+
+
+def test_listeners(admin: Client) -> None:
+    assert admin("/listeners").text == "entry::127.0.0.1:0\n"
+    assert admin("/listeners?format=json").json == {
+        "listener_statuses": [
+            {"name": "entry", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
+        ]
+    }
+
+
+def test_runtime(admin: Client) -> None:
+    assert admin("/runtime").json == {
+        "layers": ["base", "admin"],
+        "entries": {"a.b": {"layer_values": ["1", ""], "final_value": "1"}},
+    }
+    assert admin.post("/runtime_modify?a.b=5&c=foo").text == "OK\n"
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert admin.post("/runtime_modify", "d=true", **form).text == "OK\n"
+    assert admin("/runtime").json["entries"] == {
+        "a.b": {"layer_values": ["1", "5"], "final_value": "5"},
+        "c": {"layer_values": ["", "foo"], "final_value": "foo"},
+        "d": {"layer_values": ["", "true"], "final_value": "true"},
+    }
+    assert admin.process.ctx.runtime.integer("a.b", 0) == 5
+    assert admin.post("/runtime_modify?a.b=&c=").text == "OK\n"
+    assert admin.process.ctx.runtime.integer("a.b", 0) == 1
+    assert admin.post("/runtime_modify").status == 400
+
+
+def test_runtime_without_a_layer_to_write_to(admin: Client) -> None:
+    admin.process.ctx.runtime.admin_layer = ""
+    reply = admin.post("/runtime_modify?a=b")
+    assert (reply.status, reply.text) == (503, "No admin layer specified")
+
+
+def test_server_info(admin: Client) -> None:
+    info = admin("/server_info").json
+    assert (info["state"], info["hot_restart_version"]) == ("LIVE", "disabled")
+    assert info["uptime_all_epochs"].endswith("s")
+    assert info["command_line_options"]["drain_time"] == "600s"
+    assert info["command_line_options"]["file_flush_interval"] == "10.000s"
+    assert (info["node"]["id"], info["node"]["cluster"]) == ("me", "shop")
+
+
+def test_certs_memory_and_the_rest(admin: Client) -> None:
+    assert admin("/certs").json == {"certificates": []}
+    assert int(admin("/memory").json["total_physical_bytes"]) > 1_000_000
+    assert admin("/init_dump").json == {}
+    assert admin("/hot_restart_version").text == "disabled"
+
+
+def test_home_lists_the_pages(admin: Client) -> None:
+    reply = admin("/")
+    assert reply.headers["content-type"] == "text/html; charset=UTF-8"
+    assert '<a href="stats/prometheus">' in reply.text
+    assert '<form action="quitquitquit" method="post">' in reply.text
+
+
+def test_only_allowed_paths(start: Start) -> None:
+    admin = start(BOOTSTRAP.replace("admin: {address", "admin: {allow_paths: [{exact: /ready}], address"))
+    assert admin("/ready").status == 200
+    assert admin("/stats").status == 404
+
+
+def test_a_page_that_fails_does_not_take_others_with_it(admin: Client) -> None:
+    admin.process.options = None  # type: ignore[assignment]
+    assert admin("/server_info").status == 500
+    assert admin("/ready").status == 200
+
+
+def test_a_body_that_is_too_large(admin: Client) -> None:
+    assert admin.post("/runtime_modify?a=b", "x" * (1024 * 1024 + 1)).status == 413
+    assert admin("/ready").status == 200
