@@ -8,6 +8,7 @@ from meshproxy.config.view import View
 from meshproxy.downstream.listener_filter import ListenerFilter
 from meshproxy.net.connection import Connection
 
+_ORIGINAL_DST = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
 Predicate = Callable[[Connection], bool]
 
 
@@ -19,6 +20,8 @@ def build_listener_filters(view: View, ctx: Context) -> tuple[ListenerFilter, ..
             built = _build_filter(each, ctx)
         if built is not None:
             filters.append(built)
+    if view.get("use_original_dst", False):
+        filters.append(find_extension(_ORIGINAL_DST)())
     return tuple(filters)
 
 

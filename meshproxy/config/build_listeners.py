@@ -25,6 +25,12 @@ _UNSUPPORTED = {
     "udp_listener_config": "UDP and QUIC listeners are not supported",
     "fcds_config": "filter chain discovery is not supported",
 }
+_NO_MEANING = {
+    "drain_type": "listeners are not drained by health checks",
+    "connection_balance_config": "the kernel spreads connections over the workers",
+    "bypass_overload_manager": "there is no overload manager here",
+    "metadata": "nothing here reads a listener's metadata",
+}
 
 
 def build_listener(view: View, ctx: Context) -> Listener:
@@ -32,10 +38,8 @@ def build_listener(view: View, ctx: Context) -> Listener:
     for field, why in _UNSUPPORTED.items():
         if view.has(field):
             view.reject(field, why)
-    view.ignore("drain_type", why="listeners are not drained by health checks")
-    view.ignore("connection_balance_config", why="the kernel spreads connections over the workers")
-    view.ignore("bypass_overload_manager", why="there is no overload manager here")
-    view.ignore("metadata", why="nothing here reads a listener's metadata")
+    for field, why in _NO_MEANING.items():
+        view.ignore(field, why=why)
     if not view.address:
         raise ConfigError(f"error adding listener named '{view.name}': address is necessary")
     addresses = build_listen_addresses(view)
@@ -55,6 +59,12 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.inspections = TimeoutQueue(ctx.loop, timeout, Inspection.expire) if timeout else None
     listener.continue_on_filters_timeout = view.continue_on_listener_filters_timeout
     listener.log = _build_log(view, ctx)
+    if view.get("use_original_dst", False):
+        listener.hands_over_to = ctx.listeners
+    try:
+        ctx.listeners.add(listener)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return listener
 
 

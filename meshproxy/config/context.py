@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshproxy.downstream.listener import ConnectionCount
+from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.runtime import Runtime
 from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
@@ -34,6 +35,7 @@ class Context:
     runtime: Runtime = field(default_factory=Runtime)
     node: Node = field(default_factory=Node)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
+    listeners: Listeners = field(default_factory=Listeners)
     stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
     # Envoy's --drain-time-s and others that builders look at, by option name.

@@ -5,7 +5,6 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
-from meshproxy.downstream.inspection import Inspection
 from meshproxy.net.connection import Connection, socket_address
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class TransportAcceptor(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         listener = self._listener
-        if not listener.has_room():
+        if not listener.has_room(transport.get_extra_info("socket").fileno()):
             transport.abort()
             return
         peer = socket_address(transport.get_extra_info("peername"))
@@ -98,7 +97,7 @@ class SocketAcceptor:
 
     def _admit(self, sock: socket.socket, name: Any) -> None:
         listener = self._listener
-        if not listener.has_room():
+        if not listener.has_room(sock.fileno()):
             sock.close()
             return
         sock.setblocking(False)
@@ -106,10 +105,7 @@ class SocketAcceptor:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(listener, local, socket_address(name), listener.loop.time())
-        if listener.listener_filters:
-            Inspection(listener, sock, connection).run()
-        else:
-            listener.serve(sock, connection)
+        listener.inspect(sock, connection)
 
 
 def _fixed_local(sock: socket.socket) -> tuple[str, int] | None:

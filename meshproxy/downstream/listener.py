@@ -16,7 +16,9 @@ from meshproxy.downstream.filter_chain import FilterChain, close_socket
 from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener_filter import ListenerFilter
 from meshproxy.downstream.listener_stats import ListenerStats, WorkerStats
+from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.connection import Connection
+from meshproxy.net.descriptors import ceiling
 from meshproxy.net.sockets import ListenAddress, ListenOptions, listen
 from meshproxy.net.timeouts import TimeoutQueue
 
@@ -27,6 +29,7 @@ class ConnectionCount:
     def __init__(self) -> None:
         self.active = 0
         self.limit = 2**63
+        self.descriptors = ceiling()
 
 
 class Listener:
@@ -53,6 +56,8 @@ class Listener:
         self.connection_limit: Callable[[], int] = lambda: 2**63
         self.all_connections = ConnectionCount()
         self.ignores_all_connections = False
+        # Connections whose original destination is another listener's address are handed to that one.
+        self.hands_over_to: Listeners | None = None
         self.log: Callable[[Any], None] | None = None
         self.sockets: list[socket.socket] = []
         self.open = 0
@@ -90,8 +95,11 @@ class Listener:
 
     # ---- one connection ----
 
-    def has_room(self) -> bool:
-        """Whether one more connection may be open; counts the refusal where not."""
+    def has_room(self, descriptor: int) -> bool:
+        """Whether one more connection may be open, with this file descriptor; counts the refusal where not."""
+        if descriptor >= self.all_connections.descriptors and not self.ignores_all_connections:
+            self.stats.downstream_cx_overload_reject += 1
+            return False
         if self.open >= self.connection_limit():
             self.stats.downstream_cx_overflow += 1
             return False
@@ -120,8 +128,21 @@ class Listener:
         self.all_connections.active += 1
         return chain
 
+    def inspect(self, sock: socket.socket, connection: Connection) -> None:
+        """Takes over an accepted socket: listener filters look at it first."""
+        if self.listener_filters:
+            Inspection(self, sock, connection).run()
+        else:
+            self.serve(sock, connection)
+
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over an accepted socket that the listener filters let pass."""
+        if self.hands_over_to is not None and connection.local != connection.direct_local:
+            other = self.hands_over_to.find(connection.local)
+            if other is not None and other is not self:
+                connection.listener = other
+                other.inspect(sock, connection)
+                return
         chain = self.choose(connection)
         if chain is None:
             close_socket(sock, reset=False)

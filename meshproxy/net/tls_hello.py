@@ -44,7 +44,8 @@ def _parse(hello: "_Reader") -> ClientHello:
     hello.vector(1)  # session id
     if not hello.vector(2).left or not hello.vector(1).left:  # cipher suites, compression methods
         raise NotTls("no cipher suites")
-    server_name, alpn = "", ()
+    server_name = ""
+    alpn: tuple[str, ...] = ()
     if not hello.left:
         return ClientHello(server_name, alpn)
     extensions = hello.vector(2)

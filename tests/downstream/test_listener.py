@@ -227,6 +227,45 @@ async def test_closing_stops_accepting_and_leaves_connections() -> None:
             assert await read(client, 5) == b"still"
 
 
+@looped
+async def test_connections_are_handed_to_the_listener_of_their_destination() -> None:
+    """The PROXY header stands for a firewall that redirected the connection."""
+    proxy = listening("proxy_protocol", "ProxyProtocol")
+    async with serving(says("catchall"), listener_filters=[proxy], use_original_dst=True) as served:
+        for name, host, port in (("exact", "5.6.7.8", 80), ("port", "0.0.0.0", 443)):
+            address = {"socket_address": {"address": host, "port_value": port}}
+            chains = [{"filters": [says(name)]}]
+            config = {"name": name, "address": address, "bind_to_port": False, "filter_chains": chains}
+            build_listener(view_of(config, "envoy.config.listener.v3.Listener"), served.ctx)
+        answers = {"5.6.7.8 1 80": b"exact", "5.6.7.9 1 443": b"port", "5.6.7.9 1 80": b"catchall"}
+        for destination, answer in answers.items():
+            with await served.connect() as client:
+                await send(client, f"PROXY TCP4 1.2.3.4 {destination}\r\n".encode())
+                assert await read_all(client) == answer
+        for listener in served.ctx.listeners:  # not the one on port 0, which no destination names
+            assert listener.stats.downstream_cx_total == 1
+
+
+@looped
+async def test_the_last_descriptors_are_not_for_traffic() -> None:
+    async with serving(says("x")) as served:
+        served.ctx.connections.descriptors = 3
+        assert await served.ask() == b""
+        assert served.listener.stats.downstream_cx_overload_reject == 1
+        served.ctx.connections.descriptors = 1 << 31
+        assert await served.ask() == b"x"
+
+
+@looped
+async def test_two_listeners_cannot_have_one_address() -> None:
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": 9}}
+    config = {"name": "a", "address": address, "bind_to_port": False, "filter_chains": [{"filters": [ECHO]}]}
+    ctx = Context(asyncio.get_running_loop())
+    build_listener(view_of(config, "envoy.config.listener.v3.Listener"), ctx)
+    with pytest.raises(ConfigError, match="'b' has duplicate address"):
+        build_listener(view_of({**config, "name": "b"}, "envoy.config.listener.v3.Listener"), ctx)
+
+
 async def pong(sock: socket.socket) -> None:
     await send(sock, b"pong")
 
