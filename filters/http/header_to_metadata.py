@@ -49,7 +49,7 @@ class Target:
     fixed: str
     type: str
     base64: bool
-    rewrite: Callable[[Any, str], str] | None
+    rewrite: Callable[[str], str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _store(stream: Stream, rule: Rule, value: str | None, stats: HeaderToMetadat
     if target.fixed:
         text = target.fixed
     elif target.rewrite is not None and text:
-        text = target.rewrite(stream, text)
+        text = target.rewrite(text)
         stats.regex_substitution_failed += not text
     if not text:
         return 0
