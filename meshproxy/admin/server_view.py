@@ -12,8 +12,6 @@ from meshproxy.observe.snapshot import Snapshot
 class Server(Protocol):
     """The process, as it is now. `process/` implements it."""
 
-    # LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING.
-    state: str
     # `<revision>/<version>/<status>/<build>/<TLS library>`, as Envoy writes it.
     version: str
     # Wall clock, seconds.
@@ -22,7 +20,13 @@ class Server(Protocol):
     process_log: ProcessLog
     # The command line, by name (process.options.Options).
     options: Any
-    listeners: Sequence[Listener]
+
+    @property
+    def state(self) -> str:
+        """LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING."""
+
+    @property
+    def listeners(self) -> Sequence[Listener]: ...
 
     @property
     def bootstrap(self) -> Any:

@@ -31,6 +31,10 @@ def serve(options: Options, loaded: Loaded) -> int:
 
 async def _serve(options: Options, loaded: Loaded) -> int:
     server = Server(options, loaded, asyncio.get_running_loop())
+    log = server.process_log
+    log.start(options.log_level, options.log_format, options.log_path, options.log_format_escaped)
+    if options.component_log_level:
+        log.set_levels(options.component_log_level)
     server.build()
     loaded.problems.check()
     for problem in loaded.problems.ignored:
