@@ -7,12 +7,14 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.downstream.http_stats import HttpStats
 from meshproxy.http import request_steps as steps
-from meshproxy.http.client_address import Detection, Network, Ranges, custom_header, forwarded_for, forwarded_past
+from meshproxy.http.client_address import Detection, Ranges, custom_header, forwarded_for, forwarded_past
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.request_steps import Step
 from meshproxy.net.local_address import local_address
 from meshproxy.routing.path_match import fold_case
 
+# What the steps of every manager look at, besides the headers that they remove.
+_LOOKED_AT = frozenset({"referer", "x-forwarded-for", "x-forwarded-proto", "x-request-id"})
 _XFF = "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 _CUSTOM_HEADER = "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig"
 _EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
@@ -21,25 +23,30 @@ _UUID = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
 
 def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_only: frozenset[str]) -> tuple[Step, ...]:
     """All of them in Envoy's order. `internal_only`: RouteConfiguration.internal_only_headers."""
+    before = [*_path_steps(view, ctx, stats), *_host_steps(view), *_early_mutations(view, ctx)]
     edge = bool(view.get("use_remote_address", False))
-    internal = _internal_ranges(view)
-    may_trust = bool(internal) or _unix_internal(view)
+    internal = build_networks(view.internal_address_config.cidr_ranges)
+    unix_internal = bool(view.internal_address_config.unix_sockets)
+    may_trust = bool(internal) or unix_internal
     external = steps.INTERNAL | internal_only | (steps.EDGE if edge else frozenset())
-    chain: list[Step] = [*_path_steps(view, ctx, stats), *_host_steps(view), *_early_mutations(view, ctx)]
     removed = steps.ALWAYS_REMOVED | _client_cert_headers(view)
-    chain.append(steps.remove_headers(removed if may_trust else removed | external))
-    chain += _address_steps(view, ctx, stats, edge, may_trust)
-    chain.append(steps.forwarded_proto(view.append_x_forwarded_port))
-    chain += _scheme_steps(view)
-    if may_trust:
-        chain.append(steps.judge_origin(Ranges(internal), _unix_internal(view), external))
-    if view.get("add_user_agent", False):
-        chain.append(steps.add_user_agent(ctx.node.cluster, ctx.node.id))
-    if view.via:
-        chain.append(steps.append_via(view.via))
-    if edge:
-        chain.append(steps.external_address)
-    return (*chain, *_request_id_steps(view, edge))
+    if not may_trust:
+        removed |= external
+    chain = [
+        steps.remove_headers(removed),
+        *_address_steps(view, ctx, stats, edge, may_trust),
+        steps.forwarded_proto(view.append_x_forwarded_port),
+        *_scheme_steps(view),
+        *([steps.judge_origin(Ranges(internal), unix_internal, external)] if may_trust else []),
+        *_identity_steps(view, ctx),
+        *([steps.external_address] if edge else []),
+        *_request_id_steps(view, edge),
+    ]
+    ordinary = not view.append_x_forwarded_port and not view.original_ip_detection_extensions
+    if ordinary and len(chain) == 4 and chain[3] is steps.make_request_id:
+        # Only what every manager has.
+        return (*before, steps.shortcut(chain, removed | _LOOKED_AT))
+    return (*before, *chain)
 
 
 def _path_steps(view: View, ctx: Context, stats: HttpStats) -> list[Step]:
@@ -102,12 +109,12 @@ def _address_steps(view: View, ctx: Context, stats: HttpStats, edge: bool, may_t
         view.reject("xff_num_trusted_hops", "cannot be set together with original_ip_detection_extensions")
     if view.skip_xff_append:
         view.ignore("skip_xff_append", why="it is for use_remote_address")
-    detections: list[Detection] = [forwarded_for(hops, append=False)]
-    if extensions:
-        detections = []
-        for each in extensions:
-            with view.at("original_ip_detection_extensions", each.name):
-                detections.append(_detection(each))
+    if not extensions:
+        return [steps.detect_forwarded(hops, may_trust)]
+    detections: list[Detection] = []
+    for each in extensions:
+        with view.at("original_ip_detection_extensions", each.name):
+            detections.append(_detection(each))
     return [steps.detect_address(detections, stats, own, mapped, may_trust)]
 
 
@@ -132,15 +139,17 @@ def _forwarded_detection(view: View) -> Detection:
         return forwarded_for(view.xff_num_trusted_hops, append)
     if view.xff_num_trusted_hops:
         view.reject("xff_trusted_cidrs", "Cannot set both xff_num_trusted_hops and xff_trusted_cidrs")
-    return forwarded_past(Ranges(list(build_networks(view.xff_trusted_cidrs.cidrs))), append)
+    return forwarded_past(Ranges(build_networks(view.xff_trusted_cidrs.cidrs)), append)
 
 
-def _internal_ranges(view: View) -> list[Network]:
-    return list(build_networks(view.internal_address_config.cidr_ranges))
-
-
-def _unix_internal(view: View) -> bool:
-    return bool(view.internal_address_config.unix_sockets)
+def _identity_steps(view: View, ctx: Context) -> list[Step]:
+    """Who we are: add_user_agent and via."""
+    chain = []
+    if view.get("add_user_agent", False):
+        chain.append(steps.add_user_agent(ctx.node.cluster, ctx.node.id))
+    if view.via:
+        chain.append(steps.append_via(view.via))
+    return chain
 
 
 def _scheme_steps(view: View) -> list[Step]:

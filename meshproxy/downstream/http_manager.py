@@ -83,15 +83,17 @@ class HttpManager:
     def connection_lost(self, server: Http1Server, closed_here: bool) -> None:
         """Its socket is closed; a stream that is still there will be reset."""
         stats = self.stats
-        active = server.stream is not None
-        stats.downstream_cx_destroy_active_rq += active
-        stats.downstream_rq_rx_reset += active
         if closed_here:
             stats.downstream_cx_destroy_local += 1
-            stats.downstream_cx_destroy_local_active_rq += active
         else:
             stats.downstream_cx_destroy_remote += 1
-            stats.downstream_cx_destroy_remote_active_rq += active
+        if server.stream is not None:
+            stats.downstream_rq_rx_reset += 1
+            stats.downstream_cx_destroy_active_rq += 1
+            if closed_here:
+                stats.downstream_cx_destroy_local_active_rq += 1
+            else:
+                stats.downstream_cx_destroy_remote_active_rq += 1
         stats.downstream_cx_active -= 1
         if server.counted:
             stats.downstream_cx_http1_active -= 1

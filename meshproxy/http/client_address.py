@@ -1,6 +1,6 @@
 """Who the client is: its address out of x-forwarded-for or another header (Envoy's original IP detection)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -35,7 +35,7 @@ class Ranges:
 
     __slots__ = ("_known", "_networks")
 
-    def __init__(self, networks: list[Network]) -> None:
+    def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
         self._known: dict[str, bool] = {}
 

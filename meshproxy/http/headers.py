@@ -65,19 +65,17 @@ class Headers:
 
     def set(self, name: str, value: str) -> None:
         """One line with this value: in the place of the first one that is there, else at the end."""
-        if name not in self.index:
+        index, pairs = self.index, self.pairs
+        if name not in index:
             self.add(name, value)
             return
-        fresh: list[Pair] = []
-        placed = False
-        for pair in self.pairs:
-            if pair[0] != name:
-                fresh.append(pair)
-            elif not placed:
-                fresh.append((name, value))
-                placed = True
-        self.pairs = fresh
-        self.index[name] = value
+        if len(index) != len(pairs):
+            self.pairs = pairs = _without_repeats(pairs, name)
+        for place, pair in enumerate(pairs):
+            if pair[0] == name:
+                pairs[place] = (name, value)
+                break
+        index[name] = value
 
     def append(self, name: str, value: str) -> None:
         """Joins to the line that is there with a comma and no space, as Envoy does for headers that it knows."""
@@ -98,6 +96,19 @@ class Headers:
     def byte_size(self) -> int:
         """Bytes of names and values, as Envoy counts them against limits."""
         return sum([len(name) + len(value) for name, value in self.pairs])
+
+
+def _without_repeats(pairs: list[Pair], name: str) -> list[Pair]:
+    """The pairs, but of those with this name only the first."""
+    fresh: list[Pair] = []
+    seen = False
+    for pair in pairs:
+        if pair[0] != name:
+            fresh.append(pair)
+        elif not seen:
+            fresh.append(pair)
+            seen = True
+    return fresh
 
 
 def _join_repeated(pairs: list[Pair]) -> dict[str, str]:

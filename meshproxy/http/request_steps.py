@@ -37,7 +37,32 @@ EDGE = frozenset(
 )
 ALWAYS_REMOVED = frozenset({"x-envoy-internal"})
 
+_HTTP = ("x-forwarded-proto", "http")
+_HTTPS = ("x-forwarded-proto", "https")
+
 _URL = re.compile(r"https?://[^/?#]+", re.IGNORECASE | re.ASCII)
+
+
+def shortcut(steps: Sequence[Step], looked_at: frozenset[str]) -> Step:
+    """`steps` (those of a proxy that is not at the edge) for requests with one of the headers `looked_at`. All others
+    only get x-forwarded-proto and x-request-id: known in advance, and 1 µs cheaper."""
+    plain = looked_at.isdisjoint
+
+    def step(stream: "Stream") -> LocalReply | None:
+        request = stream.request
+        index = request.index
+        if stream.connection.tls is None and plain(index):
+            request_id = index["x-request-id"] = new_request_id()
+            index["x-forwarded-proto"] = "http"
+            request.pairs += (_HTTP, ("x-request-id", request_id))
+            return None
+        for each in steps:
+            reply = each(stream)
+            if reply is not None:
+                return reply
+        return None
+
+    return step
 
 
 # ---- the path and the host ----
@@ -49,9 +74,9 @@ def check_path(stats: "HttpStats", reject_fragments: bool = True) -> Step:
     def step(stream: "Stream") -> LocalReply | None:
         request = stream.request
         path = request.path
-        if path[:1] != "/" and not (not path and request.method == "CONNECT"):
+        if not path.startswith("/"):
             if not path:
-                return LocalReply(404, b"", "missing_path_rejected")
+                return None if request.method == "CONNECT" else LocalReply(404, b"", "missing_path_rejected")
             stats.downstream_rq_non_relative_path += 1
             return LocalReply(404, b"", "absolute_path_rejected")
         if "#" in path:
@@ -134,15 +159,17 @@ def mutate_early(mutations: tuple[Mutation, ...]) -> Step:
 
 
 def remove_headers(names: frozenset[str]) -> Step:
-    """Removes headers that nobody in front may set."""
+    """Removes headers that nobody in front may set, and a Referer that is no URL."""
+    disjoint = (names | {"referer"}).isdisjoint
 
     def step(stream: "Stream") -> LocalReply | None:
         request = stream.request
         index = request.index
-        if not names.isdisjoint(index):
-            request.remove_if(names)
+        if disjoint(index):
+            return None
         if "referer" in index and not _URL.match(index["referer"]):
             request.remove("referer")
+        request.remove_if(names)
         return None
 
     return step
@@ -212,6 +239,21 @@ def detect_address(
     return step
 
 
+def detect_forwarded(hops: int, may_trust: bool) -> Step:
+    """The same for the default: x-forwarded-for behind xff_num_trusted_hops proxies, to which nothing is appended."""
+
+    def step(stream: "Stream") -> LocalReply | None:
+        forwarded = stream.request.index.get("x-forwarded-for")
+        if forwarded is not None:
+            address, single = last_forwarded(forwarded, hops)
+            if address is not None:
+                stream.peer = (address, 0)
+                stream.internal = may_trust and single
+        return None
+
+    return step
+
+
 def forwarded_proto(forward_port: bool) -> Step:
     """x-forwarded-proto (and -port) where nobody in front has set it; otherwise it tells the scheme."""
 
@@ -219,8 +261,9 @@ def forwarded_proto(forward_port: bool) -> Step:
         request = stream.request
         proto = request.index.get("x-forwarded-proto")
         if proto is None:
-            proto = "http" if stream.connection.tls is None else "https"
-            request.add_new(("x-forwarded-proto", proto))
+            pair = _HTTP if stream.connection.tls is None else _HTTPS
+            proto = pair[1]
+            request.add_new(pair)
         if forward_port and "x-forwarded-port" not in request.index:
             request.add("x-forwarded-port", str(stream.connection.local[1]))
         if proto != "http":
