@@ -60,7 +60,7 @@ def _from_extension(policy: View) -> MakeBalancer:
     types = []
     for entry in policy.policies:
         extension = entry.typed_extension_config
-        extension.ignore("name", why="the type says which policy it is")
+        _ = extension.name  # the type says which policy it is
         types.append(extension.typed_config.type_name)
         build = known.get(types[-1])
         if make is None and build is not None:

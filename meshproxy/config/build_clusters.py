@@ -61,7 +61,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
 def _check_transport(socket_view: View) -> None:
     if not socket_view:
         return
-    socket_view.ignore("name", why="the type says which transport socket it is")
+    _ = socket_view.name  # the type says which transport socket it is
     if socket_view.typed_config.type_name != _RAW_BUFFER:
         socket_view.reject("typed_config", f"{socket_view.typed_config.type_name} is not supported yet")
     socket_view.typed_config.unpack()

@@ -22,7 +22,7 @@ def _read_key_format(options: Http1Options, view: View) -> None:
         options.key_format = "proper" if view.proper_case_words is not None else ""
     elif kind == "stateful_formatter":
         extension = view.stateful_formatter
-        extension.ignore("name", why="the type says which formatter it is")
+        _ = extension.name  # the type says which formatter it is
         if extension.typed_config.type_name != _PRESERVE_CASE:
             extension.reject("typed_config", f"unsupported extension: {extension.typed_config.type_name}")
         formatter = extension.typed_config.unpack()

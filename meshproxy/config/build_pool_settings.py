@@ -42,7 +42,7 @@ def _read_extension(settings: PoolSettings, options: View) -> None:
     _read_common(settings, options.common_http_protocol_options)
     options.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
     for entry in options.http_filters:
-        entry.ignore("name", "is_optional", why="the type says which filter it is")
+        _ = entry.name, entry.is_optional  # the type says which filter it is
         if entry.typed_config.type_name != _CODEC:
             entry.reject("typed_config", f"unsupported upstream filter: {entry.typed_config.type_name}")
         entry.typed_config.unpack()
