@@ -250,6 +250,9 @@ class HttpManager:
             stats.downstream_cx_upgrades_active -= 1
         stats.downstream_rq_time.record(round((self.loop.time() - stream.started) * 1000))
         if self.log is not None:
+            if stream.cluster is None and stream.route is not None and isinstance(stream.route.action, Forward):
+                # Answered before the router: the log names the cluster nevertheless.
+                stream.cluster = stream.route.action.find_cluster(stream)
             self.log(stream)
         stream.server.release(stream)
 

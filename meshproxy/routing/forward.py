@@ -15,7 +15,7 @@ from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.grpc_timeout import GrpcTimeout, write_grpc_timeout
 from meshproxy.routing.rewrites import PathRewrite, set_host
 from meshproxy.routing.stats import find_virtual_cluster
-from meshproxy.upstream.cluster import Clusters
+from meshproxy.upstream.cluster import Cluster, Clusters
 
 if TYPE_CHECKING:
     from meshproxy.routing.router import Router
@@ -79,13 +79,12 @@ class Forward:
         self.connect: ConnectConfig | None = None
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None:
-        name = self.cluster_name if self.name_of is None else self.name_of(stream)
-        cluster = self.clusters.by_name.get(name)
+        cluster = stream.cluster = self.find_cluster(stream)
         if cluster is None:
             stream.manager.stats.no_cluster += 1
             stream.reply(LocalReply(self.not_found_status, b"", "cluster_not_found", flag="NC"))
             return
-        stream.cluster_name = name
+        stream.cluster_name = cluster.name
         route = stream.route
         if route.stats is not None or stream.virtual_host.virtual_clusters:
             self._count(stream)
@@ -105,6 +104,11 @@ class Forward:
         attempt.start(end)
         if end and stream.upstream is not None:
             self.request_ended(stream)
+
+    def find_cluster(self, stream: Stream) -> Cluster | None:
+        """Where this stream goes, or would have gone; None where there is no such cluster."""
+        name = self.cluster_name if self.name_of is None else self.name_of(stream)
+        return self.clusters.by_name.get(name)
 
     def request_ended(self, stream: Stream) -> None:
         """The router has passed on the end of the request: the time for the response begins."""
