@@ -99,6 +99,10 @@ class Try:
     def on_write_resumed(self) -> None: ...
     def on_read(self) -> None: ...
 
+    def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
+        self.on_headers(headers, not body)
+        self.on_data(body, True)
+
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
         self.status = headers.status
         if end:
