@@ -1,5 +1,6 @@
 """envoy.config.listener.v3.FilterChain: which connections it serves, its network filters, its terminal filter."""
 
+from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_listen_addresses import build_networks
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
@@ -38,7 +39,6 @@ def build_filter_chains(view: View, ctx: Context, buffer_limit: int) -> ChainMat
 
 
 def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterChain:
-    view.ignore("metadata", why="nothing here reads a filter chain's metadata")
     view.ignore("transport_socket_connect_timeout", why="plain TCP has no handshake")
     if view.transport_socket and view.transport_socket.typed_config.type_name != _RAW_BUFFER:
         view.reject("transport_socket", f"{view.transport_socket.typed_config.type_name} is not supported")
@@ -52,7 +52,9 @@ def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterCha
             filters.append(built)
     *before, terminal = _in_order(filters) if view.filters else (CloseAtOnce(),)
     assert isinstance(terminal, TerminalFilter)
-    return FilterChain(ctx.loop, view.name, before, terminal, buffer_limit)
+    chain = FilterChain(ctx.loop, view.name, before, terminal, buffer_limit)
+    chain.metadata = metadata_of(view.metadata)
+    return chain
 
 
 def _build_filter(view: View, ctx: Context, buffer_limit: int) -> NetworkFilter | None:

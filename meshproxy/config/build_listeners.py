@@ -6,6 +6,7 @@ from typing import Any
 
 from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_addresses import socket_options
+from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_filter_chains import build_filter_chains
 from meshproxy.config.build_listen_addresses import build_listen_addresses
 from meshproxy.config.build_listener_filters import build_listener_filters
@@ -29,7 +30,6 @@ _NO_MEANING = {
     "drain_type": "listeners are not drained by health checks",
     "connection_balance_config": "the kernel spreads connections over the workers",
     "bypass_overload_manager": "there is no overload manager here",
-    "metadata": "nothing here reads a listener's metadata",
 }
 
 
@@ -46,6 +46,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener = Listener(ctx.loop, view.name or str(addresses[0]), addresses)
     listener.socket_options = _build_options(view, listener)
     listener.bind_to_port = view.get("bind_to_port", _deprecated_bind(view))
+    listener.metadata = metadata_of(view.metadata)
     listener.traffic_direction = view.enum("traffic_direction")
     listener.max_accepts = view.get("max_connections_to_accept_per_socket_event", listener.max_accepts)
     listener.ignores_all_connections = view.ignore_global_conn_limit

@@ -26,6 +26,7 @@ class FilterChain:
         self.name = name
         self.terminal = terminal
         self.buffer_limit = buffer_limit
+        self.metadata: dict[str, Any] = {}
         # (place in the chain, hook)
         self.on_connection = [
             (place, hook) for place, each in enumerate(filters) for hook in hooks([each], "on_connection")

@@ -1,9 +1,12 @@
 """Access logs: who decides whether an exchange is logged, how it looks, and where the line goes."""
 
+import logging
 from collections.abc import Callable
 
 from meshproxy.observe.formatter import Formatter
 from meshproxy.observe.operators import Exchange
+
+_log = logging.getLogger("filter")
 
 Filter = Callable[[Exchange], bool]
 Write = Callable[[str], None]
@@ -21,8 +24,12 @@ class AccessLog:
 
     def log(self, exchange: Exchange) -> None:
         """A Stream or a ConnectionRecord, as it is now."""
-        if self._filter is None or self._filter(exchange):
-            self._write(self._format(exchange))
+        try:
+            if self._filter is None or self._filter(exchange):
+                self._write(self._format(exchange))
+        except Exception:
+            # A log that fails must not keep the exchange from its end.
+            _log.exception("an access log failed")
 
 
 def log_all(logs: tuple[AccessLog, ...]) -> Callable[[Exchange], None] | None:
