@@ -54,6 +54,9 @@ class TcpProxy(TerminalFilter):
         session.client = protocol = RelayProtocol(session, self.buffer_limit)
         return protocol
 
+    def refused(self, connection: Connection) -> None:
+        self.stats.downstream_cx_total += 1
+
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         session = TcpSession(self, connection)
         session.client = SocketClient(session, sock)

@@ -103,10 +103,14 @@ def requested_server_name(argument: str, _length: int | None) -> Getter:
     return _server_name
 
 
+# On a TCP connection everything that is counted was on the wire; below HTTP nothing counts.
+plain("DOWNSTREAM_WIRE_BYTES_RECEIVED", lambda stream: stream.bytes_received if stream.request is None else None)
+plain("DOWNSTREAM_WIRE_BYTES_SENT", lambda stream: stream.bytes_sent if stream.request is None else None)
+
 # Of TLS, and of the wire below HTTP: nothing here knows them.
 for _name in (
     "CX_RTT", "DECOMPRESSED_HEADER_BYTES_RECEIVED", "DECOMPRESSED_HEADER_BYTES_SENT", "DETECTED_CLOSE_TYPE",
-    "HEADER_BYTES_RECEIVED", "HEADER_BYTES_SENT", "LOCAL_CLOSE_REASON", "WIRE_BYTES_RECEIVED", "WIRE_BYTES_SENT",
+    "HEADER_BYTES_RECEIVED", "HEADER_BYTES_SENT", "LOCAL_CLOSE_REASON",
 ):  # fmt: skip
     plain(f"DOWNSTREAM_{_name}", nothing, measured=False)
 for _name in (
