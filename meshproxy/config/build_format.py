@@ -2,6 +2,7 @@
 
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import typed_config
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import Formatter, compile_format, compile_json_format
@@ -11,7 +12,7 @@ def build_format(view: View) -> tuple[Formatter, str]:
     """The function from a stream to text, and the content type that goes with it."""
     for i, extension in enumerate(view.formatters):
         with view.at("formatters", i):
-            raise ConfigError(f"unsupported extension: {extension.typed_config.type_name}")
+            typed_config(extension)
     view.ignore("json_format_options", why="JSON properties keep the order of the configuration")
     omit = view.omit_empty_values
     kind = view.which("format")

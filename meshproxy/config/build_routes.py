@@ -20,6 +20,8 @@ from meshproxy.routing.stats import RequestStats, VirtualCluster
 from meshproxy.routing.table import RouteTable, VirtualHost
 
 _MAX_DIRECT_BODY = 4096
+# The virtual cluster of requests that no other takes.
+_OTHER = "other"
 _HOST_LATER = {
     "retry_policy": "retries are not supported yet",
     "retry_policy_typed_config": "retries are not supported yet",
@@ -128,16 +130,15 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
 
 
 def _virtual_clusters(view: View, ctx: Context) -> tuple[VirtualCluster, ...]:
-    """Those configured, and the one that counts what they leave: Envoy calls it `other`."""
+    """Those configured, and one that counts what they leave."""
     found = []
     for i, cluster in enumerate(view.virtual_clusters):
         with view.at("virtual_clusters", i):
             if not cluster.headers:
                 raise ConfigError("virtual clusters must define 'headers'")
-            found.append((cluster.name, build_header_matchers(cluster.headers, ctx)))
+            found.append(VirtualCluster(cluster.name, build_header_matchers(cluster.headers, ctx), RequestStats()))
     if found:
-        found.append(("other", lambda _headers: True))
-    clusters = tuple(VirtualCluster(name, takes, RequestStats()) for name, takes in found)
-    for each in clusters:
-        ctx.stats.add(f"vhost.{view.name}.vcluster.{each.name}", each.stats)
-    return clusters
+        found.append(VirtualCluster(None, lambda _headers: True, RequestStats()))
+    for each in found:
+        ctx.stats.add(f"vhost.{view.name}.vcluster.{each.name or _OTHER}", each.stats)
+    return tuple(found)
