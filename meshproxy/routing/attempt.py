@@ -57,8 +57,8 @@ class Attempt:
         # The request has a head only.
         self.headers_end = False
         self.trailers: Headers | None = None
-        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted. Nothing goes to an upstream that
-        # has not accepted what came before it.
+        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted; an upstream that has not
+        # accepted gets no bytes behind its head.
         self._held: list[tuple[bytes, bool]] | None = None
         self._held_size = 0
         # Body that was sent on a reused connection and may have to be sent once more.
