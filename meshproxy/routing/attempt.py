@@ -184,9 +184,10 @@ class Attempt:
     # ---- from the upstream ----
 
     def on_informational(self, headers: ResponseHeaders) -> None:
+        if not self._heard and self.router.dynamic_stats:
+            # As in Envoy, only the first one counts.
+            charge(self.stream, self.cluster, self.stream.endpoint, headers.status, headers)
         self._heard = True
-        if headers.status == 100 and self.router.dynamic_stats:
-            charge(self.stream, self.cluster, self.stream.endpoint, 100, headers)
         # Otherwise the client was told to go on when its request came.
         if self.stream.manager.proxy_100_continue:
             self.stream.respond_informational(headers)

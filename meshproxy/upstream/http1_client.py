@@ -193,11 +193,12 @@ class Http1Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         local, self.closing = self.closing, True
         attempt, self.attempt = self.attempt, None
+        whole = self._left == _UNTIL_CLOSE and error is None and not self.tunnel
         # The pool counts the end of the connection before the attempt may ask it for another one.
-        self.pool.lost(self, self.cut or attempt is not None, local)
+        self.pool.lost(self, self.cut or (attempt is not None and not whole), local)
         if attempt is None:
             return
-        if self._left == _UNTIL_CLOSE and error is None and not self.tunnel:
+        if whole:
             attempt.on_data(b"", True)
         elif (self.response_started or self._partial) and not self.tunnel:
             self.pool.cluster.stats.upstream_cx_protocol_error += 1
