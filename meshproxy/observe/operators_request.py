@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
-from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain, truncate
+from meshproxy.observe.operators import Exchange, Getter, Operator, Value, operator, plain, truncate
 
 if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
@@ -109,6 +109,21 @@ def make_response_trailer(argument: str, length: int | None) -> Getter:
     name, alternative = _names(argument)
     get = response_trailer(name)
     return truncate(_or_else(get, response_trailer(alternative)) if alternative is not None else get, length)
+
+
+def make_without_query(argument: str, length: int | None) -> Getter:
+    """REQ_WITHOUT_QUERY: a header, usually the path, without what follows a `?` in it."""
+    get = make_request_header(argument, None)
+
+    def without(stream: Exchange) -> Value:
+        value = get(stream)
+        return value.partition("?")[0] if isinstance(value, str) else value
+
+    return truncate(without, length)
+
+
+# What the extension envoy.formatter.req_without_query adds.
+WITHOUT_QUERY: dict[str, Operator] = {"REQ_WITHOUT_QUERY": Operator(make_without_query, "required", length=True)}
 
 
 def original_path(stream: Exchange) -> str | None:

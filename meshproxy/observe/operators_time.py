@@ -70,7 +70,6 @@ plain("REQUEST_TX_DURATION", request_tx_duration)
 plain("RESPONSE_DURATION", response_duration)
 plain("RESPONSE_TX_DURATION", response_tx_duration)
 plain("ROUNDTRIP_DURATION", lambda _stream: None)
-plain("DOWNSTREAM_HANDSHAKE_DURATION", lambda _stream: None)
 
 # Points in time by name; those that are not known here print as missing, as a name that nobody ever set does.
 _POINTS: dict[str, Callable[[Exchange], float]] = {

@@ -218,6 +218,5 @@ def test_time_within_and_across_seconds() -> None:
 
 
 def test_unmeasured_operators_are_named() -> None:
-    assert unmeasured("%PROTOCOL% %%TRACE_ID%% %TRACE_ID% %DOWNSTREAM_TLS_VERSION%") == [
-        "TRACE_ID", "DOWNSTREAM_TLS_VERSION",
-    ]  # fmt: skip
+    assert unmeasured("%PROTOCOL% %%TRACE_ID%% %TRACE_ID% %DOWNSTREAM_TLS_VERSION%") == ["TRACE_ID"]
+    assert unmeasured({"a": ["%SPAN_ID%", 1], "b": {"c": "%TRACE_ID%"}}) == ["SPAN_ID", "TRACE_ID"]
