@@ -58,6 +58,7 @@ class HttpManager:
         self.log_new_requests = False
         # All connections, or those in the set, are to end with their next response.
         self.draining = False
+        self.connections: set[Http1Server] = set()
         self.draining_connections: set[ServerSide] = set()
         self.time = Timekeeper(loop, self, timeouts or HttpTimeouts())
         self.delayed_close = self.time.delayed_close
@@ -78,6 +79,7 @@ class HttpManager:
         stats = self.stats
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
+        self.connections.add(server)
         self.time.connection_made(server)
 
     def connection_lost(self, server: Http1Server, closed_here: bool) -> None:
@@ -99,6 +101,7 @@ class HttpManager:
             stats.downstream_cx_http1_active -= 1
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_length_ms.record(round((self.loop.time() - server.connection.started) * 1000))
+        self.connections.discard(server)
         self.draining_connections.discard(server)
         self.time.connection_lost(server)
 
