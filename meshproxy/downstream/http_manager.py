@@ -90,7 +90,6 @@ class HttpManager:
         else:
             stats.downstream_cx_destroy_remote += 1
         if server.stream is not None:
-            stats.downstream_rq_rx_reset += 1
             stats.downstream_cx_destroy_active_rq += 1
             if closed_here:
                 stats.downstream_cx_destroy_local_active_rq += 1
@@ -151,8 +150,8 @@ class HttpManager:
         request = stream.request
         if (request.protocol is not None or request.method == "CONNECT") and not self._admit_upgrade(stream):
             return
-        if self.log_new_requests and self.log is not None:
-            self.log(stream)
+        if self.log_new_requests:
+            self._log(stream)
         stream.receive_headers(end)
 
     def find_route(self, stream: Stream) -> None:
@@ -204,9 +203,9 @@ class HttpManager:
         stats = self.stats
         if self.draining:
             stats.downstream_cx_drain_close += 1
-            stream.close_after = True
+            stream.server.drain()
         elif self.draining_connections and stream.server in self.draining_connections:
-            stream.close_after = True
+            stream.server.drain()
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
         self.count(headers.status)
@@ -230,7 +229,7 @@ class HttpManager:
     def prepare_local_reply(self, stream: Stream, reply: LocalReply) -> tuple[ResponseHeaders, bytes]:
         """The head of an answer of ours and its body, before the filters see them."""
         if reply.status == 400 and self.close_on_bad_request:
-            stream.close_after = True
+            stream.server.drain()
         route = stream.route
         if route is None or not route.response_edits:
             headers = ResponseHeaders(reply.status, list(reply.headers))
@@ -251,14 +250,22 @@ class HttpManager:
         stats.downstream_rq_active -= 1
         if stream.upgraded:
             stats.downstream_cx_upgrades_active -= 1
+        if not (stream.request_complete and stream.response_complete):
+            stats.downstream_rq_rx_reset += 1
         now = stream.last_activity = self.loop.time()
         stats.downstream_rq_time.record(round((now - stream.started) * 1000))
         if self.log is not None:
-            if stream.cluster is None and stream.route is not None and isinstance(stream.route.action, Forward):
-                # Answered before the router: the log names the cluster nevertheless.
-                stream.cluster = stream.route.action.find_cluster(stream)
-            self.log(stream)
+            self._log(stream)
         stream.server.release(stream)
+
+    def _log(self, stream: Stream) -> None:
+        if self.log is None:
+            return
+        route = stream.route
+        if stream.cluster is None and route is not None and isinstance(route.action, Forward):
+            # Not with the router yet, or answered before it: the log names the cluster nevertheless.
+            stream.cluster = route.action.find_cluster(stream)
+        self.log(stream)
 
 
 def _edit(stream: Stream, headers: ResponseHeaders) -> None:
