@@ -58,8 +58,8 @@ async def _run(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, table: 
     print(f"{'ok' if verdict.passed else 'DIFFERS':7} {scenario.name}: {scenario.about}")
     if show:
         print(json.dumps(envoy, indent=2))
-    for difference in verdict.meant:
-        print(difference)
+    for reason, places in Counter(difference.reason for difference in verdict.meant).items():
+        print(f"  meant, in {places} place(s): {reason}")
     if not verdict.passed:
         print(verdict)
     table.add(scenario, "agree" if verdict.passed else "differ")
