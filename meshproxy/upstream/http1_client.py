@@ -113,7 +113,11 @@ class Http1Client(asyncio.Protocol):
             self._chunked = True
             pairs = [*pairs, ("transfer-encoding", "chunked")]
         options = self.pool.settings.http1
-        target = request.authority if method == "CONNECT" else request.path
+        target = request.path
+        if method == "CONNECT":
+            target = request.authority
+        elif options.send_fully_qualified_url:
+            target = f"{request.scheme}://{request.authority}{target}"
         if request.spelling is not None or options.key_format:
             pairs = format_pairs(request, [("host", request.authority), *pairs], options)
             head = write_head(f"{method} {target} HTTP/1.1", pairs)
