@@ -36,6 +36,10 @@ def _entry(name: str, packed: View, ctx: Context) -> Override | None:
         return Override(disabled=True)
     if not wrapper.config:
         raise ConfigError(f"Empty route/virtual host per filter configuration for {name} filter")
+    if not wrapper.config.type_name:
+        # An empty one says only that the filter runs here.
+        wrapper.config.take()
+        return Override()
     try:
         return Override(_compiled(name, wrapper.config, ctx))
     except UnknownFilter:

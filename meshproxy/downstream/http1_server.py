@@ -293,6 +293,7 @@ class Http1Server(asyncio.Protocol):
         expect = request.index.get("expect")
         if expect is not None and lower_ascii(expect) == "100-continue" and not self.manager.proxy_100_continue:
             request.remove("expect")
+            self.manager.count(100)
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return host_removed
 
