@@ -40,6 +40,7 @@ class Admin:
         manager.terminal = AdminTerminal(server, allowed)
         self._manager = manager
         listener = Listener(loop, "admin", [address])
+        listener.ignores_all_connections = True
         listener.chains = ChainMatcher([], FilterChain(loop, "", [], HttpTerminal(manager), manager.buffer_limit))
         self._listener = listener
         stats = server.ctx.stats

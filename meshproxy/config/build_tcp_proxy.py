@@ -7,6 +7,7 @@ from meshproxy.config.context import Context
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.downstream.tcp_proxy import TcpProxy
+from meshproxy.net.splice import Pipes, pipe_size
 from meshproxy.observe.access_log import log_all
 
 IDLE_TIMEOUT = 3600.0
@@ -15,7 +16,9 @@ IDLE_TIMEOUT = 3600.0
 def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
     """The TCP proxy at the end of a filter chain."""
     _refuse(view)
-    proxy = TcpProxy(ctx.loop, ctx.clusters, buffer_limit)
+    size = pipe_size(buffer_limit)
+    pipes = ctx.pipes.setdefault(size, Pipes(size))
+    proxy = TcpProxy(ctx.loop, ctx.clusters, pipes, buffer_limit)
     ctx.stats.add(f"tcp.{view.stat_prefix}", proxy.stats)
     metadata = _lb_metadata(view.metadata_match)
     if view.which("cluster_specifier") == "cluster":

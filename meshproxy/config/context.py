@@ -7,6 +7,7 @@ from typing import Any
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.runtime import Runtime
+from meshproxy.net.splice import Pipes
 from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
@@ -36,6 +37,8 @@ class Context:
     node: Node = field(default_factory=Node)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
     listeners: Listeners = field(default_factory=Listeners)
+    # By size, shared by all TCP proxies.
+    pipes: dict[int, Pipes] = field(default_factory=dict)
     stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
     # Envoy's --drain-time-s and others that builders look at, by option name.

@@ -29,7 +29,8 @@ class ConnectionCount:
     def __init__(self) -> None:
         self.active = 0
         self.limit = 2**63
-        self.descriptors = ceiling()
+        # The rest is for connections to upstreams, without which those from clients are of no use.
+        self.descriptors = ceiling(0.8)
 
 
 class Listener:

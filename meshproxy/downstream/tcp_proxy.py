@@ -25,11 +25,13 @@ class TcpProxy(TerminalFilter):
 
     takes_socket = True
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clusters: Clusters, buffer_limit: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clusters: Clusters, pipes: Pipes, buffer_limit: int
+    ) -> None:
         self.loop = loop
         self.clusters = clusters
         self.stats = TcpStats()
-        self.pipes = Pipes(buffer_limit)
+        self.pipes = pipes
         self.buffer_limit = buffer_limit
         # (cluster, weight, what its endpoints must have as metadata); one entry where there is nothing to choose.
         self.targets: list[tuple[str, int, dict[str, Any]]] = []

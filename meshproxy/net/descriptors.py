@@ -9,9 +9,9 @@ import resource
 RESERVE = 32
 
 
-def ceiling() -> int:
-    """The first descriptor that traffic does not get."""
+def ceiling(share: float = 1.0) -> int:
+    """The first descriptor that traffic does not get. share: of what is there for traffic."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return 1 << 31
-    return soft - min(RESERVE, soft // 8)
+    return int((soft - min(RESERVE, soft // 8)) * share)

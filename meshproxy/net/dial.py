@@ -1,6 +1,7 @@
 """Connecting to a peer: a socket with its options, a bounded wait, and the reason in words when it fails."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from meshproxy.net.connection import address_text
+from meshproxy.net.descriptors import ceiling
 from meshproxy.net.sockets import SocketOption
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -121,6 +123,8 @@ def _make_socket(address: tuple[str, int], socket_options: SocketOptions) -> soc
     except OSError as error:
         raise DialError(_IMMEDIATE + _words(error), bind=True) from error
     try:
+        if sock.fileno() >= ceiling():
+            raise DialError(_IMMEDIATE + os.strerror(errno.EMFILE), bind=True)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for option in socket_options.options:

@@ -18,16 +18,22 @@ _LARGEST = 256 * 1024
 # After this many full pipes other connections have their turn.
 _ROUNDS = 4
 _KEPT = 64
+_COPIED = 65536
+
+
+def pipe_size(limit: int) -> int:
+    """The size of a pipe where at most `limit` bytes may wait in one direction of one connection."""
+    size = _SMALLEST
+    while size * 2 <= min(limit, _LARGEST):
+        size *= 2
+    return size
 
 
 class Pipes:
     """Empty pipes of one size, ready for use."""
 
-    def __init__(self, limit: int) -> None:
-        """limit: the most bytes that may wait in one direction of one connection."""
-        self.size = _SMALLEST
-        while self.size * 2 <= min(limit, _LARGEST):
-            self.size *= 2
+    def __init__(self, size: int) -> None:
+        self.size = size
         self._free: list[tuple[int, int]] = []
 
     def take(self) -> tuple[int, int]:
@@ -143,9 +149,7 @@ class _Flow:
         try:
             pipe = self._pipes.take()
         except OSError:
-            # No file descriptors: without a pipe the bytes stay where they are, and TCP slows the sender down.
-            self._loop.remove_reader(self._src.fileno())
-            self._loop.call_later(0.1, self._again)
+            self._copy()
             return
         source, size = self._src.fileno(), self._pipes.size
         for _ in range(_ROUNDS):
@@ -166,7 +170,8 @@ class _Flow:
             if left < 0:
                 return
             if left:
-                self._hold(pipe, left)
+                self._pipe, self._held = pipe, left
+                self._wait()
                 return
             if count < size:
                 break
@@ -187,30 +192,49 @@ class _Flow:
             return -1
         return count
 
-    def _hold(self, pipe: tuple[int, int], left: int) -> None:
-        self._pipe, self._held = pipe, left
+    def _copy(self) -> None:
+        """Without file descriptors for a pipe: bytes stay with the sender until the receiver has taken them."""
+        try:
+            data = self._src.recv(_COPIED, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._relay.watcher.broken(self.from_client)
+            return
+        if not data:
+            self._end()
+            return
+        try:
+            count = self._dst.send(data)
+        except BlockingIOError:
+            self._wait()
+            return
+        except OSError:
+            self._relay.watcher.broken(not self.from_client)
+            return
+        self._src.recv(count)
+        self._relay.watcher.moved(self.from_client, count)
+
+    def _wait(self) -> None:
+        """For the receiver to take more."""
         self._loop.remove_reader(self._src.fileno())
         self._loop.add_writer(self._dst.fileno(), self._writable)
         self._relay.watcher.paused(self.from_client)
 
     def _writable(self) -> None:
         pipe = self._pipe
-        assert pipe is not None
-        left = self._push(pipe, self._held)
-        if left < 0:
-            return
-        self._held = left
-        if left:
-            return
-        self._pipe = None
-        self._pipes.give(pipe)
+        if pipe is not None:
+            left = self._push(pipe, self._held)
+            if left < 0:
+                return
+            self._held = left
+            if left:
+                return
+            self._pipe = None
+            self._pipes.give(pipe)
         self._loop.remove_writer(self._dst.fileno())
         self._relay.watcher.resumed(self.from_client)
         self._loop.add_reader(self._src.fileno(), self._readable)
-
-    def _again(self) -> None:
-        if not self._relay._closed:
-            self.start()
 
     def _end(self) -> None:
         """The sender has said all: so has the receiver's other half."""

@@ -1,6 +1,7 @@
 """The TCP proxy on real sockets: spliced, and through a filter that looks at the bytes."""
 
 import asyncio
+import errno
 import os
 import socket
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from meshproxy.downstream.network_filter import NetworkFilter
 from meshproxy.filters import TABLE
 from meshproxy.net.connection import Connection
+from meshproxy.net.splice import Pipes
 from tests.downstream.serving import (
     Serving,
     listening,
@@ -274,3 +276,19 @@ async def test_nothing_is_left_over_after_many_connections(before: Before) -> No
             await served.ask(b"x", end=True)
         await until(lambda: served.listener.stats.downstream_cx_active == 0)
         await until(lambda: len(os.listdir("/proc/self/fd")) <= open_before)
+
+
+@looped
+async def test_without_descriptors_for_pipes_bytes_still_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_pipe(_pipes: Pipes) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Pipes, "take", no_pipe)
+    async with upstream(echo) as port, serving(tcp_proxy(), clusters={"origin": port}) as served:
+        with await served.connect() as client:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(send_and_end(client, MEGABYTE))
+                received = group.create_task(read_all(client))
+        assert received.result() == MEGABYTE
+        await until(lambda: served.listener.stats.downstream_cx_active == 0)
+        assert stats(served).downstream_cx_tx_bytes_total == len(MEGABYTE)
