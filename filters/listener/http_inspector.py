@@ -58,13 +58,22 @@ def find_protocol(data: bytes) -> str | None:
     """`h2c`, `http/1.1`, `http/1.0`, or "" for something else; None while the first line is not complete."""
     if data[: len(_PREFACE)] == _PREFACE[: len(data)]:
         return "h2c" if len(data) >= len(_PREFACE) else None
-    line, end, _ = data.partition(b"\r")
-    method, _, rest = line.partition(b" ")
-    if not method or not _TOKEN.issuperset(method):
+    line = data.replace(b"\n", b"\r").partition(b"\r")[0]
+    words = line.split(None, 2)
+    if not words or not line.startswith(words[0]) or not _TOKEN.issuperset(words[0]):
         return ""
-    if not end:
+    if len(line) == len(data):
         return None
-    version = rest.rpartition(b" ")[2]
+    if len(words) < 2 or not _is_target(words[0], words[1]):
+        return ""
+    version = words[2].rstrip(b" ") if len(words) > 2 else b"HTTP/0.9"
     if version == b"HTTP/1.1":
         return "http/1.1"
-    return "http/1.0" if version == b"HTTP/1.0" else ""
+    # Envoy takes every other version for 1.0.
+    return "http/1.0" if len(version) == 8 and version.startswith(b"HTTP/") and version[6:7] == b"." else ""
+
+
+def _is_target(method: bytes, target: bytes) -> bool:
+    """A path, `*`, an absolute URL, or an authority for CONNECT."""
+    plausible = target.startswith((b"/", b"*")) or b"://" in target or method == b"CONNECT"
+    return plausible and bool(target) and max(target) < 127

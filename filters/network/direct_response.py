@@ -27,7 +27,8 @@ class SayAndClose(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         transport.write(self._response)
-        transport.close()
+        # Not at once: what the client has sent is read first, or the kernel would turn the end into a reset.
+        asyncio.get_running_loop().call_soon(transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connection.ended()

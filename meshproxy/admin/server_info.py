@@ -70,4 +70,13 @@ def command_line(options: Any) -> dict[str, Any]:
         "disable_hot_restart": True,
         "restart_epoch": options.restart_epoch,
         "stats_tag": list(options.stats_tag),
+        # Of what means nothing here.
+        "enable_mutex_tracing": False,
+        "cpuset_threads": False,
+        "disabled_extensions": [],
+        "enable_fine_grain_logging": False,
+        "socket_path": "@envoy_domain_socket",
+        "socket_mode": 0,
+        "enable_core_dump": False,
+        "log_stacktrace_single_entry": False,
     }

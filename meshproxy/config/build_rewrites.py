@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import typed_config
 from meshproxy.config.regex import compile_regex
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import compile_format, wire_text
@@ -84,12 +85,10 @@ def _check_groups(substitution: str, groups: int) -> None:
 
 
 def _template_change(view: View, template: UriTemplate | None) -> PathChange:
-    config = view.typed_config.unpack()
-    if config.type_name != _URI_TEMPLATE_REWRITE:
-        raise ConfigError(f"unsupported extension: {config.type_name}")
+    config = typed_config(view, _URI_TEMPLATE_REWRITE)
     if template is None:
         raise ConfigError("unable to use envoy.path.rewrite.uri_template without a uri_template path match")
-    with view.at("typed_config"), config.at("path_template_rewrite"):
+    with config.at("path_template_rewrite"):
         return UriTemplateRewrite(wire_text(config.path_template_rewrite), template)
 
 

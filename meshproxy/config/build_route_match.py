@@ -15,6 +15,7 @@ from meshproxy.config.build_matchers import (
 )
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import typed_config
 from meshproxy.config.view import View
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.stream import Stream
@@ -25,7 +26,7 @@ from meshproxy.routing.route import Predicate
 from meshproxy.routing.uri_template import UriTemplate
 
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
-URI_TEMPLATE_MATCH = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"
+_URI_TEMPLATE_MATCH = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"
 
 
 def build_path_match(view: View, template: UriTemplate | None) -> PathMatch:
@@ -55,10 +56,8 @@ def build_template(view: View) -> UriTemplate | None:
     if view.which("path_specifier") != "path_match_policy":
         return None
     with view.at("path_match_policy"):
-        config = view.path_match_policy.typed_config.unpack()
-        if config.type_name != URI_TEMPLATE_MATCH:
-            raise ConfigError(f"unsupported extension: {config.type_name}")
-        with view.path_match_policy.at("typed_config"), config.at("path_template"):
+        config = typed_config(view.path_match_policy, _URI_TEMPLATE_MATCH)
+        with config.at("path_template"):
             return UriTemplate(wire_text(config.path_template))
 
 

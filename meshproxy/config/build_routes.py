@@ -1,25 +1,34 @@
 """envoy.config.route.v3.RouteConfiguration: the virtual hosts of a route table and their domains."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
+from meshproxy.config.build_matcher_tree import build_matcher_tree
 from meshproxy.config.build_matchers import build_header_matchers
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_route import build_route
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import typed_config
 from meshproxy.config.route_scope import Scope, reject_specifiers
 from meshproxy.config.view import View
+from meshproxy.http.stream import Stream
 from meshproxy.observe.formatter import wire_text
 from meshproxy.routing.deadlines import Deadlines
-from meshproxy.routing.path_match import fold_case
+from meshproxy.routing.index import RouteIndex
+from meshproxy.routing.path_match import PathMatch, fold_case
 from meshproxy.routing.redirect import Redirect
 from meshproxy.routing.route import Route
 from meshproxy.routing.stats import RequestStats, VirtualCluster
 from meshproxy.routing.table import RouteTable, VirtualHost
 
 _MAX_DIRECT_BODY = 4096
+_ROUTE = "envoy.config.route.v3.Route"
+_ROUTE_LIST = "envoy.config.route.v3.RouteList"
+# The virtual cluster of requests that no other takes.
+_OTHER = "other"
 _HOST_LATER = {
     "retry_policy": "retries are not supported yet",
     "retry_policy_typed_config": "retries are not supported yet",
@@ -97,8 +106,6 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
     for name, why in _HOST_LATER.items():
         view.ignore(name, why=why)
     reject_specifiers(view)
-    if view.matcher:
-        view.reject("matcher", "matcher trees for routes are not supported yet")
     scope = replace(
         table,
         host_name=view.name,
@@ -108,12 +115,13 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
         attempt_count_in_request=view.include_request_attempt_count,
         attempt_count_in_response=view.include_attempt_count_in_response,
     )
-    entries = []
-    for i, route_view in enumerate(view.routes):
-        with view.at("routes", i):
-            entries.append(build_route(route_view, scope))
+    entries = [] if view.matcher else _build_all(view, scope)
+    chosen: list[Route] = []
+    choose_index = _build_chooser(view, scope, chosen) if view.matcher else None
     host = VirtualHost(view.name, entries)
-    for _, route in entries:
+    host.choose_index = choose_index
+    host.routes += tuple(chosen)
+    for route in host.routes:
         route.virtual_host = host
         for choice in route.choices:
             choice.virtual_host = host
@@ -127,17 +135,42 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
     return host
 
 
+def _build_all(view: View, scope: Scope) -> list[tuple[PathMatch, Route]]:
+    """The `routes` of a virtual host or of a RouteList."""
+    entries = []
+    for i, route in enumerate(view.routes):
+        with view.at("routes", i):
+            entries.append(build_route(route, scope))
+    return entries
+
+
+def _build_chooser(view: View, scope: Scope, found: list[Route]) -> Callable[[Stream], RouteIndex | None]:
+    """The matcher of a virtual host, whose actions are routes or lists of routes; all of them are added to `found`."""
+    if view.routes:
+        raise ConfigError("cannot set both matcher and routes on virtual host")
+    # Envoy does not look for their clusters.
+    scope = replace(scope, validate_clusters=False)
+
+    def build_action(action: View) -> RouteIndex:
+        config = typed_config(action, _ROUTE, _ROUTE_LIST)
+        entries = [build_route(config, scope)] if config.type_name == _ROUTE else _build_all(config, scope)
+        found.extend(route for _, route in entries)
+        return RouteIndex(entries)
+
+    with view.at("matcher"):
+        return build_matcher_tree(view.matcher, scope.ctx, build_action)
+
+
 def _virtual_clusters(view: View, ctx: Context) -> tuple[VirtualCluster, ...]:
-    """Those configured, and the one that counts what they leave: Envoy calls it `other`."""
+    """Those configured, and one that counts what they leave."""
     found = []
     for i, cluster in enumerate(view.virtual_clusters):
         with view.at("virtual_clusters", i):
             if not cluster.headers:
                 raise ConfigError("virtual clusters must define 'headers'")
-            found.append((cluster.name, build_header_matchers(cluster.headers, ctx)))
+            found.append(VirtualCluster(cluster.name, build_header_matchers(cluster.headers, ctx), RequestStats()))
     if found:
-        found.append(("other", lambda _headers: True))
-    clusters = tuple(VirtualCluster(name, takes, RequestStats()) for name, takes in found)
-    for each in clusters:
-        ctx.stats.add(f"vhost.{view.name}.vcluster.{each.name}", each.stats)
-    return clusters
+        found.append(VirtualCluster(None, lambda _headers: True, RequestStats()))
+    for each in found:
+        ctx.stats.add(f"vhost.{view.name}.vcluster.{each.name or _OTHER}", each.stats)
+    return tuple(found)

@@ -59,7 +59,7 @@ def build_node(view: View, options: Any) -> Node:
 
 
 def build_runtime(view: View, runtime: Runtime) -> None:
-    """The layers of `layered_runtime`, lowest first; without any there is one for what /runtime_modify sets."""
+    """The layers of `layered_runtime`, lowest first."""
     layers = view.layered_runtime.layers
     seen = set()
     for i, layer in enumerate(layers):
@@ -68,10 +68,6 @@ def build_runtime(view: View, runtime: Runtime) -> None:
                 raise ConfigError(f"Duplicate layer name: {layer.name}")
             seen.add(layer.name)
             runtime.set_layer(layer.name, _layer(layer))
-    if not layers:
-        runtime.set_layer("admin", {})
-        runtime.admin_layer = "admin"
-        return
     admin = [layer.name for layer in layers if layer.which("layer_specifier") == "admin_layer"]
     if len(admin) > 1:
         raise ConfigError("Too many admin layers specified in LayeredRuntime, at most one may be specified")

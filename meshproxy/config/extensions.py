@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
 from meshproxy.filters import TABLE
 
 
@@ -24,3 +25,12 @@ def find_extension(type_name: str) -> Any:
         if entry.name == type_name:
             return entry.load()
     raise ConfigError(f"unsupported extension: {type_name}")
+
+
+def typed_config(view: View, *known: str) -> View:
+    """What is packed in a TypedExtensionConfig; refuses what is of none of the `known` types, in Envoy's words."""
+    name, kind = view.name, view.typed_config.type_name
+    if kind not in known:
+        raise ConfigError(f"Didn't find a registered implementation for '{name}' with type URL: '{kind}'")
+    packed: View = view.typed_config.unpack()
+    return packed

@@ -37,6 +37,8 @@ class FilterChain:
         self.on_done = hooks(filters, "on_done")
         # Somebody besides the terminal filter wants to see the bytes.
         self.filtered = bool(self.on_data or self.on_write)
+        # The listener's own log wants to know how many bytes a connection carried.
+        self.counted = False
 
     @property
     def needs_socket(self) -> bool:
@@ -46,7 +48,7 @@ class FilterChain:
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         """What serves a connection whose filters let it pass."""
         protocol = self.terminal.make_protocol(connection)
-        return FilteredProtocol(self, connection, protocol) if self.filtered else protocol
+        return FilteredProtocol(self, connection, protocol) if self.filtered or self.counted else protocol
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over a socket that nobody has read from: filters first, then the terminal filter."""
@@ -81,6 +83,8 @@ class FilterChain:
             self._refuse(Close(reset=True), place, sock, connection)
             raise
         if answer is not None:
+            # What came in the meantime is read, or the kernel would turn the end into a reset.
+            drain(sock, self.buffer_limit)
             self._refuse(answer, place, sock, connection)
         else:
             self._start(sock, connection)
@@ -105,8 +109,19 @@ class FilterChain:
         close_socket(sock, verdict.reset)
         for hook in hooks(self.filters[:place], "on_done"):
             hook(connection)
+        self.terminal.refused(connection)
         connection.chain = None
         connection.ended()
+
+
+def drain(sock: socket.socket, limit: int) -> None:
+    """Reads and forgets what has come, up to `limit` bytes."""
+    try:
+        while limit > 0 and (data := sock.recv(min(limit, 65536))):
+            limit -= len(data)
+    except OSError:
+        # Nothing more is there, or the peer has reset the connection.
+        return
 
 
 def close_socket(sock: socket.socket, reset: bool) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.network_filter import Close
 from meshproxy.net.connection import Connection
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 class FilteredProtocol(asyncio.Protocol):
     """Stands between a transport and the terminal filter's protocol, and is to each what the other would be."""
 
-    __slots__ = ("_chain", "_closed", "_connection", "_inner", "_transport")
+    __slots__ = ("_chain", "_closed", "_connection", "_inner", "_record", "_transport")
 
     def __init__(self, chain: "FilterChain", connection: Connection, inner: asyncio.Protocol) -> None:
         self._chain = chain
@@ -21,11 +22,13 @@ class FilteredProtocol(asyncio.Protocol):
         self._inner = inner
         self._transport: Any = None
         self._closed = False
+        self._record = ConnectionRecord(connection)
 
     # ---- to the transport: a protocol ----
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._connection.record = self._record
         self._inner.connection_made(self)  # type: ignore[arg-type]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -33,6 +36,7 @@ class FilteredProtocol(asyncio.Protocol):
         self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        self._record.bytes_received += len(data)
         passed = self._walk(self._chain.on_data, data, False)
         if passed:
             self._inner.data_received(passed)
@@ -52,7 +56,11 @@ class FilteredProtocol(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         passed = self._walk(self._chain.on_write[::-1], data)
         if passed:
+            self._record.bytes_sent += len(passed)
             self._transport.write(passed)
+
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
 
     def __getattr__(self, name: str) -> Any:
         """Everything that is not about bytes is the transport's own."""

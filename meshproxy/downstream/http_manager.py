@@ -248,7 +248,8 @@ class HttpManager:
         stats.downstream_rq_active -= 1
         if stream.upgraded:
             stats.downstream_cx_upgrades_active -= 1
-        stats.downstream_rq_time.record(round((self.loop.time() - stream.started) * 1000))
+        now = stream.last_activity = self.loop.time()
+        stats.downstream_rq_time.record(round((now - stream.started) * 1000))
         if self.log is not None:
             if stream.cluster is None and stream.route is not None and isinstance(stream.route.action, Forward):
                 # Answered before the router: the log names the cluster nevertheless.

@@ -153,6 +153,8 @@ class Listener:
         chain = connection.chain
         if chain is not None and chain.on_done:
             chain.ended(connection)
+        if self.log is not None:
+            self.log(connection.record or ConnectionRecord(connection))
         stats = self.stats
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_active -= 1

@@ -59,6 +59,9 @@ class TerminalFilter(NetworkFilter):
         """What serves this connection from its `connection_made` on."""
         raise NotImplementedError
 
+    def refused(self, connection: Connection) -> None:
+        """A filter before this one did not let the connection pass, which counts all the same."""
+
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """The same for a non-blocking socket that nobody has read from (`takes_socket`)."""
         raise NotImplementedError

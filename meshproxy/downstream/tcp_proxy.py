@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import random, randrange
 from typing import Any
 
+from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.network_filter import TerminalFilter
 from meshproxy.downstream.relay import RelayProtocol
 from meshproxy.downstream.tcp_session import SocketClient, TcpSession
@@ -53,6 +54,11 @@ class TcpProxy(TerminalFilter):
         session = TcpSession(self, connection)
         session.client = protocol = RelayProtocol(session, self.buffer_limit)
         return protocol
+
+    def refused(self, connection: Connection) -> None:
+        self.stats.downstream_cx_total += 1
+        if self.log is not None:
+            self.log(ConnectionRecord(connection))
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         session = TcpSession(self, connection)

@@ -90,7 +90,7 @@ class TcpSession(ConnectionRecord):
             try:
                 sock = await upstream.open()
             except DialError as error:
-                self.upstream_failure = error.reason
+                self.upstream_failure = error.reason.replace(" ", "_")
                 continue
             self.upstream_failure = ""
             await self._join(upstream, sock)
@@ -188,7 +188,9 @@ class TcpSession(ConnectionRecord):
             self._upstream.closed(local=not by_upstream)
         if proxy.log is not None:
             self.log_type = "TcpConnectionEnd"
+            self.last_activity = proxy.loop.time()
             proxy.log(self)
+        self.connection.record = self
         self.connection.ended()
 
     def expire_idle(self) -> float:
@@ -203,6 +205,7 @@ class TcpSession(ConnectionRecord):
 
     def expire_duration(self) -> float:
         self.proxy.stats.max_downstream_connection_duration += 1
+        self.add_flag("DT")
         self.end(False)
         return 0.0
 

@@ -18,6 +18,12 @@ class HttpTerminal(TerminalFilter):
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         return Http1Server(self.manager, connection)
 
+    def refused(self, connection: Connection) -> None:
+        stats = self.manager.stats
+        stats.downstream_cx_total += 1
+        stats.downstream_cx_destroy += 1
+        stats.downstream_cx_destroy_local += 1
+
 
 class CloseAtOnce(TerminalFilter):
     """A chain without filters: Envoy accepts the connection and closes it."""

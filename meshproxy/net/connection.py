@@ -27,6 +27,7 @@ class Connection:
         "local",
         "metadata",
         "peer",
+        "record",
         "server_name",
         "started",
         "tls",
@@ -39,6 +40,8 @@ class Connection:
         self.listener = listener
         # The filter chain that serves it, once one was chosen.
         self.chain: Any = None
+        # What the listener's log says of it, where somebody kept more than the addresses.
+        self.record: Any = None
         # `local` is where the client meant to go (original destination); `peer` who the client is (proxy protocol).
         self.local = local
         self.direct_local = local

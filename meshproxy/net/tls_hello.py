@@ -27,7 +27,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
     at = 0
     while len(data) - at >= 5:
         kind, major, size = data[at], data[at + 1], int.from_bytes(data[at + 3 : at + 5], "big")
-        if kind != _HANDSHAKE or major != 3 or not 0 < size <= _MAX_RECORD:
+        if kind != _HANDSHAKE or major != 3 or size > _MAX_RECORD:
             raise NotTls("not a handshake record")
         message += data[at + 5 : at + 5 + size]
         at += 5 + size

@@ -16,6 +16,7 @@ from meshproxy.observe import (  # noqa: F401  each registers its operators
     operators_data,
     operators_request,
     operators_time,
+    operators_tls,
     operators_upstream,
 )
 from meshproxy.observe.json_format import compile_tree
@@ -73,9 +74,15 @@ def parse(text: str, extra: Operators) -> Iterator[str | Command]:
         yield wire_text(text[plain_from:])
 
 
-def unmeasured(text: str) -> list[str]:
-    """The operators in a format that nothing here measures, so that they always print as missing."""
-    names = [command.group(1) for command in _COMMAND.finditer(text.replace("%%", ""))]
+def unmeasured(form: Any) -> list[str]:
+    """The operators in a format (text, or a tree of texts) that nothing here measures: they print as missing."""
+    if isinstance(form, dict):
+        return [name for each in form.values() for name in unmeasured(each)]
+    if isinstance(form, list):
+        return [name for each in form for name in unmeasured(each)]
+    if not isinstance(form, str):
+        return []
+    names = [command.group(1) for command in _COMMAND.finditer(form.replace("%%", ""))]
     return [name for name in names if name in TABLE and not TABLE[name].measured]
 
 

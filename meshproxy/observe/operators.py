@@ -89,6 +89,12 @@ def text_of(value: Value) -> str | None:
     return dump(value)
 
 
+def is_over(stream: Exchange) -> bool:
+    """Whether the exchange has ended, so that its last activity is its end."""
+    over: bool = stream.log_type == "TcpConnectionEnd" if stream.request is None else stream.done
+    return over
+
+
 def nothing(_stream: Exchange) -> None:
     """The getter of what is not known here."""
     return None

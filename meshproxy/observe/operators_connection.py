@@ -103,24 +103,14 @@ def requested_server_name(argument: str, _length: int | None) -> Getter:
     return _server_name
 
 
-# Of TLS, and of the wire below HTTP: nothing here knows them.
+# On a TCP connection everything that is counted was on the wire; below HTTP nothing counts.
+plain("DOWNSTREAM_WIRE_BYTES_RECEIVED", lambda stream: stream.bytes_received if stream.request is None else None)
+plain("DOWNSTREAM_WIRE_BYTES_SENT", lambda stream: stream.bytes_sent if stream.request is None else None)
+
+# Of the wire below HTTP, which nothing here measures.
 for _name in (
-    "CX_RTT", "DECOMPRESSED_HEADER_BYTES_RECEIVED", "DECOMPRESSED_HEADER_BYTES_SENT", "DETECTED_CLOSE_TYPE",
-    "HEADER_BYTES_RECEIVED", "HEADER_BYTES_SENT", "LOCAL_CLOSE_REASON", "WIRE_BYTES_RECEIVED", "WIRE_BYTES_SENT",
+    "DOWNSTREAM_CX_RTT", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_LOCAL_CLOSE_REASON", "BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED",
 ):  # fmt: skip
-    plain(f"DOWNSTREAM_{_name}", nothing, measured=False)
-for _name in (
-    "LOCAL_DNS_SAN", "LOCAL_EMAIL_SAN", "LOCAL_IP_SAN", "LOCAL_OTHERNAME_SAN", "LOCAL_SUBJECT", "LOCAL_URI_SAN",
-    "PEER_CERT", "PEER_CHAIN_FINGERPRINTS_1", "PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_SERIALS", "PEER_DNS_SAN",
-    "PEER_EMAIL_SAN", "PEER_FINGERPRINT_1", "PEER_FINGERPRINT_256", "PEER_IP_SAN", "PEER_ISSUER",
-    "PEER_ISSUER_FINGERPRINT_256", "PEER_ISSUER_SERIAL", "PEER_OTHERNAME_SAN", "PEER_SERIAL", "PEER_SUBJECT",
-    "PEER_URI_SAN", "TLS_CIPHER", "TLS_GROUP", "TLS_SESSION_ID", "TLS_VERSION",
-):  # fmt: skip
-    plain(f"DOWNSTREAM_{_name}", nothing, measured=False)
-for _name in ("TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED"):
     plain(_name, nothing, measured=False)
-
-
-@operator("DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END", argument="optional")
-def certificate_time(_argument: str, _length: int | None) -> Getter:
-    return nothing

@@ -1,15 +1,19 @@
 """Operators on the two heads of an exchange, and on what became of it."""
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
-from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain, truncate
+from meshproxy.observe.operators import Exchange, Getter, Operator, Value, operator, plain, truncate
 
 if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+
+
+_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 
 
 def first_value(headers: "Headers", name: str) -> str | None:
@@ -107,6 +111,21 @@ def make_response_trailer(argument: str, length: int | None) -> Getter:
     return truncate(_or_else(get, response_trailer(alternative)) if alternative is not None else get, length)
 
 
+def make_without_query(argument: str, length: int | None) -> Getter:
+    """REQ_WITHOUT_QUERY: a header, usually the path, without what follows a `?` in it."""
+    get = make_request_header(argument, None)
+
+    def without(stream: Exchange) -> Value:
+        value = get(stream)
+        return value.partition("?")[0] if isinstance(value, str) else value
+
+    return truncate(without, length)
+
+
+# What the extension envoy.formatter.req_without_query adds.
+WITHOUT_QUERY: dict[str, Operator] = {"REQ_WITHOUT_QUERY": Operator(make_without_query, "required", length=True)}
+
+
 def original_path(stream: Exchange) -> str | None:
     """The path as the client sent it, whatever a route made of it."""
     request = stream.request
@@ -141,6 +160,16 @@ def path(argument: str, length: int | None) -> Getter:
     return truncate(without_query, length)
 
 
+def _readable(text: str) -> str:
+    """Escapes decoded where they stand for visible characters that no log format has to quote."""
+    return _ESCAPE.sub(_decode_visible, text)
+
+
+def _decode_visible(found: re.Match[str]) -> str:
+    char = chr(int(found.group(1), 16))
+    return char if "!" <= char <= "~" and char not in '"\\' else found.group(0)
+
+
 def _decoded(text: str) -> str:
     return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
 
@@ -165,7 +194,7 @@ def query_parameters(argument: str, length: int | None) -> Getter:
 
     def get(stream: Exchange) -> str | None:
         _, _, query = (original_path(stream) or "").partition("?")
-        return (_decoded(query) if argument == "DECODED" else query) or None
+        return (_readable(query) if argument == "DECODED" else query) or None
 
     return truncate(get, length)
 
@@ -231,7 +260,7 @@ def grpc_status(argument: str, _length: int | None) -> Getter:
 
 def request_headers_bytes(stream: Exchange) -> int:
     request: RequestHeaders | None = stream.request
-    if request is None:
+    if request is None or not request.method:
         return 0
     pseudo = ((":method", request.method), (":path", request.path), (":authority", request.authority),
               (":scheme", request.scheme))  # fmt: skip

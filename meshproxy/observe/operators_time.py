@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, is_over, operator, plain
 from meshproxy.observe.time_format import DEFAULT, DEFAULT_LOCAL, compile_time
 
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -33,9 +33,11 @@ def emit_time_local(argument: str, _length: int | None) -> Getter:
     return lambda _stream: write(time.time())
 
 
-def duration(stream: Exchange) -> int:
-    """Milliseconds from the first byte of the request until now, which is the end when a log line is written."""
-    return int((time.monotonic() - stream.started) * 1000)
+def duration(stream: Exchange) -> int | None:
+    """Milliseconds from the first byte of the request to the end; none while there is no end."""
+    if not is_over(stream):
+        return None
+    return int((stream.last_activity - stream.started) * 1000 + 0.5)
 
 
 def request_duration(stream: Exchange) -> int | None:
@@ -53,7 +55,7 @@ def response_duration(stream: Exchange) -> int | None:
 def response_tx_duration(stream: Exchange) -> int | None:
     """From the first byte of the upstream's response to the last one sent to the client."""
     begun = stream.response_started_at
-    return int((time.monotonic() - begun) * 1000) if begun else None
+    return int((stream.last_activity - begun) * 1000 + 0.5) if begun else None
 
 
 def request_tx_duration(stream: Exchange) -> int | None:
@@ -68,7 +70,6 @@ plain("REQUEST_TX_DURATION", request_tx_duration)
 plain("RESPONSE_DURATION", response_duration)
 plain("RESPONSE_TX_DURATION", response_tx_duration)
 plain("ROUNDTRIP_DURATION", lambda _stream: None)
-plain("DOWNSTREAM_HANDSHAKE_DURATION", lambda _stream: None)
 
 # Points in time by name; those that are not known here print as missing, as a name that nobody ever set does.
 _POINTS: dict[str, Callable[[Exchange], float]] = {
@@ -76,9 +77,9 @@ _POINTS: dict[str, Callable[[Exchange], float]] = {
     "DS_RX_END": lambda stream: stream.request_done_at,
     "US_TX_END": lambda stream: stream.request_done_at if stream.endpoint is not None else 0.0,
     "US_RX_BEG": lambda stream: stream.response_started_at,
-    "US_RX_END": lambda stream: time.monotonic() if stream.response_started_at else 0.0,
+    "US_RX_END": lambda stream: stream.last_activity if stream.response_started_at else 0.0,
     "DS_TX_BEG": lambda stream: stream.response_started_at,
-    "DS_TX_END": lambda stream: time.monotonic() if stream.response is not None else 0.0,
+    "DS_TX_END": lambda stream: stream.last_activity if stream.response is not None else 0.0,
 }
 
 

@@ -57,7 +57,8 @@ class Attempt:
         # The request has a head only.
         self.headers_end = False
         self.trailers: Headers | None = None
-        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted.
+        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted; an upstream that has not
+        # accepted gets no bytes behind its head.
         self._held: list[tuple[bytes, bool]] | None = None
         self._held_size = 0
         # Body that was sent on a reused connection and may have to be sent once more.
@@ -183,6 +184,9 @@ class Attempt:
     # ---- from the upstream ----
 
     def on_informational(self, headers: ResponseHeaders) -> None:
+        if not self._heard and self.router.dynamic_stats:
+            # As in Envoy, only the first one counts.
+            charge(self.stream, self.cluster, self.stream.endpoint, headers.status, headers)
         self._heard = True
         # Otherwise the client was told to go on when its request came.
         if self.stream.manager.proxy_100_continue:
@@ -219,10 +223,13 @@ class Attempt:
         action = self.action
         if action.attempt_count_in_response:
             headers.set("x-envoy-attempt-count", str(stream.attempts))
-        for edit in stream.route.response_edits:
-            edit(stream, headers)
-        if self._held is not None:
-            self._answer_to_tunnel()
+        if stream.route.response_edits:
+            # What the edits say may depend on the response.
+            stream.response = headers
+            for edit in stream.route.response_edits:
+                edit(stream, headers)
+        if self._held is not None and self.client is not None and self.client.tunnel:
+            self._send_held()
 
     def on_data(self, data: bytes, end: bool) -> None:
         if end:
@@ -246,10 +253,13 @@ class Attempt:
         stream.upstream_failure = reason
         if stream.response is None:
             reply = upstream_failure(failure, reason, stream.attempts > 1)
-            self._charge_failure(reply.status)
+            if self._heard:
+                # A 1xx counts as the beginning of an answer, and was counted.
+                reply.details = details_after_start(failure)
+            else:
+                self._charge_failure(reply.status)
             stream.reply(reply)
             return
-        stream.manager.stats.rq_reset_after_downstream_response_started += 1
         stream.add_flag(failure.flag)
         stream.details = details_after_start(failure)
         stream.reset()
@@ -290,15 +300,6 @@ class Attempt:
             self.send_data(data, end)
         if self.trailers is not None:
             self.send_trailers(self.trailers)
-
-    def _answer_to_tunnel(self) -> None:
-        """Nothing goes to an upstream that has not accepted the upgrade or CONNECT that came before it."""
-        client = self.client
-        assert client is not None
-        if client.tunnel:
-            self._send_held()
-        elif self.stream.request.protocol is not None:
-            self.stream.details = "websocket_handshake_unsuccessful"
 
     def _keep(self, data: bytes, end: bool) -> None:
         assert self._kept is not None

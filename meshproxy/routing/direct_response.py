@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from meshproxy.http.filter import LocalReply
+from meshproxy.http.headers import Pair
 from meshproxy.http.stream import Stream
+from meshproxy.routing.redirect import TO_ITSELF
 
 if TYPE_CHECKING:
     from meshproxy.routing.router import Router
@@ -31,7 +33,11 @@ class DirectResponse:
     def start(self, router: "Router", stream: Stream, end: bool) -> None:
         stream.manager.stats.rq_direct_response += 1
         body = self.body
+        headers: list[Pair] = []
         if self.format is not None:
             stream.local_reply_body = body.decode("latin-1")
             body = self.format(stream).encode("latin-1")
-        stream.reply(LocalReply(self.status, body, "direct_response", content_type=self.content_type))
+            headers.append(("content-type", self.content_type))
+        if self.status == 201 or 300 <= self.status < 400:
+            headers.append(("location", TO_ITSELF.location(stream)))
+        stream.reply(LocalReply(self.status, body, "direct_response", headers=headers))

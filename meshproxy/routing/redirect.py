@@ -47,11 +47,13 @@ class Redirect:
         stream.manager.stats.rq_direct_response += 1
         if self.rewrite is not None:
             self.rewrite(stream, not router.suppress_envoy_headers)
-        path = self.path if isinstance(self.path, str) else self.path(stream)
-        location = [("location", self._location(stream.request, path))] if stream.request.path else []
+        location = [("location", self.location(stream))] if stream.request.path else []
         stream.reply(LocalReply(self.status, b"", "direct_response", headers=location))
 
-    def _location(self, request: RequestHeaders, path: str) -> str:
+    def location(self, stream: Stream) -> str:
+        """The URL to go to."""
+        request = stream.request
+        path = self.path if isinstance(self.path, str) else self.path(stream)
         scheme = self.scheme or request.scheme
         host = self.host or self._host_of(request, scheme)
         if "?" not in path:
@@ -72,3 +74,7 @@ class Redirect:
         if self.port or (scheme != came_by and host[colon:] == _DEFAULT_PORTS.get(came_by)):
             return host[:colon]
         return host
+
+
+# Leads where the request came from: Envoy adds that to direct responses whose status calls for a location.
+TO_ITSELF = Redirect()

@@ -24,11 +24,14 @@ class RequestStats(StatGroup):
 
 
 class VirtualCluster:
-    """Requests of a virtual host that are counted under a name (envoy.config.route.v3.VirtualCluster)."""
+    """Requests of a virtual host that are counted under a name (envoy.config.route.v3.VirtualCluster).
+
+    `name`: as logs print it; None for the one that counts what the others leave.
+    """
 
     __slots__ = ("name", "stats", "takes")
 
-    def __init__(self, name: str, takes: Callable[[Headers], bool], stats: RequestStats) -> None:
+    def __init__(self, name: str | None, takes: Callable[[Headers], bool], stats: RequestStats) -> None:
         self.name = name
         self.takes = takes
         self.stats = stats

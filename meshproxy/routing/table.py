@@ -1,6 +1,6 @@
 """From a request to its route: the virtual host by domain, then the first route that matches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.headers import RequestHeaders
@@ -20,14 +20,16 @@ class VirtualHost:
     those that are internal to the mesh.
     """
 
-    __slots__ = ("ignore_path_parameters", "index", "metadata", "name", "routes", "tls_external_only", "tls_redirect",
-                 "virtual_clusters")  # fmt: skip
+    __slots__ = ("choose_index", "ignore_path_parameters", "index", "metadata", "name", "routes", "tls_external_only",
+                 "tls_redirect", "virtual_clusters")  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[tuple[PathMatch, Route]]) -> None:
         entries = list(entries)
         self.name = name
         self.routes = tuple(route for _, route in entries)
         self.index = RouteIndex(entries)
+        # Where a matcher tree chooses the routes that are tried, in place of `index`.
+        self.choose_index: Callable[[Stream], RouteIndex | None] | None = None
         self.metadata: dict[str, Any] = {}
         # What follows a `;` is no part of the path that routes are matched against.
         self.ignore_path_parameters = False
@@ -41,7 +43,10 @@ class VirtualHost:
         path = without_query(request.path)
         if self.ignore_path_parameters:
             path = path.partition(";")[0]
-        route = self.index.find(stream, path)
+        index = self.index if self.choose_index is None else self.choose_index(stream)
+        if index is None:
+            return None
+        route = index.find(stream, path)
         return route if route is None or route.choose is None else route.choose(stream)
 
     def _needs_tls(self, request: RequestHeaders) -> bool:

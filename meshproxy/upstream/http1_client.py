@@ -193,13 +193,15 @@ class Http1Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         local, self.closing = self.closing, True
         attempt, self.attempt = self.attempt, None
+        whole = self._left == _UNTIL_CLOSE and error is None and not self.tunnel
         # The pool counts the end of the connection before the attempt may ask it for another one.
-        self.pool.lost(self, self.cut or attempt is not None, local)
+        self.pool.lost(self, self.cut or (attempt is not None and not whole), local)
         if attempt is None:
             return
-        if self._left == _UNTIL_CLOSE and (error is None or self.tunnel):
+        if whole:
             attempt.on_data(b"", True)
-        elif self.response_started or self._partial:
+        elif (self.response_started or self._partial) and not self.tunnel:
+            self.pool.cluster.stats.upstream_cx_protocol_error += 1
             attempt.on_reset(PROTOCOL_ERROR, "")
         else:
             attempt.on_reset(CONNECTION_TERMINATED, "")
@@ -244,7 +246,7 @@ class Http1Client(asyncio.Protocol):
         """The bytes behind the head; what is not yet a whole head is kept."""
         end = data.find(b"\r\n\r\n")
         options = self.pool.settings.http1
-        if end > 0:
+        if 0 < end <= options.max_head:
             lines = data[:end].decode("latin-1").split("\r\n")
             try:
                 status, reason, http11 = parse_status_line(lines[0])
@@ -384,5 +386,9 @@ class Http1Client(asyncio.Protocol):
         self._decoder = None
         if self._keep and self._request_done and not rest and not self.closing:
             self.pool.release(self)
-        else:
-            self.close()
+            return
+        if rest:
+            # Dropped, and the connection with them: its next answer could not be trusted.
+            self.pool.cluster.stats.upstream_cx_protocol_error += 1
+        self.cut = not self._request_done
+        self.close()

@@ -38,7 +38,9 @@ class Responses:
             yield "counter", f"{prefix}upstream_rq_completed", sum(self.codes.values())
         groups: dict[int, int] = {}
         for status, count in self.codes.items():
-            yield "counter", f"{prefix}upstream_rq_{status}", count
+            # Envoy has no names for what is beyond.
+            if status < 600:
+                yield "counter", f"{prefix}upstream_rq_{status}", count
             groups[status // 100] = groups.get(status // 100, 0) + count
         for group, count in groups.items():
             if 1 <= group <= 5:

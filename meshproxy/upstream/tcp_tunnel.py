@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class TcpTunnel(asyncio.Protocol):
     """`header`: bytes that go first (a PROXY header), or none."""
 
-    __slots__ = ("_closing", "_connection", "_header", "_task", "attempt", "cluster", "endpoint", "local", "transport")
+    __slots__ = ("_closing", "_connection", "_header", "_task", "_waiting", "attempt", "cluster", "endpoint", "local",
+                 "transport")  # fmt: skip
 
     # What an attempt asks of an HTTP client.
     tunnel = True
@@ -44,6 +45,8 @@ class TcpTunnel(asyncio.Protocol):
         self._connection: TcpConnection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
+        # The attempt that asked for the connection, until it is there.
+        self._waiting: Waiting | None = None
         self.attempt: Exchange | None = None
         self.transport: Any = None
         self.local = ("", 0)
@@ -63,7 +66,9 @@ class TcpTunnel(asyncio.Protocol):
             self._task = start_task(self._open(attempt), "dial for a tunnel")
 
     def forget(self, attempt: Waiting) -> None:
-        if self._task is not None:
+        if self._waiting is not None:
+            self._waiting = None
+        elif self._task is not None:
             self._task.cancel()
 
     def begin(self) -> bool:
@@ -84,12 +89,11 @@ class TcpTunnel(asyncio.Protocol):
             attempt.on_reset(failure, error.reason)
             return
         self.local = self._connection.local or self.local
+        self._waiting = attempt
         if sock.family == socket.AF_UNIX:
             await loop.create_unix_connection(lambda: self, sock=sock)
         else:
             await loop.create_connection(lambda: self, sock=sock)
-        self._task = None
-        attempt.on_ready(self)
 
     # ---- as a client ----
 
@@ -132,6 +136,11 @@ class TcpTunnel(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(high=self.cluster.pool_settings.buffer_limit)
+        waiting, self._waiting, self._task = self._waiting, None, None
+        if waiting is None:
+            self.abandon()
+        else:
+            waiting.on_ready(self)
 
     def data_received(self, data: bytes) -> None:
         self.cluster.stats.upstream_cx_rx_bytes_total += len(data)
@@ -141,7 +150,9 @@ class TcpTunnel(asyncio.Protocol):
                 self.attempt.on_read()
 
     def eof_received(self) -> bool:
-        attempt, self.attempt = self.attempt, None
+        """The whole of a response: this side ends the connection."""
+        attempt = self.attempt
+        self.abandon()
         if attempt is not None:
             attempt.on_data(b"", True)
         return False

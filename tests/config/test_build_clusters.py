@@ -262,8 +262,8 @@ def test_names_are_unique(ctx: Context) -> None:
 
 
 def test_what_nothing_reads_is_reported(ctx: Context) -> None:
-    view = view_of("outlier_detection: {}", "track_timeout_budgets: true", "dns_refresh_rate: 5s")
+    view = view_of("outlier_detection: {}", "health_checks: [{alt_port: 1}]", "dns_refresh_rate: 5s")
     add_cluster(view, ctx)
     assert {(problem.path, problem.severity) for problem in unread(view)} == {
-        ("outlier_detection", "error"), ("track_timeout_budgets", "error"), ("dns_refresh_rate", "ignored"),
+        ("outlier_detection", "error"), ("health_checks", "error"), ("dns_refresh_rate", "ignored"),
     }  # fmt: skip

@@ -51,7 +51,7 @@ CHAINS = [
         (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"http"),
         (b"GET / HTTP/1.0\r\n\r\n", b"http"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"h2c"),
-        (b"GET / HTTP/3.0\r\n\r\n", b"raw"),
+        (b"GET / http/3\r\n\r\n", b"raw"),
         (b"\0\1\2\3\4\5 binary", b"raw"),
     ],
 )
@@ -105,6 +105,11 @@ async def test_plain_text_can_be_refused() -> None:
         (b"G(T / HTTP/1.1\r\n", ""),
         (b" GET / HTTP/1.1\r\n", ""),
         (b"GET\r\n", ""),
+        (b"GET  /\tHTTP/1.1 \r\n", "http/1.1"),
+        (b"GET /\n", "http/1.0"),
+        (b"GET /\xff HTTP/1.1\r\n", ""),
+        (b"hello world\r\n", ""),
+        (b"CONNECT a:1 HTTP/1.1\r\n", "http/1.1"),
     ],
 )
 def test_first_line(data: bytes, protocol: str | None) -> None:
