@@ -16,15 +16,15 @@ class Buffer(HttpFilter):
         return cls(config.max_request_bytes)
 
     @classmethod
-    def build_override(cls, config: Any, ctx: Any) -> int | None:
-        """BufferPerRoute: another limit, or None for no buffering."""
+    def build_override(cls, config: Any, ctx: Any) -> int:
+        """BufferPerRoute: another limit, or 0 for no buffering."""
         if config.which("override") == "disabled":
-            return None
+            return 0
         limit: int = config.buffer.max_request_bytes
         return limit
 
-    def for_route(self, override: int | None) -> "Buffer | None":
-        return None if override is None else Buffer(override)
+    def for_route(self, override: int) -> "Buffer | None":
+        return Buffer(override) if override else None
 
     def on_request_headers(self, stream: Stream, end: bool) -> Outcome:
         return None if end else self._wait(stream)

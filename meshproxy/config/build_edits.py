@@ -42,7 +42,8 @@ def build_header_value(view: View) -> HeaderValue:
         if action != APPEND:
             raise ConfigError("Both append and append_action are set and it's not allowed")
         action = APPEND if append else OVERWRITE
-    text = view.header.value or view.header.raw_value.decode("latin-1")
+    view.header.ignore("raw_value", why="as in Envoy, only value is read here")
+    text = view.header.value
     with view.at("header"):
         if "%" in text:
             return HeaderValue(name, "", action, view.keep_empty_value, compile_format(text, empty=""))

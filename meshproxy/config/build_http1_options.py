@@ -13,6 +13,8 @@ def read_http1_options(options: Http1Options, view: View) -> None:
     options.enable_trailers = view.enable_trailers
     options.allow_absolute_url = view.get("allow_absolute_url", True)
     options.allow_chunked_length = view.allow_chunked_length
+    options.send_fully_qualified_url = view.send_fully_qualified_url
+    view.ignore("use_balsa_parser", why="there is one parser")
     _read_key_format(options, view.header_key_format)
 
 

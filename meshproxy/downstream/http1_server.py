@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from meshproxy.net.connection import Connection
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_REASONS[413] = "Payload Too Large"
+# What Envoy calls them, where that differs.
+_REASONS |= {413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 418: "Unknown", 451: "Unknown"}
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}" for status, reason in _REASONS.items()}
 _METHOD_START = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Names in a request's head that the codec has to look at.
@@ -488,6 +489,9 @@ class Http1Server(asyncio.Protocol):
             self._pauses -= 1
             self._resume()
 
+    def drain(self) -> None:
+        self.keep_alive = False
+
     def release(self, stream: Stream) -> None:
         """The stream is over: the next request, or the end of the connection."""
         if self.stream is not stream:
@@ -495,7 +499,9 @@ class Http1Server(asyncio.Protocol):
         self.stream = None
         self.last_activity = self.manager.loop.time()
         if not self.keep_alive:
-            self.close(delayed=not self._asked_close)
+            # A client that has sent its whole request and is told of the end loses nothing by it.
+            told = self._asked_close or (stream.close_after and stream.request_complete)
+            self.close(delayed=not told)
             return
         if self._pauses or self._waits:
             self._pauses = 0

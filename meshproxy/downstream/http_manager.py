@@ -58,6 +58,7 @@ class HttpManager:
         self.log_new_requests = False
         # All connections, or those in the set, are to end with their next response.
         self.draining = False
+        self.connections: set[Http1Server] = set()
         self.draining_connections: set[ServerSide] = set()
         self.time = Timekeeper(loop, self, timeouts or HttpTimeouts())
         self.delayed_close = self.time.delayed_close
@@ -87,6 +88,7 @@ class HttpManager:
         stats = self.stats
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
+        self.connections.add(server)
         self.time.connection_made(server)
 
     def connection_lost(self, server: Http1Server, closed_here: bool) -> None:
@@ -97,7 +99,6 @@ class HttpManager:
         else:
             stats.downstream_cx_destroy_remote += 1
         if server.stream is not None:
-            stats.downstream_rq_rx_reset += 1
             stats.downstream_cx_destroy_active_rq += 1
             if closed_here:
                 stats.downstream_cx_destroy_local_active_rq += 1
@@ -108,6 +109,7 @@ class HttpManager:
             stats.downstream_cx_http1_active -= 1
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_length_ms.record(round((self.loop.time() - server.connection.started) * 1000))
+        self.connections.discard(server)
         self.draining_connections.discard(server)
         self.time.connection_lost(server)
 
@@ -157,8 +159,8 @@ class HttpManager:
         request = stream.request
         if (request.protocol is not None or request.method == "CONNECT") and not self._admit_upgrade(stream):
             return
-        if self.log_new_requests and self.log is not None:
-            self.log(stream)
+        if self.log_new_requests:
+            self._log(stream)
         stream.receive_headers(end)
 
     def find_route(self, stream: Stream) -> None:
@@ -207,9 +209,9 @@ class HttpManager:
         stats = self.stats
         if self.draining:
             stats.downstream_cx_drain_close += 1
-            stream.close_after = True
+            stream.server.drain()
         elif self.draining_connections and stream.server in self.draining_connections:
-            stream.close_after = True
+            stream.server.drain()
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
         status = headers.status
@@ -250,7 +252,7 @@ class HttpManager:
     def prepare_local_reply(self, stream: Stream, reply: LocalReply) -> tuple[ResponseHeaders, bytes]:
         """The head of an answer of ours and its body, before the filters see them."""
         if reply.status == 400 and self.close_on_bad_request:
-            stream.close_after = True
+            stream.server.drain()
         route = stream.route
         if route is None or not route.response_edits:
             headers = ResponseHeaders(reply.status, list(reply.headers))
@@ -271,14 +273,22 @@ class HttpManager:
         stats.downstream_rq_active -= 1
         if stream.upgraded:
             stats.downstream_cx_upgrades_active -= 1
+        if not (stream.request_complete and stream.response_complete):
+            stats.downstream_rq_rx_reset += 1
         now = stream.last_activity = self.loop.time()
         stats.downstream_rq_time.record(round((now - stream.started) * 1000))
         if self.log is not None:
-            if stream.cluster is None and stream.route is not None and isinstance(stream.route.action, Forward):
-                # Answered before the router: the log names the cluster nevertheless.
-                stream.cluster = stream.route.action.find_cluster(stream)
-            self.log(stream)
+            self._log(stream)
         stream.server.release(stream)
+
+    def _log(self, stream: Stream) -> None:
+        if self.log is None:
+            return
+        route = stream.route
+        if stream.cluster is None and route is not None and isinstance(route.action, Forward):
+            # Not with the router yet, or answered before it: the log names the cluster nevertheless.
+            stream.cluster = route.action.find_cluster(stream)
+        self.log(stream)
 
 
 def _edit(stream: Stream, headers: ResponseHeaders) -> None:

@@ -219,7 +219,7 @@ class Timekeeper:
         if server.stream is None:
             server.close(delayed=True)
         else:
-            server.keep_alive = False
+            server.drain()
         return 0.0
 
     def _close_delayed(self, server: "Http1Server") -> float:

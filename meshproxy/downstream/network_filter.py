@@ -66,6 +66,12 @@ class TerminalFilter(NetworkFilter):
         """The same for a non-blocking socket that nobody has read from (`takes_socket`)."""
         raise NotImplementedError
 
+    def drain(self, draining: bool) -> None:
+        """From now on connections are asked to end where the protocol has a way to say so, or no longer."""
+
+    def end_connections(self) -> None:
+        """The process ends: connections that are open are closed at once, counted and logged."""
+
 
 Hook = Callable[..., Any]
 

@@ -65,6 +65,10 @@ class TcpProxy(TerminalFilter):
         session.client = SocketClient(session, sock)
         session.start()
 
+    def end_connections(self) -> None:
+        for session in list(self.sessions):
+            session.end(False)
+
     def choose(self, connection: Connection) -> tuple[str, dict[str, Any]]:
         """The cluster's name, and the metadata that its endpoints must have."""
         state = connection.filter_state

@@ -18,6 +18,13 @@ class HttpTerminal(TerminalFilter):
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         return Http1Server(self.manager, connection)
 
+    def drain(self, draining: bool) -> None:
+        self.manager.draining = draining
+
+    def end_connections(self) -> None:
+        for server in list(self.manager.connections):
+            server.transport.abort()
+
     def refused(self, connection: Connection) -> None:
         stats = self.manager.stats
         stats.downstream_cx_total += 1

@@ -22,6 +22,8 @@ class Http1Options:
     allow_absolute_url: bool = True
     # Transfer-Encoding beside Content-Length is taken, and Content-Length removed, instead of refused.
     allow_chunked_length: bool = False
+    # Towards an upstream: absolute-form targets, as for a proxy.
+    send_fully_qualified_url: bool = False
     # header_key_format: "" (lower case), "proper" (Proper-Case-Words) or "preserve" (as the peer wrote it).
     key_format: str = ""
     forward_reason_phrase: bool = False

@@ -33,7 +33,8 @@ INTERNAL = frozenset(
     "x-envoy-hedge-on-per-try-timeout".split()
 )
 EDGE = frozenset(
-    {"x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node"}
+    "x-envoy-decorator-operation x-envoy-downstream-service-cluster x-envoy-downstream-service-node "
+    "x-envoy-original-host x-envoy-original-path".split()
 )
 ALWAYS_REMOVED = frozenset({"x-envoy-internal"})
 
@@ -105,6 +106,7 @@ def clean_path(stats: "HttpStats", slashes: str, normalise: bool, merge: bool) -
         if slashes != "KEEP_UNCHANGED":
             plain = unescape_slashes(path)
             if plain != path:
+                request.path = plain
                 if slashes == "REJECT_REQUEST":
                     return _path_failed(stats)
                 redirect = slashes == "UNESCAPE_AND_REDIRECT"

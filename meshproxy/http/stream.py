@@ -35,9 +35,13 @@ class ServerSide(Protocol):
     def send_informational(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
     def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
     def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
+    def flush(self, stream: "Stream") -> None: ...
     def reset(self, stream: "Stream") -> None: ...
     def pause_reading(self, stream: "Stream") -> None: ...
     def resume_reading(self, stream: "Stream") -> None: ...
+    def drain(self) -> None:
+        """The connection serves no more requests than it has."""
+
     def release(self, stream: "Stream") -> None: ...
 
 
@@ -71,7 +75,7 @@ class Manager(Protocol):
 class Hold:
     """What came while a direction waits for a filter."""
 
-    __slots__ = ("chunks", "ended", "full", "limit", "size", "trailers", "waiter")
+    __slots__ = ("chunks", "ended", "full", "limit", "size", "task", "trailers", "waiter")
 
     def __init__(self, limit: int) -> None:
         self.chunks: list[bytes] = []
@@ -81,6 +85,12 @@ class Hold:
         self.full = False
         self.trailers: Headers | None = None
         self.waiter: Any = None
+        self.task: asyncio.Task[Any] | None = None
+
+    def drop(self) -> None:
+        """Nobody wants the outcome any more: the filter that waits is cancelled (unless it is what runs now)."""
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
 
 
 class Stream:
@@ -267,8 +277,7 @@ class Stream:
             self.reset()
             return
         self.details = reply.details
-        self.response_hold = None
-        self.request_hold = None
+        self._drop_holds()
         if reply.close:
             self.close_after = True
         headers, body = self.manager.prepare_local_reply(self, reply)
@@ -284,6 +293,7 @@ class Stream:
     def reset(self) -> None:
         """Cuts the exchange towards the client."""
         if not self.done:
+            self.manager.stats.downstream_rq_tx_reset += 1
             self._abort_terminal()
             self.server.reset(self)
             self.finish()
@@ -300,8 +310,8 @@ class Stream:
         self.done = True
         for queue in self.timeouts:
             queue.discard(self)
-        self.request_hold = None
-        self.response_hold = None
+        if self.request_hold is not None or self.response_hold is not None:
+            self._drop_holds()
         for _, hook in self.hooks.done:
             try:
                 hook(self)
@@ -345,7 +355,9 @@ class Stream:
         if limit is not None:
             hold.limit = limit
         hold.waiter = asyncio.get_running_loop().create_future()
-        if hold.ended or self.request_complete:
+        if hold.size > hold.limit:
+            self._refuse_body(hold)
+        elif hold.ended or self.request_complete:
             return b"".join(hold.chunks)
         if hold.full:
             self.server.resume_reading(self)
@@ -375,9 +387,9 @@ class Stream:
                 if isinstance(outcome, LocalReply):
                     self.reply(outcome)
                 else:
-                    self.request_hold = Hold(self.manager.buffer_limit)
-                    self.request_hold.ended = end
-                    start_task(self._wait_request(outcome, hook, place, end), f"filter {_owner(hook)}")
+                    hold = self.request_hold = Hold(self.manager.buffer_limit)
+                    hold.ended = end
+                    hold.task = start_task(self._wait_request(outcome, hook, place, end), f"filter {_owner(hook)}")
                 return False
             if self.response_complete or self.done:
                 return False
@@ -401,8 +413,9 @@ class Stream:
         hold = self.request_hold
         if not self._walk_request_headers(place, end):
             # A later hook waits too: what was held meanwhile stays in front.
-            if self.request_hold is not None and hold is not None and self.request_hold is not hold:
-                hold.waiter = None
+            later = self.request_hold
+            if later is not None and hold is not None and later is not hold:
+                hold.waiter, hold.task = None, later.task
                 self.request_hold = hold
             return
         self.terminal_started = True
@@ -430,14 +443,27 @@ class Stream:
         hold.ended = end
         if hold.size > hold.limit:
             if hold.waiter is not None:
-                self.reply(LocalReply(413, b"Payload Too Large", "request_payload_too_large", close=True))
-                hold.waiter.cancel()
+                self._refuse_body(hold)
                 return
             if not hold.full:
                 hold.full = True
                 self.server.pause_reading(self)
         if end and hold.waiter is not None and not hold.waiter.done():
             hold.waiter.set_result(None)
+
+    def _drop_holds(self) -> None:
+        for hold in (self.request_hold, self.response_hold):
+            if hold is not None:
+                hold.drop()
+        self.request_hold = self.response_hold = None
+
+    def _refuse_body(self, hold: Hold) -> None:
+        """More than the filter that waits for it may hold."""
+        self.manager.stats.downstream_rq_too_large += 1
+        # The rest is not waited for. The filter is cancelled before the reply drops what it waits for.
+        self.request_complete = False
+        hold.waiter.cancel()
+        self.reply(LocalReply(413, b"Payload Too Large", "request_payload_too_large", close=True))
 
     def _pass_request_data(self, data: bytes, end: bool) -> None:
         for _, hook in self.hooks.request_data:
@@ -480,11 +506,11 @@ class Stream:
                 if isinstance(outcome, LocalReply):
                     self._replace_response(outcome)
                     return False
-                self.response_hold = Hold(self.manager.buffer_limit)
+                hold = self.response_hold = Hold(self.manager.buffer_limit)
                 if body:
-                    self.response_hold.chunks.append(body)
-                    self.response_hold.ended = True
-                start_task(self._wait_response(outcome, hook, entry, end), f"filter {_owner(hook)}")
+                    hold.chunks.append(body)
+                    hold.ended = True
+                hold.task = start_task(self._wait_response(outcome, hook, entry, end), f"filter {_owner(hook)}")
                 return False
             if self.response_complete or self.done:
                 return False
@@ -517,7 +543,9 @@ class Stream:
             self._replace_response(reply)
             return
         if not self._walk_response_headers(entry, end):
-            if self.response_hold is not None:
+            later = self.response_hold
+            if later is not None and hold is not None:
+                hold.task = later.task
                 self.response_hold = hold
             return
         self._send_response_headers(end)

@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 
 from meshproxy.net.connection import address_text
 from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
@@ -41,6 +42,15 @@ _HOSTNAME = socket.gethostname() or "-"
 plain("HOSTNAME", lambda _stream: _HOSTNAME)
 
 
+def masked(host: str, length: int) -> str:
+    """The network that an IP address is in: `10.1.0.0/16`. Paths stay as they are."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network((ip, min(length, ip.max_prefixlen)), strict=False))
+
+
 def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
     """`of` gives (host, port); registers the three ways to print it."""
     plain(f"{name}_ADDRESS", lambda stream: address_text(of(stream)))
@@ -48,8 +58,8 @@ def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
 
     @operator(f"{name}_ADDRESS_WITHOUT_PORT", argument="optional")
     def without_port(argument: str, _length: int | None) -> Getter:
-        if argument:
-            raise ValueError(f"{name}_ADDRESS_WITHOUT_PORT: masking an address is not supported")
+        if argument.isascii() and argument.isdigit():
+            return lambda stream: masked(of(stream)[0], int(argument))
         return lambda stream: of(stream)[0]
 
 

@@ -76,12 +76,12 @@ def dynamic_metadata(argument: str, length: int | None) -> Getter:
     return metadata_value(_SOURCES["DYNAMIC"], argument.split(":"), length)
 
 
-@operator("CLUSTER_METADATA", argument="required", length=True)
+@operator("CLUSTER_METADATA", argument="required")
 def cluster_metadata(argument: str, length: int | None) -> Getter:
     return metadata_value(_SOURCES["CLUSTER"], argument.split(":"), length)
 
 
-@operator("UPSTREAM_METADATA", argument="required", length=True)
+@operator("UPSTREAM_METADATA", argument="required")
 def upstream_metadata(argument: str, length: int | None) -> Getter:
     return metadata_value(_SOURCES["UPSTREAM_HOST"], argument.split(":"), length)
 

@@ -3,6 +3,7 @@
 
 from meshproxy.net.connection import address_text
 from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
+from meshproxy.observe.operators_connection import masked
 
 
 def host(stream: Exchange) -> str | None:
@@ -60,12 +61,16 @@ def local_address(stream: Exchange) -> str | None:
 
 
 @operator("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", argument="optional")
-def local_address_without_port(_argument: str, _length: int | None) -> Getter:
+def local_address_without_port(argument: str, _length: int | None) -> Getter:
+    if argument.isascii() and argument.isdigit():
+        return lambda stream: masked(stream.upstream_local[0], int(argument)) if stream.upstream_local else None
     return lambda stream: stream.upstream_local[0] if stream.upstream_local is not None else None
 
 
 @operator("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", argument="optional")
-def remote_address_without_port(_argument: str, _length: int | None) -> Getter:
+def remote_address_without_port(argument: str, _length: int | None) -> Getter:
+    if argument.isascii() and argument.isdigit():
+        return lambda stream: masked(stream.endpoint.address[0], int(argument)) if stream.endpoint is not None else None
     return host_without_port
 
 

@@ -36,6 +36,10 @@ _DEFAULT_REGEXES: tuple[tuple[str, str, str], ...] = (
     ),
     ("envoy.listener_address", rf"^listener\.(({_ADDRESS}|(?!admin\.){_VALUE})\.)", ""),
     ("envoy.rds_route_config", rf"^http\.{_VALUE}\.rds\.(([\w.-]+)\.)\w+?$", ".rds."),
+    ("envoy.proxy_protocol_prefix", rf"^proxy_proto\.(({_VALUE})\.)(?:versions\.v\d\.)?\w+$", ""),
+    ("envoy.proxy_protocol_version", rf"^proxy_proto\.(?:{_VALUE}\.)?(versions\.v(\d)\.)\w+$", ".versions."),
+    ("envoy.rbac_policy_name", rf"^http\.{_VALUE}\.rbac\.(?:{_VALUE}\.)?policy\.(({_VALUE})\.)", ".policy."),
+    ("envoy.rbac_http_prefix", rf"^http\.{_VALUE}\.rbac\.(?!policy\.)(({_VALUE})\.)", ".rbac."),
     ("envoy.rbac_prefix", rf"^((?!http\.)({_VALUE})\.)rbac\.", ".rbac."),
 )
 _DEFAULT_TOKENS: tuple[tuple[str, str], ...] = (

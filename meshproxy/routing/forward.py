@@ -90,6 +90,8 @@ class Forward:
             self._count(stream)
         request = stream.request
         if not ASKING.isdisjoint(request.index) or self.grpc_timeout is not None:
+            if router.strict_headers and router.refuses(stream):
+                return
             self._heed(router, stream, request)
         elif self.timeout and not router.suppress_envoy_headers:
             request.add_new((_EXPECTED_TIMEOUT, self.timeout_text))

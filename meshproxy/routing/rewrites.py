@@ -63,6 +63,8 @@ def set_host(request: RequestHeaders, host: str, append_forwarded_host: bool, ke
         request.set("x-envoy-original-host", old)
     if append_forwarded_host and old:
         known = request.get("x-forwarded-host")
-        if not known or [part for part in known.split(",") if part][-1:] != [old]:
-            request.append("x-forwarded-host", old)
+        if not known:
+            request.set("x-forwarded-host", old)
+        elif [part for part in known.split(",") if part][-1:] != [old]:
+            request.set("x-forwarded-host", f"{known},{old}")
     request.authority = host

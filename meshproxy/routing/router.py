@@ -3,6 +3,7 @@
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers
 from meshproxy.http.stream import Stream
+from meshproxy.routing.strict_headers import first_invalid
 
 
 class Router:
@@ -11,13 +12,15 @@ class Router:
     `stream.upstream` is that attempt: None before, and after the response ended or was given up.
     """
 
-    __slots__ = ("dynamic_stats", "respect_expected_rq_timeout", "suppress_envoy_headers")
+    __slots__ = ("dynamic_stats", "respect_expected_rq_timeout", "strict_headers", "suppress_envoy_headers")
 
     def __init__(self, suppress_envoy_headers: bool = False) -> None:
         self.suppress_envoy_headers = suppress_envoy_headers
         # x-envoy-expected-rq-timeout-ms of the proxy before us is the timeout of the request.
         self.respect_expected_rq_timeout = False
         self.dynamic_stats = True
+        # x-envoy headers of requests that are refused unless they can be understood.
+        self.strict_headers: tuple[str, ...] = ()
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route
@@ -27,6 +30,15 @@ class Router:
             stream.reply(LocalReply(404, b"", "route_not_found", flag="NR"))
         else:
             route.action.start(self, stream, end)
+
+    def refuses(self, stream: Stream) -> bool:
+        """Answers a request with an x-envoy header that makes no sense, where that is asked for."""
+        name = first_invalid(stream.request, self.strict_headers)
+        if name is None:
+            return False
+        body = f"invalid header '{name}' with value '{stream.request.get(name)}'".encode("latin-1")
+        stream.reply(LocalReply(400, body, f"request_headers_failed_strict_check{{{name}}}", flag="IH"))
+        return True
 
     def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
         attempt = stream.upstream

@@ -58,9 +58,9 @@ class Http1Client(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_request_done", "_upgrading",
-        "attempt", "closing", "cut", "dial", "dialled_at", "last_used", "local", "pool", "requests", "response_started",
-        "transport", "tunnel",
+        "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_paused",
+        "_request_done", "_upgrading", "attempt", "closing", "cut", "dial", "dialled_at", "last_used", "local",
+        "pool", "requests", "response_started", "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(self, pool: "Http1Pool") -> None:
@@ -83,6 +83,7 @@ class Http1Client(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         # Body bytes still to come; _CHUNKED, _UNTIL_CLOSE; None: a head is expected.
         self._left: int | None = None
+        self._paused = False
         self._keep = True
         self._head_only = False
         self._chunked = False
@@ -108,6 +109,8 @@ class Http1Client(asyncio.Protocol):
             if method == "CONNECT":
                 target = request.authority
         options = self.pool.settings.http1
+        if options.send_fully_qualified_url and method != "CONNECT":
+            target = f"{request.scheme}://{request.authority}{target}"
         if options.key_format or request.spelling is not None:
             pairs = format_pairs(request, [("host", request.authority), *pairs], options)
             head = write_head(f"{method} {target} HTTP/1.1", pairs)
@@ -184,10 +187,12 @@ class Http1Client(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         if not self.closing:
+            self._paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         if not self.closing:
+            self._paused = False
             self.transport.resume_reading()
 
     def _write(self, data: bytes) -> None:
@@ -400,6 +405,8 @@ class Http1Client(asyncio.Protocol):
         self.attempt = None
         self._left = None
         self._decoder = None
+        if self._paused:
+            self.resume_reading()
         if self._keep and self._request_done and not rest and not self.closing:
             self.pool.release(self)
             return

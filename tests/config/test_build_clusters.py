@@ -156,6 +156,7 @@ def test_http_protocol_options(ctx: Context) -> None:
             "common_http_protocol_options: {idle_timeout: 3s, max_connection_duration: 4s, max_headers_count: 5,"
             " max_response_headers_kb: 6, max_requests_per_connection: 7, max_stream_duration: 8s},"
             " explicit_http_config: {http_protocol_options: {enable_trailers: true, allow_chunked_length: true,"
+            " send_fully_qualified_url: true,"
             " header_key_format: {proper_case_words: {}}}},"
             " http_filters: [{name: c, typed_config:"
             " {'@type': type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}]"
@@ -166,7 +167,7 @@ def test_http_protocol_options(ctx: Context) -> None:
     assert settings.max_stream_duration == 8.0
     http1 = settings.http1
     assert (http1.max_headers, http1.max_head, http1.enable_trailers) == (5, 6144, True)
-    assert (http1.allow_chunked_length, http1.key_format) == (True, "proper")
+    assert (http1.allow_chunked_length, http1.send_fully_qualified_url, http1.key_format) == (True, True, "proper")
 
 
 def test_older_fields_for_the_same(ctx: Context) -> None:

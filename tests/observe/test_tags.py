@@ -43,6 +43,28 @@ from meshproxy.observe.tags import TagProducer, custom_extractor, default_extrac
             {"envoy.virtual_host": "v", "envoy.route": "r"},
         ),
         (
+            "http.ing.rbac.p.policy.one.allowed",
+            "http.rbac.policy.allowed",
+            {"envoy.rbac_policy_name": "one", "envoy.rbac_http_prefix": "p", "envoy.http_conn_manager_prefix": "ing"},
+        ),
+        ("http.ing.rbac.shadow_denied", "http.rbac.shadow_denied", {"envoy.http_conn_manager_prefix": "ing"}),
+        ("net.rbac.allowed", "rbac.allowed", {"envoy.rbac_prefix": "net"}),
+        (
+            "proxy_proto.p.versions.v2.found",
+            "proxy_proto.found",
+            {"envoy.proxy_protocol_prefix": "p", "envoy.proxy_protocol_version": "2"},
+        ),
+        (
+            "lim.http_local_rate_limit.ok",
+            "http_local_rate_limit.ok",
+            {"envoy.local_http_ratelimit_prefix": "lim"},
+        ),
+        (
+            "http.ing.ext_authz.p.ok",
+            "http.ext_authz.ok",
+            {"envoy.ext_authz_prefix": "p", "envoy.http_conn_manager_prefix": "ing"},
+        ),
+        (
             "http.ing.rds.my.routes.update_success",
             "http.rds.update_success",
             {"envoy.rds_route_config": "my.routes", "envoy.http_conn_manager_prefix": "ing"},

@@ -9,7 +9,8 @@ from collections import Counter
 from .runs import Pair, batches
 from .scenario import Scenario, find, load
 
-AT_ONCE = 8  # scenarios of a batch that run side by side
+BATCHES = 2  # that run side by side: one starts its proxies while the other is at work
+AT_ONCE = 4  # scenarios of a batch that run side by side
 
 
 class Table:
@@ -33,17 +34,22 @@ class Table:
 
 
 async def main(pattern: str, show: bool) -> int:
-    table = Table()
-    for batch in batches(load(path) for path in find(pattern)):
+    table, limit = Table(), asyncio.Semaphore(BATCHES)
+    scenarios = [load(path) for path in find(pattern)]
+    await asyncio.gather(*(_batch(batch, limit, table, show) for batch in batches(scenarios)))
+    print(f"\n{table}")
+    return 1 if table.total("differ") or not table.total("agree") else 0
+
+
+async def _batch(batch: list[Scenario], limit: asyncio.Semaphore, table: Table, show: bool) -> None:
+    async with limit:
         pair = Pair(batch)
         try:
             await pair.start()
-            limit = asyncio.Semaphore(AT_ONCE)
-            await asyncio.gather(*(_run(pair, scenario, limit, table, show) for scenario in batch))
+            at_once = asyncio.Semaphore(AT_ONCE)
+            await asyncio.gather(*(_run(pair, scenario, at_once, table, show) for scenario in batch))
         finally:
             await pair.stop()
-    print(f"\n{table}")
-    return 1 if table.total("differ") or not table.total("agree") else 0
 
 
 async def _run(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, table: Table, show: bool) -> None:
@@ -52,8 +58,8 @@ async def _run(pair: Pair, scenario: Scenario, limit: asyncio.Semaphore, table: 
     print(f"{'ok' if verdict.passed else 'DIFFERS':7} {scenario.name}: {scenario.about}")
     if show:
         print(json.dumps(envoy, indent=2))
-    for difference in verdict.meant:
-        print(difference)
+    for reason, places in Counter(difference.reason for difference in verdict.meant).items():
+        print(f"  meant, in {places} place(s): {reason}")
     if not verdict.passed:
         print(verdict)
     table.add(scenario, "agree" if verdict.passed else "differ")

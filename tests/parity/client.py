@@ -10,7 +10,9 @@ from .upstreams import Flags, flag
 from .wire import DEADLINE, Wire, read_response, shown
 
 GRACE = 0.12  # seconds a connection may take to close after the script is done; longer than the default delayed close
+LAST_LOOK = 0.02  # seconds for what the proxy has done by then to arrive here
 Condition = Callable[[Mapping[str, int]], Awaitable[str | None]]
+Barrier = Callable[[], Awaitable[object]]  # returns when the proxy has got round to a request of ours
 
 
 class Connection:
@@ -21,36 +23,42 @@ class Connection:
 
 
 class Client:
-    """Runs a client script against one proxy; `until` waits for counters of the proxy or of the upstreams."""
+    """Runs a client script against one proxy; `until` waits for counters, `barrier` for the proxy to be up to date."""
 
-    def __init__(self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition) -> None:
-        self.fill, self.ports, self.flags, self.until = fill, ports, flags, until
+    def __init__(
+        self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition, barrier: Barrier
+    ) -> None:
+        self.fill, self.ports, self.flags, self.until, self.barrier = fill, ports, flags, until, barrier
         self.connections: dict[str, Connection] = {}
         self.trouble: list[str] = []
 
     async def run(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
             await self._do(step)
-        deadline = asyncio.get_running_loop().time() + GRACE
+        await self._watch_all(GRACE)
+        if any(not connection.wire.over for connection in self.connections.values()):
+            await self.barrier()
+            await self._watch_all(LAST_LOOK)
         for connection in self.connections.values():
-            await self._watch(connection, deadline)
+            wire = connection.wire
+            if wire.buffer:
+                connection.seen.append({"unread": shown(wire.buffer.decode("latin-1"))})
+            connection.seen.append({"fate": "closed here" if wire.closed_here else wire.ended or "open"})
 
     def outcome(self) -> dict[str, Any]:
         seen: dict[str, Any] = {name: connection.seen for name, connection in self.connections.items()}
         return seen | ({"trouble": self.trouble} if self.trouble else {})
 
-    async def _watch(self, connection: Connection, deadline: float) -> None:
-        """Whether the proxy closes a connection that the script left open, and anything nobody asked for."""
-        wire = connection.wire
-        try:
-            async with asyncio.timeout_at(deadline):
-                while await wire.fill():
-                    pass
-        except TimeoutError:
-            pass
-        if wire.buffer:
-            connection.seen.append({"unread": shown(wire.buffer.decode("latin-1"))})
-        connection.seen.append({"fate": "closed here" if wire.closed_here else wire.ended or "open"})
+    async def _watch_all(self, seconds: float) -> None:
+        """Read whatever still comes on the connections that the script left open, and whether they end."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        for connection in self.connections.values():
+            try:
+                async with asyncio.timeout_at(deadline):
+                    while await connection.wire.fill():
+                        pass
+            except TimeoutError:
+                continue  # still open
 
     async def _do(self, step: Step) -> None:
         match step.verb:

@@ -1,15 +1,17 @@
-"""Runs scenarios in both proxies; the scenarios of a folder share a process."""
+"""Runs scenarios in both proxies; scenarios of a folder share a process."""
 
 import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .compare import Verdict, judge
 from .scenario import Scenario
 from .world import Observation, World
+
+BATCH = 24  # scenarios to a process
 
 
 def kinds() -> tuple[str, str]:
@@ -19,7 +21,7 @@ def kinds() -> tuple[str, str]:
 
 
 def batches(scenarios: Iterable[Scenario]) -> list[list[Scenario]]:
-    """Scenarios that may share a process: those of a folder, except those that want one of their own."""
+    """Scenarios that share a process: those of a folder, some at a time, except those that want one of their own."""
     shared: dict[str, list[Scenario]] = {}
     alone = []
     for scenario in scenarios:
@@ -27,7 +29,13 @@ def batches(scenarios: Iterable[Scenario]) -> list[list[Scenario]]:
             alone.append([scenario])
         else:
             shared.setdefault(scenario.area, []).append(scenario)
-    return [*shared.values(), *alone]
+    return [*(list(part) for area in shared.values() for part in batched(area)), *alone]
+
+
+def batched(scenarios: Sequence[Scenario]) -> Iterator[Sequence[Scenario]]:
+    """Each process is asked for its stats all the time, so it should not have too many."""
+    for start in range(0, len(scenarios), BATCH):
+        yield scenarios[start : start + BATCH]
 
 
 class Pair:

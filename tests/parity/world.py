@@ -19,6 +19,7 @@ from .wire import DEADLINE
 
 Observation = dict[str, Any]
 PORT = re.compile(r"\$\{port:(\w+)\}")
+POLL = 0.01  # seconds between two looks at the stats
 SETTLE_DEADLINE = 2.0  # seconds until every client connection of a finished script is gone from the proxy
 
 
@@ -107,7 +108,7 @@ class World:
         async def until(wanted: Mapping[str, int]) -> str | None:
             return await self._until(wanted, stage, upstreams)
 
-        client = Client(stage.fill, stage.ports, flags, until)
+        client = Client(stage.fill, stage.ports, flags, until, self._pass)
         start = self.log.stat().st_size
         try:
             await client.run(scenario.client)
@@ -131,7 +132,7 @@ class World:
                 return None
             if loop.time() > deadline:
                 return f"waited for {dict(wanted)}, found {found}"
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(POLL)
 
     async def _close(self, client: Client, stage: Stage) -> Observation:
         """Close the client's connections one after the other, so that their log lines have an order."""
@@ -154,12 +155,17 @@ class World:
                 return {}
             if loop.time() > deadline:
                 return {"unsettled": [line.replace(stage.id, "") for line in page.splitlines()]}
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(POLL)
 
-    async def _log_lines(self, stage: Stage, start: int) -> list[Any]:
+    async def _pass(self) -> str:
+        """One request through the proxy's loop: what was due before it has been done. Returns the line it logs."""
         self.marks += 1
         mark = f"{render.FLUSH_PREFIX} {self.marks}\n"
         await get(("127.0.0.1", self.flush_port), "/", f"x-mark: {self.marks}")
+        return mark
+
+    async def _log_lines(self, stage: Stage, start: int) -> list[Any]:
+        mark = await self._pass()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_DEADLINE
         while not (text := self.log.read_bytes()[start:].decode("latin-1")).endswith(mark) and mark not in text:

@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from meshproxy.config.build_routes import build_route_table
 from meshproxy.config.context import Context
 from meshproxy.config.parse import parse
@@ -116,3 +118,23 @@ def answer(table: RouteTable, asking: Stream) -> LocalReply:
 
 def location(table: RouteTable, asking: Stream) -> str | None:
     return dict(answer(table, asking).headers).get("location")
+
+
+class Attempt:
+    """Stands where an attempt stands: nothing is sent, the request stays as the route made it."""
+
+    def __init__(self, router: Router, stream: Stream, cluster: Any, action: Any) -> None:
+        self.stream = stream
+        self.cluster = cluster
+        self.action = action
+
+    def start(self, end: bool) -> None: ...
+    def abort(self) -> None: ...
+
+
+def forwarded(monkeypatch: pytest.MonkeyPatch, table: RouteTable, asking: Stream) -> Stream:
+    """The stream at the moment in which its request would go out."""
+    monkeypatch.setattr("meshproxy.routing.forward.Attempt", Attempt)
+    asking.route = table.match(asking)
+    asking.manager.terminal.start(asking, False)
+    return asking

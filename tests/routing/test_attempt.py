@@ -430,9 +430,7 @@ def test_grpc_success_is_told_by_the_status() -> None:
 def test_what_is_counted_beside_the_cluster() -> None:
     async def work() -> None:
         canary = b"HTTP/1.1 200 OK\r\nx-envoy-upstream-canary: true\r\ncontent-length: 0\r\n\r\n"
-        inside = {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}
-        options = {"use_remote_address": True, "internal_address_config": inside}
-        async with upstream(answering(canary)) as server, proxy(cluster("c", server.address), manager=options) as made:
+        async with upstream(answering(canary)) as server, proxy(cluster("c", server.address), manager=INSIDE) as made:
             made.cluster.local_zone = "here"
             made.cluster.endpoints[0].locality = ("", "there", "")
             await made.ask("GET / HTTP/1.1\nhost: a\nx-envoy-upstream-alt-stat-name: other\n\n")
@@ -451,6 +449,39 @@ def test_dynamic_stats_may_be_off() -> None:
             await made.ask(GET)
             assert not made.cluster.stats.responses
             assert made.cluster.stats.upstream_rq_total == 1
+
+    run(work)
+
+
+INSIDE = {
+    "use_remote_address": True,
+    "internal_address_config": {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("x-envoy-max-retries", "3", True),
+        ("x-envoy-max-retries", "-1", False),
+        ("x-envoy-max-retries", "³", False),
+        ("x-envoy-retry-on", "5xx, reset", True),
+        ("x-envoy-retry-on", "5xx,bogus", False),
+        ("x-envoy-retry-grpc-on", "cancelled", True),
+        ("x-envoy-retry-grpc-on", "5xx", False),
+    ],
+)
+def test_headers_that_make_no_sense_may_be_refused(name: str, value: str, good: bool) -> None:
+    async def work() -> None:
+        options = {"strict_check_headers": [name]}
+        async with upstream() as server:
+            async with proxy(cluster("c", server.address), manager=INSIDE, router=options) as made:
+                answer = await made.ask(f"GET / HTTP/1.1\nhost: a\n{name}: {value}\n\n")
+                assert answer.startswith(b"HTTP/1.1 200 " if good else b"HTTP/1.1 400 ")
+                if not good:
+                    assert f"invalid header '{name}' with value '{value}'".encode("latin-1") in answer
+                    assert log(made) == (400, ("IH",), f"request_headers_failed_strict_check{{{name}}}")
+                    assert not made.cluster.stats.responses
 
     run(work)
 
