@@ -21,12 +21,12 @@ from meshproxy.http.h1_head import (
     write_head,
 )
 from meshproxy.http.h1_lines import (
+    CONTENT_LENGTHS,
     HEADER_LINES,
     REQUEST_LINES,
     IrregularLine,
     RequestLine,
     lower_ascii,
-    parse_content_length,
 )
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.stream import Stream
@@ -61,7 +61,7 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_waits", "closing",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_unusual", "_waits", "closing",
         "connection", "counted", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
     )  # fmt: skip
 
@@ -73,6 +73,8 @@ class Http1Server(asyncio.Protocol):
         self.closing = False
         self.keep_alive = True
         self.http10 = False
+        # Requests need a second look: names are spelled as they came, or the last one was HTTP/1.0.
+        self._unusual = bool(manager.http1.key_format)
         self.requests = 0
         # The manager has counted it as one that spoke HTTP/1.
         self.counted = False
@@ -202,22 +204,23 @@ class Http1Server(asyncio.Protocol):
     def _request(self, line: RequestLine, pairs: list[Pair], lines: list[str]) -> None:
         """A head is complete and well-formed: frame its body, then start the stream."""
         manager = self.manager
-        options = manager.http1
         host = pairs.pop(0)[1] if pairs and pairs[0][0] == "host" else None
         index = dict(pairs)
-        repeats = len(index) != len(pairs)
-        request = RequestHeaders(line.method, line.path, host or "", pairs, None if repeats else index)
-        self._left = 0
-        if (
-            not line.plain or host is None or self.http10 or len(pairs) >= options.max_headers
-            or repeats or "host" in index or options.key_format
-        ):  # fmt: skip
+        count = len(pairs)
+        plain = line.plain and host is not None and len(index) == count and not self._unusual
+        if plain and count < manager.http1.max_headers and "host" not in index:
+            request = RequestHeaders(line.method, line.path, host, pairs, index)
+        else:
+            request = RequestHeaders(line.method, line.path, host or "", pairs)
             host = self._settle(line, request, host, lines)
+        self._left = 0
+        if line.method == "CONNECT":
+            self._left = _HELD
         if not _OF_INTEREST.isdisjoint(index) and self._frame(request):
             host = None
         self.requests += 1
+        stream = self.stream = manager.start(self, self.connection, request)
         end = not self._left
-        stream = self.stream = manager.start(self, self.connection, request, end)
         if host is None:
             stream.close_after = True
             stream.request_complete = end
@@ -244,10 +247,9 @@ class Http1Server(asyncio.Protocol):
         if http10 and not options.accept_http_10:
             raise CodecError("low_version", 426)
         self.http10 = http10
+        self._unusual = http10 or bool(options.key_format)
         self.keep_alive = not http10
         self._asked_close = http10
-        if line.method == "CONNECT":
-            self._left = _HELD
         if line.authority is not None:
             host = line.authority
             request.scheme = line.scheme or request.scheme
@@ -284,7 +286,7 @@ class Http1Server(asyncio.Protocol):
             self._left = _CHUNKED
             self._decoder = ChunkedDecoder()
         elif length is not None:
-            self._left = parse_content_length(length)
+            self._left = CONTENT_LENGTHS[length]
             if self._left and request.method == "CONNECT":
                 raise CodecError("http1.body_disallowed")
         host_removed = sanitize_request(request)
@@ -357,7 +359,7 @@ class Http1Server(asyncio.Protocol):
 
     def _start_nameless(self) -> Stream:
         """A stream for a request whose head could not be read: it is counted and logged as the others are."""
-        return self.manager.start(self, self.connection, RequestHeaders("", "", "", []), True)
+        return self.manager.start(self, self.connection, RequestHeaders("", "", "", []))
 
     # ---- the response (ServerSide) ----
 
@@ -387,9 +389,12 @@ class Http1Server(asyncio.Protocol):
             if body:
                 self.send_data(stream, body, True)
             return
-        pairs = self._say_persistence(stream, headers.pairs)
+        if stream.close_after or not self.keep_alive or not stream.request_complete or self._unusual:
+            pairs = self._say_persistence(stream, headers.pairs)
+        else:
+            pairs = headers.pairs
         options = self.manager.http1
-        if headers.spelling is not None or options.key_format:
+        if options.key_format or headers.spelling is not None:
             pairs = format_pairs(headers, pairs, options)
         head = write_head(self._status_line(headers), pairs)
         self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(body)

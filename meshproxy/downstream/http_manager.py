@@ -14,7 +14,7 @@ from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
 from meshproxy.downstream.response_steps import ResponseStep
 from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
 from meshproxy.http.h1_head import Http1Options
-from meshproxy.http.headers import RequestHeaders, ResponseHeaders
+from meshproxy.http.headers import Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.local_replies import LocalReplies
 from meshproxy.http.request_steps import Step
 from meshproxy.http.stream import NO_HOOKS, ServerSide, Stream, Terminal
@@ -49,7 +49,7 @@ class HttpManager:
         self.max_requests = 0
         # A 400 of ours ends an HTTP/1 connection (stream_error_on_invalid_http_message is off).
         self.close_on_bad_request = True
-        self.server_name: str | None = "envoy"
+        self._server_pair: Pair | None = ("server", "envoy")
         self.server_overwrite = True
         self.local_replies = LocalReplies()
         self.request_steps: tuple[Step, ...] = ()
@@ -67,6 +67,15 @@ class HttpManager:
         self.hooks: Hooks = NO_HOOKS
         self.routes = routes
         self.set_routes(routes)
+
+    @property
+    def server_name(self) -> str | None:
+        """What responses carry as `server`; None passes on what the upstream sent."""
+        return None if self._server_pair is None else self._server_pair[1]
+
+    @server_name.setter
+    def server_name(self, name: str | None) -> None:
+        self._server_pair = None if name is None else ("server", name)
 
     def set_routes(self, routes: RouteTable) -> None:
         """Another route table from now on; streams that have their route keep it."""
@@ -114,7 +123,7 @@ class HttpManager:
 
     # ---- requests ----
 
-    def start(self, server: Any, connection: Connection, request: RequestHeaders, end: bool) -> Stream:
+    def start(self, server: Any, connection: Connection, request: RequestHeaders) -> Stream:
         """A request's head has come."""
         stats = self.stats
         stats.downstream_rq_total += 1
@@ -190,14 +199,11 @@ class HttpManager:
     def prepare_response(self, stream: Stream, headers: ResponseHeaders) -> None:
         """What every response gets before it is written, in Envoy's order."""
         index = headers.index
-        if "date" not in index:
-            headers.add_new(("date", http_date()))
-        name = self.server_name
-        if name is not None:
-            if "server" not in index:
-                headers.add_new(("server", name))
-            elif self.server_overwrite:
-                headers.set("server", name)
+        server = self._server_pair
+        if server is not None and "date" not in index and "server" not in index:
+            headers.add_new(("date", http_date()), server)
+        else:
+            self._add_missing(headers)
         for step in self.response_steps:
             step(stream, headers)
         stats = self.stats
@@ -208,7 +214,24 @@ class HttpManager:
             stream.server.drain()
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
-        self.count(headers.status)
+        status = headers.status
+        if 200 <= status < 300:
+            stats.downstream_rq_completed += 1
+            stats.downstream_rq_2xx += 1
+        else:
+            self.count(status)
+
+    def _add_missing(self, headers: ResponseHeaders) -> None:
+        """Date and Server where the upstream sent one of them, or where Server is not ours to set."""
+        if "date" not in headers.index:
+            headers.add_new(("date", http_date()))
+        server = self._server_pair
+        if server is None:
+            return
+        if "server" not in headers.index:
+            headers.add_new(server)
+        elif self.server_overwrite:
+            headers.set(*server)
 
     def count(self, status: int) -> None:
         """A response, also an informational one, by its class."""

@@ -187,7 +187,7 @@ class Timekeeper:
         manager = self._manager
         stats = manager.stats
         timeouts = self._timeouts
-        stream = server.stream = manager.start(server, server.connection, RequestHeaders("", "", "", []), False)
+        stream = server.stream = manager.start(server, server.connection, RequestHeaders("", "", "", []))
         waited = self._heads.seconds if self._heads is not None else 0.0
         if waited == timeouts.request_headers:
             stats.downstream_rq_header_timeout += 1

@@ -167,6 +167,20 @@ def parse_status_line(line: str) -> tuple[int, str, bool]:
     return int(match[2]), match[3] or "", match[1] == "1.1"
 
 
+class ContentLengths(dict[str, int]):
+    """value -> length; memoised like header lines, because lengths repeat too."""
+
+    def __missing__(self, value: str) -> int:
+        length = parse_content_length(value)
+        if len(self) >= _MEMO_SIZE:
+            self.clear()
+        self[value] = length
+        return length
+
+
+CONTENT_LENGTHS = ContentLengths()
+
+
 def parse_content_length(value: str) -> int:
     """Digits only, below 2^64 (RFC 9110 §8.6); `int` alone would take signs, underscores and foreign digits."""
     if value.isdigit() and value.isascii() and (len(value) < 20 or int(value.lstrip("0")[:21] or 0) < 1 << 64):

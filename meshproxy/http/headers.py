@@ -11,29 +11,21 @@ Pair = tuple[str, str]
 
 
 class Headers:
-    """An ordered multimap. A name that occurs several times is judged by its joined value (RFC 9110 §5.2)."""
+    """An ordered multimap. A name that occurs several times is judged by its joined value (RFC 9110 §5.2).
 
-    __slots__ = ("_index", "pairs")
+    `index`: name -> value, joined with a comma where a name repeats. It always fits `pairs`; only the methods here may
+    change either.
+    """
+
+    __slots__ = ("index", "pairs")
 
     def __init__(self, pairs: Iterable[Pair] = ()) -> None:
         self.pairs: list[Pair] = pairs if type(pairs) is list else list(pairs)
-        self._index: dict[str, str] | None = None
-
-    @property
-    def index(self) -> dict[str, str]:
-        """Name -> value (joined with a comma where a name repeats). Read-only; rebuilt after a change."""
-        index = self._index
-        if index is None:
-            index = dict(self.pairs)
-            if len(index) != len(self.pairs):
-                index = _join_repeated(self.pairs)
-            self._index = index
-        return index
+        self.index = _index_of(self.pairs)
 
     def get(self, name: str) -> str | None:
         """The value of `name` (lower case), joined by "," where it repeats; None where it is absent."""
-        index = self._index
-        return (self.index if index is None else index).get(name)
+        return self.index.get(name)
 
     def get_all(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
@@ -47,21 +39,18 @@ class Headers:
     def add(self, name: str, value: str) -> None:
         """Appends a line of its own."""
         self.pairs.append((name, value))
-        index = self._index
-        if index is not None:
-            known = index.get(name)
-            index[name] = value if known is None else f"{known},{value}"
+        known = self.index.get(name)
+        self.index[name] = value if known is None else f"{known},{value}"
 
     def add_new(self, *pairs: Pair) -> None:
         """Appends lines whose names are known to be absent and to differ from each other."""
         self.pairs.extend(pairs)
-        if self._index is not None:
-            self._index.update(pairs)
+        self.index.update(pairs)
 
     def replace(self, pairs: list[Pair]) -> None:
         """Other lines in place of all that were there."""
         self.pairs = pairs
-        self._index = None
+        self.index = _index_of(pairs)
 
     def set(self, name: str, value: str) -> None:
         """One line with this value: in the place of the first one that is there, else at the end."""
@@ -90,8 +79,7 @@ class Headers:
     def remove_if(self, names: frozenset[str]) -> None:
         """Removes every name of a set."""
         if not names.isdisjoint(self.index):
-            self.pairs = [pair for pair in self.pairs if pair[0] not in names]
-            self._index = None
+            self.replace([pair for pair in self.pairs if pair[0] not in names])
 
     def byte_size(self) -> int:
         """Bytes of names and values, as Envoy counts them against limits."""
@@ -111,8 +99,11 @@ def _without_repeats(pairs: list[Pair], name: str) -> list[Pair]:
     return fresh
 
 
-def _join_repeated(pairs: list[Pair]) -> dict[str, str]:
-    index: dict[str, str] = {}
+def _index_of(pairs: list[Pair]) -> dict[str, str]:
+    index = dict(pairs)
+    if len(index) == len(pairs):
+        return index
+    index = {}
     for name, value in pairs:
         known = index.get(name)
         index[name] = value if known is None else f"{known},{value}"
@@ -120,9 +111,14 @@ def _join_repeated(pairs: list[Pair]) -> dict[str, str]:
 
 
 class RequestHeaders(Headers):
-    """A request's head. `:method`, `:path`, `:authority` and `:scheme` are attributes; `read` serves both kinds."""
+    """A request's head. `:method`, `:path`, `:authority` and `:scheme` are attributes; `read_header` serves both kinds."""
 
-    __slots__ = ("authority", "method", "path", "protocol", "scheme", "spelling")
+    __slots__ = ("__dict__", "authority", "method", "path", "scheme")
+
+    # Name -> name as the client spelled it; only with header_key_format preserve_case.
+    spelling: dict[str, str] | None = None
+    # `:protocol` of extended CONNECT, or what an HTTP/1 upgrade asks for.
+    protocol: str | None = None
 
     def __init__(
         self, method: str, path: str, authority: str, pairs: list[Pair], index: dict[str, str] | None = None,
@@ -130,32 +126,28 @@ class RequestHeaders(Headers):
     ) -> None:  # fmt: skip
         """index: `dict(pairs)` where the caller has it and no name repeats."""
         self.pairs = pairs
-        self._index = index
+        self.index = _index_of(pairs) if index is None else index
         self.method = method
         self.path = path
         self.authority = authority
         self.scheme = scheme
-        # Name -> name as the client spelled it; only with header_key_format preserve_case.
-        self.spelling: dict[str, str] | None = None
-        # `:protocol` of extended CONNECT, or what an HTTP/1 upgrade asks for.
-        self.protocol: str | None = None
 
 
 class ResponseHeaders(Headers):
-    """A response's head."""
+    """A response's head. `reason`: the reason phrase as the upstream wrote it; None stands for the usual one."""
 
-    __slots__ = ("reason", "spelling", "status")
+    __slots__ = ("__dict__", "reason", "status")
+
+    spelling: dict[str, str] | None = None
 
     def __init__(
         self, status: int, pairs: list[Pair], reason: str | None = None, index: dict[str, str] | None = None
     ) -> None:
         """index: `dict(pairs)` where the caller has it and no name repeats."""
         self.pairs = pairs
-        self._index = index
+        self.index = _index_of(pairs) if index is None else index
         self.status = status
-        # The reason phrase as the upstream wrote it; None prints the standard one.
         self.reason = reason
-        self.spelling: dict[str, str] | None = None
 
 
 PSEUDO = {":method": "method", ":path": "path", ":authority": "authority", ":scheme": "scheme", "host": "authority"}

@@ -59,6 +59,7 @@ class Terminal(Protocol):
 class Manager(Protocol):
     """What a stream asks of the HTTP connection manager that made it."""
 
+    loop: asyncio.AbstractEventLoop
     terminal: Terminal
     buffer_limit: int
     proxy_100_continue: bool

@@ -40,10 +40,23 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 class Attempt:
     """Between `start` and the end of the response it is `stream.upstream`."""
 
+    # What every try sets has a slot; the rest is a default of the class until it is set (see http/stream.py).
     __slots__ = (
-        "_grpc", "_heard", "_held", "_held_size", "_kept", "_kept_size", "_paused", "_repeated", "_responses", "action",
-        "client", "cluster", "counted", "headers_end", "pool", "router", "stream", "trailers",
+        "__dict__", "_heard", "_kept", "_responses", "action", "client", "cluster", "counted", "headers_end", "pool",
+        "router", "stream",
     )  # fmt: skip
+
+    trailers: Headers | None = None
+    # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted; an upstream that has not
+    # accepted gets no bytes behind its head.
+    _held: list[tuple[bytes, bool]] | None = None
+    _held_size = 0
+    _kept_size = 0
+    _repeated = False
+    # The upstream does not take more at the moment.
+    _paused = False
+    # A gRPC call whose status comes in the trailers.
+    _grpc = False
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
         self.router = router
@@ -53,26 +66,12 @@ class Attempt:
         # Where it goes, once that is decided.
         self.pool: Http1Pool | TcpTunnel | None = None
         self.client: Http1Client | TcpTunnel | None = None
-        self.counted = False
-        # The request has a head only.
-        self.headers_end = False
-        self.trailers: Headers | None = None
-        # Body that waits: for a connection, or for an upgrade or CONNECT to be accepted; an upstream that has not
-        # accepted gets no bytes behind its head.
-        self._held: list[tuple[bytes, bool]] | None = None
-        self._held_size = 0
         # Body that was sent on a reused connection and may have to be sent once more.
         self._kept: list[tuple[bytes, bool]] | None = None
-        self._kept_size = 0
-        self._repeated = False
-        # The upstream does not take more at the moment.
-        self._paused = False
-        # The upstream has begun to answer, be it with a 1xx.
-        self._heard = False
         # Where the response was counted; its time goes there too.
         self._responses: tuple[Responses, ...] = ()
-        # A gRPC call whose status comes in the trailers.
-        self._grpc = False
+        # `_heard`: the upstream has begun to answer, be it with a 1xx.
+        self.counted = self._heard = False
 
     def start(self, end: bool) -> None:
         stream = self.stream
@@ -208,7 +207,7 @@ class Attempt:
         stream = self.stream
         self._heard = True
         self._kept = None
-        now = asyncio.get_running_loop().time()
+        now = stream.manager.loop.time()
         stream.last_activity = stream.response_started_at = now
         if self.router.dynamic_stats:
             self._responses = charge(stream, self.cluster, stream.endpoint, headers.status, headers)
@@ -389,7 +388,7 @@ class Attempt:
         stream.upstream = None
         self._end()
         if stream.request_complete:
-            elapsed = round((asyncio.get_running_loop().time() - stream.request_done_at) * 1000)
+            elapsed = round((stream.manager.loop.time() - stream.request_done_at) * 1000)
             for responses in self._responses:
                 responses.time.record(elapsed)
 

@@ -19,7 +19,14 @@ def charge(
     """
     if endpoint is not None and status >= 500:
         endpoint.stats.rq_error += 1
-    charged = _responses_of(stream, cluster, endpoint, headers)
+    if (
+        stream.asked is None and not stream.extra_stats and "x-envoy-internal" not in stream.request.index
+        and (endpoint is None or not (endpoint.canary or cluster.local_zone))
+        and (headers is None or "x-envoy-upstream-canary" not in headers.index)
+    ):  # fmt: skip
+        charged = cluster.stats.external()
+    else:
+        charged = _responses_of(stream, cluster, endpoint, headers)
     for responses in charged:
         responses.charge(status)
     return charged

@@ -15,7 +15,7 @@ from meshproxy.http.h1_head import (
     split_head,
     write_head,
 )
-from meshproxy.http.h1_lines import HEADER_LINES, IrregularLine, lower_ascii, parse_content_length, parse_status_line
+from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, IrregularLine, lower_ascii, parse_status_line
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 
 if TYPE_CHECKING:
@@ -101,32 +101,41 @@ class Http1Client(asyncio.Protocol):
         self.response_started = False
         self._request_done = end
         method = request.method
-        self._head_only = method == "HEAD"
-        self._connect = method == "CONNECT"
-        self._upgrading = self._connect or request.protocol is not None
-        self._chunked = False
         pairs = request.pairs
-        if end:
-            if method not in _BODILESS and "content-length" not in request.index:
-                pairs = [*pairs, ("content-length", "0")]
-        elif not self._upgrading and "content-length" not in request.index:
-            self._chunked = True
-            pairs = [*pairs, ("transfer-encoding", "chunked")]
-        options = self.pool.settings.http1
         target = request.path
-        if method == "CONNECT":
-            target = request.authority
-        elif options.send_fully_qualified_url:
+        self._head_only = self._chunked = False
+        if not end or method != "GET" or request.protocol is not None:
+            pairs = self._frame_request(request, end)
+            if method == "CONNECT":
+                target = request.authority
+        options = self.pool.settings.http1
+        if options.send_fully_qualified_url and method != "CONNECT":
             target = f"{request.scheme}://{request.authority}{target}"
-        if request.spelling is not None or options.key_format:
+        if options.key_format or request.spelling is not None:
             pairs = format_pairs(request, [("host", request.authority), *pairs], options)
             head = write_head(f"{method} {target} HTTP/1.1", pairs)
         else:
             head = write_head(f"{method} {target} HTTP/1.1\r\nhost: {request.authority}", pairs)
         if end or self._upgrading:
-            self._write(head)
+            self.pool.stats.upstream_cx_tx_bytes_total += len(head)
+            self.transport.write(head)
         else:
             self._head = head
+
+    def _frame_request(self, request: RequestHeaders, end: bool) -> list[Pair]:
+        """What other requests than a plain GET need: how the body is framed, what the answer may be."""
+        method = request.method
+        self._head_only = method == "HEAD"
+        self._connect = method == "CONNECT"
+        self._upgrading = self._connect or request.protocol is not None
+        if "content-length" in request.index:
+            return request.pairs
+        if end:
+            return request.pairs if method in _BODILESS else [*request.pairs, ("content-length", "0")]
+        if self._upgrading:
+            return request.pairs
+        self._chunked = True
+        return [*request.pairs, ("transfer-encoding", "chunked")]
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self._chunked:
@@ -224,7 +233,7 @@ class Http1Client(asyncio.Protocol):
             self.attempt.on_write_resumed()
 
     def data_received(self, data: bytes) -> None:
-        stats = self.pool.cluster.stats
+        stats = self.pool.stats
         stats.upstream_cx_rx_bytes_total += len(data)
         if self.attempt is None:
             # Bytes that nobody asked for: an upstream that is out of step must not serve the next request.
@@ -310,6 +319,11 @@ class Http1Client(asyncio.Protocol):
         index = headers.index
         status = headers.status
         length = index.get("content-length")
+        special = self._head_only or self._upgrading
+        if status == 200 and length is not None and http11 and not special and _HOP.isdisjoint(index):
+            self._keep = True
+            left = self._left = CONTENT_LENGTHS[length]
+            return not left
         coding = index.get("transfer-encoding")
         connection = index.get("connection")
         if connection is None:
@@ -333,7 +347,7 @@ class Http1Client(asyncio.Protocol):
             self._left = _CHUNKED
             self._decoder = ChunkedDecoder()
         elif length is not None:
-            self._left = parse_content_length(length)
+            self._left = CONTENT_LENGTHS[length]
         else:
             self._left, self._keep = _UNTIL_CLOSE, False
         headers.remove_if(_HOP)

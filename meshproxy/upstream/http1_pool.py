@@ -122,7 +122,6 @@ class Http1Pool:
             return False
         limits.requests += 1
         stats.upstream_rq_total += 1
-        stats.upstream_rq_active += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1
         return True
@@ -130,7 +129,6 @@ class Http1Pool:
     def end(self) -> None:
         """A request that has begun is over."""
         self.limits.requests -= 1
-        self.stats.upstream_rq_active -= 1
         self.endpoint.stats.rq_active -= 1
 
     # ---- for connections ----

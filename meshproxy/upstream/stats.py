@@ -82,7 +82,7 @@ class ClusterStats(StatGroup):
     GAUGES = (
         "lb_subsets_active", "max_host_weight", "membership_degraded", "membership_excluded", "membership_healthy",
         "membership_total", "upstream_cx_active", "upstream_cx_rx_bytes_buffered", "upstream_cx_tx_bytes_buffered",
-        "upstream_rq_active", "upstream_rq_pending_active", "version", "warming_state",
+        "upstream_rq_pending_active", "version", "warming_state",
     )  # fmt: skip
     HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx")
 
@@ -93,16 +93,28 @@ class ClusterStats(StatGroup):
         "update_no_rebuild", "update_success", "version", "warming_state",
     })  # fmt: skip
 
-    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "limits", "responses", "sockets_matched")
+    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "_external", "limits", "responses", "sockets_matched")
 
     def __init__(self) -> None:
         super().__init__()
         # By prefix: `external.` and `internal.` (which sum up to no prefix), `canary.`, `retry.`, `zone.<from>.<to>.`.
         self.responses: dict[str, Responses] = {}
+        self._external: tuple[Responses, ...] | None = None
         # Of each routing priority: default, high.
         self.limits = (Limits(), Limits())
         # Endpoints for which a transport socket was chosen.
         self.sockets_matched = 0
+
+    @property
+    def upstream_rq_active(self) -> int:
+        """A gauge that the limits count anyway."""
+        return self.limits[0].requests + self.limits[1].requests
+
+    def external(self) -> tuple[Responses, ...]:
+        """Where most responses are counted: those to requests from outside, with nothing special about them."""
+        if self._external is None:
+            self._external = (self.responses_of(EXTERNAL),)
+        return self._external
 
     def responses_of(self, prefix: str) -> Responses:
         responses = self.responses.get(prefix)
@@ -116,6 +128,8 @@ class ClusterStats(StatGroup):
             responses.reset()
 
     def more(self) -> Iterator[tuple[Kind, str, int | Histogram]]:
+        # Not touched is not used (see observe/stats.py): a request touches both.
+        yield "gauge", "upstream_rq_active", self.upstream_rq_active if self.upstream_rq_total else False
         for priority, limits in zip(("default", "high"), self.limits, strict=True):
             for name, value in limits.gauges():
                 yield "gauge", f"circuit_breakers.{priority}.{name}", value

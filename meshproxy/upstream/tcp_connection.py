@@ -61,7 +61,6 @@ class TcpConnection:
         if not self._connected:
             return
         self._limits.requests -= 1
-        stats.upstream_rq_active -= 1
         endpoint_stats.rq_active -= 1
         stats.upstream_rq_per_cx.record(1)
         stats.upstream_cx_destroy_with_active_rq += 1
@@ -93,7 +92,6 @@ class TcpConnection:
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
         self._limits.requests += 1
         stats.upstream_rq_total += 1
-        stats.upstream_rq_active += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1
         stats.upstream_cx_connect_ms.record(round((self._loop.time() - self._started) * 1000))

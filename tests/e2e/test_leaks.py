@@ -86,11 +86,11 @@ async def scenario() -> None:
     async with upstream(answer_badly) as origin, proxy(HTTP.format(port=origin, buffer=65536, timeout="1s")) as (server, port):
         await break_many(port, 500)
         await settled(lambda: not transient(server) and not tasks.running(), "the warm-up is over")
-        before = descriptors() - pooled(server)
+        before = descriptors() - 2 * pooled(server)
         await break_many(port, EXCHANGES)
         await settled(lambda: not tasks.running(), f"{tasks.running()} tasks are left")
         await settled(lambda: not transient(server), f"left: {transient(server)}")
-        await settled(lambda: descriptors() - pooled(server) <= before, "descriptors are left")
+        await settled(lambda: descriptors() - 2 * pooled(server) <= before, "descriptors are left")
 
 
 def test_nothing_is_left_of_broken_exchanges() -> None:

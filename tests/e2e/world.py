@@ -93,7 +93,7 @@ def transient(server: Server) -> Counter[str]:
 
 
 def pooled(server: Server) -> int:
-    """Connections to upstreams, in use or not."""
+    """Connections to upstreams, in use or not; both ends of each are in this process."""
     return sum(cluster.stats.upstream_cx_active for cluster in server.ctx.clusters)
 
 
