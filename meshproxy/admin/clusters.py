@@ -27,6 +27,7 @@ _NAMES = {"max_pending": "max_pending_requests"}
     "/clusters",
     "upstream cluster status",
     ("filter", "Regular expression (Google re2) for filtering clusters by name"),
+    shows="endpoints",
 )
 def clusters(server: Server, request: Request) -> Answer:
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from meshproxy.admin.server_view import Server
+from meshproxy.admin.server_view import Server, Shown
 from meshproxy.http.headers import Pair, RequestHeaders
 
 TEXT = "text/plain; charset=UTF-8"
@@ -46,22 +46,25 @@ class Parameter(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One path. `changes`: it changes something, so it takes no GET."""
+    """One path. `changes`: it changes something, so it takes no GET. `shows`: what of the workers it shows."""
 
     make: Make
     help: str
     changes: bool
+    shows: Shown | None
     parameters: tuple[Parameter, ...]
 
 
 PAGES: dict[str, Page] = {}
 
 
-def page(path: str, help: str, *parameters: tuple[str, str], changes: bool = False) -> Callable[[Make], Make]:
+def page(
+    path: str, help: str, *parameters: tuple[str, str], changes: bool = False, shows: Shown | None = None
+) -> Callable[[Make], Make]:
     """Registers a page; `parameters` are (name, help), as /help lists them."""
 
     def register(make: Make) -> Make:
-        PAGES[path] = Page(make, help, changes, tuple(Parameter(*each) for each in parameters))
+        PAGES[path] = Page(make, help, changes, shows, tuple(Parameter(*each) for each in parameters))
         return make
 
     return register

@@ -1,12 +1,15 @@
 """What the admin pages need to know of the process that they describe, and what they may tell it to do."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Snapshot
+
+# What workers count: stats, or the counts of the endpoints.
+Shown = Literal["stats", "endpoints"]
 
 
 class Server(Protocol):
@@ -31,6 +34,9 @@ class Server(Protocol):
     @property
     def bootstrap(self) -> Any:
         """The envoy.config.bootstrap.v3.Bootstrap that was loaded."""
+
+    async def refresh(self, shown: Shown) -> None:
+        """Asks the workers, so that `snapshot()` or the endpoints of `ctx.clusters` are up to date."""
 
     def snapshot(self) -> Snapshot:
         """The stats of the whole proxy: of this process, or of all workers together."""

@@ -8,7 +8,7 @@ import re2
 from meshproxy.admin.pages import JSON, TEXT, Answer, Request, page
 from meshproxy.admin.server_view import Server
 from meshproxy.observe.exposition import Buckets, Intervals, Selection, select, write_json, write_text
-from meshproxy.observe.prometheus import OPENMETRICS_TYPE, write, write_openmetrics
+from meshproxy.observe.prometheus import write
 
 _KINDS = ("Counters", "Gauges", "Histograms", "TextReadouts")
 _BUCKETS: tuple[Buckets, ...] = ("cumulative", "disjoint", "detailed", "summary")
@@ -32,6 +32,7 @@ class Refused(Exception):
     ("format", "Format to use; One of (html, active-html, text, json)"),
     ("type", "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)"),
     ("histogram_buckets", "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)"),
+    shows="stats",
 )
 def stats(server: Server, request: Request) -> Answer:
     form = request.query.get("format", "text")
@@ -59,6 +60,7 @@ def stats(server: Server, request: Request) -> Answer:
     _FILTER,
     _INVERT,
     ("histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"),
+    shows="stats",
 )
 def prometheus(server: Server, request: Request) -> Answer:
     try:
@@ -70,7 +72,9 @@ def prometheus(server: Server, request: Request) -> Answer:
         found.texts = []
     config = server.ctx.stats_config
     if "application/openmetrics-text" in (request.headers.get("accept") or ""):
-        return Answer(write_openmetrics(found, config.tags, config.bounds), content_type=OPENMETRICS_TYPE)
+        from meshproxy.observe.openmetrics import CONTENT_TYPE, write_openmetrics
+
+        return Answer(write_openmetrics(found, config.tags, config.bounds), content_type=CONTENT_TYPE)
     return Answer(write(found, config.tags, config.bounds, buckets == "summary"), content_type=TEXT)
 
 

@@ -78,7 +78,9 @@ class AdminTerminal:
 
     async def _write(self, stream: Stream) -> None:
         exchange: Exchange = stream.upstream
-        answer = self._make(stream, exchange)
+        answer = await self._make(stream, exchange)
+        if exchange.gone or stream.done:
+            return
         stream.details = "via_admin"
         stream.respond_headers(_head(answer), False)
         for piece in _pieces(answer.body):
@@ -91,7 +93,7 @@ class AdminTerminal:
         if answer.then is not None:
             answer.then()
 
-    def _make(self, stream: Stream, exchange: Exchange) -> Answer:
+    async def _make(self, stream: Stream, exchange: Exchange) -> Answer:
         headers = stream.request
         path, _, query = headers.path.partition("?")
         page = PAGES.get(path)
@@ -108,10 +110,12 @@ class AdminTerminal:
         fields = parse_query(query)
         if _is_form(headers):
             fields.update(parse_query(b"".join(exchange.body).decode("latin-1")))
-        return self._call(page, Request(path, fields, headers))
+        return await self._call(page, Request(path, fields, headers))
 
-    def _call(self, page: Page, request: Request) -> Answer:
+    async def _call(self, page: Page, request: Request) -> Answer:
         try:
+            if page.shows is not None:
+                await self._server.refresh(page.shows)
             return page.make(self._server, request)
         except Exception:
             _log.exception("the page %s failed", request.path)

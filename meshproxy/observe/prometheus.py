@@ -1,7 +1,8 @@
-"""Stats for Prometheus: Envoy's text format line by line, and through prometheus-client where OpenMetrics is asked for.
+"""Stats for Prometheus: Envoy's text format, one family at a time.
 
 Envoy's text keeps the tags in the order in which they were found, prints `{}` where there are none, and calls a counter
-by its bare name; prometheus-client sorts labels and adds `_total`. Dashboards know Envoy's, so that one is the default.
+by its bare name; prometheus-client sorts labels and adds `_total`. Dashboards know Envoy's, so that one is the default;
+OpenMetrics, where it is asked for, is in openmetrics.py.
 """
 
 import re
@@ -9,14 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from prometheus_client.core import Metric
-from prometheus_client.openmetrics.exposition import generate_latest
-
 from meshproxy.observe.exposition import Selection
 from meshproxy.observe.quantiles import QUANTILES, Counts, cumulative, quantiles, total
 from meshproxy.observe.tags import Tag, TagProducer
-
-OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _INVALID = re.compile(r"[^a-zA-Z0-9_:]")
 
@@ -32,8 +28,12 @@ def metric_name(bare: str) -> str:
     return "envoy_" + _INVALID.sub("_", bare)
 
 
+def label_name(tag: str) -> str:
+    return _INVALID.sub("_", tag)
+
+
 def label_text(tags: Iterable[Tag]) -> str:
-    return ",".join([f'{_INVALID.sub("_", name)}="{_escape(value)}"' for name, value in tags])
+    return ",".join([f'{label_name(name)}="{_escape(value)}"' for name, value in tags])
 
 
 def _escape(value: str) -> str:
@@ -102,59 +102,3 @@ def _summary(name: str, labels: str, counts: Counts) -> str:
 
 def _sum_and_count(name: str, labels: str, counts: Counts) -> str:
     return f"{name}_sum{{{labels}}} {total(counts):.32g}\n{name}_count{{{labels}}} {sum(counts.values())}\n"
-
-
-class Collector:
-    """The same for prometheus-client, which writes OpenMetrics (and anything else that it learns to write)."""
-
-    def __init__(self, selection: Selection, tags: TagProducer, bounds: Bounds) -> None:
-        self._selection = selection
-        self._tags = tags
-        self._bounds = bounds
-
-    def collect(self) -> Iterator[Metric]:
-        for bare, samples in self._families(self._selection.counters):
-            metric = Metric(metric_name(bare).removesuffix("_total"), "", "counter")
-            for labels, value in samples:
-                metric.add_sample(f"{metric.name}_total", labels, int(value))
-            yield metric
-        for bare, samples in self._families(self._selection.gauges):
-            metric = Metric(metric_name(bare), "", "gauge")
-            for labels, value in samples:
-                metric.add_sample(metric.name, labels, int(value))
-            yield metric
-        counts = {name: all_ for name, _, all_ in self._selection.histograms}
-        for bare, rows in self._by_bare([(name, 0) for name in counts]):
-            metric = Metric(metric_name(bare), "", "histogram")
-            for full, labels, _ in rows:
-                self._add_histogram(metric, labels, counts[full], self._bounds(full))
-            yield metric
-
-    def _families(self, rows: list[tuple[str, int]]) -> Iterator[tuple[str, list[tuple[dict[str, str], int]]]]:
-        for bare, found in self._by_bare(rows):
-            yield bare, [(labels, value) for _, labels, value in found]
-
-    def _by_bare(self, rows: list[tuple[str, int]]) -> Iterator[tuple[str, list[tuple[str, dict[str, str], int]]]]:
-        split = []
-        for full, value in rows:
-            bare, tags = self._tags.split(full)
-            split.append((bare, full, {_INVALID.sub("_", name): text for name, text in tags}, value))
-        split.sort(key=itemgetter(0, 1))
-        for bare, group in groupby(split, key=itemgetter(0)):
-            yield bare, [row[1:] for row in group]
-
-    @staticmethod
-    def _add_histogram(metric: Metric, labels: dict[str, str], counts: Counts, limits: Sequence[float]) -> None:
-        samples = sum(counts.values())
-        for limit, below in zip(limits, cumulative(counts, limits), strict=True):
-            metric.add_sample(f"{metric.name}_bucket", {**labels, "le": f"{float(limit)}"}, below)
-        metric.add_sample(f"{metric.name}_bucket", {**labels, "le": "+Inf"}, samples)
-        metric.add_sample(f"{metric.name}_sum", labels, total(counts))
-        metric.add_sample(f"{metric.name}_count", labels, samples)
-
-
-def write_openmetrics(selection: Selection, tags: TagProducer, bounds: Bounds) -> bytes:
-    page: bytes = generate_latest(  # type: ignore[no-untyped-call]
-        Collector(selection, tags, bounds)
-    )
-    return page

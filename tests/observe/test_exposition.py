@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from meshproxy.observe.exposition import Intervals, Selection, select, write_json, write_text
-from meshproxy.observe.prometheus import write, write_openmetrics
+from meshproxy.observe.openmetrics import write_openmetrics
+from meshproxy.observe.prometheus import write
 from meshproxy.observe.quantiles import DEFAULT_BUCKETS
 from meshproxy.observe.snapshot import Snapshot
 from meshproxy.observe.tags import TagProducer
