@@ -87,14 +87,20 @@ def _build_map(view: View, ctx: Context, build_action: BuildAction[T]) -> Tree[T
     for key, on_match in getattr(view, kind).map.items():
         with view.at(kind), getattr(view, kind).at("map", key):
             trees[wire_text(key)] = _build_on_match(on_match, ctx, build_action)
-    if kind == "exact_match_map":
-        return lambda stream: tree(stream) if (tree := trees.get(read(stream) or "")) is not None else None
-    longest_first = sorted(trees, key=len, reverse=True)
+    if kind == "prefix_match_map":
+        longest_first = sorted(trees, key=len, reverse=True)
+        return _first([_guarded(_starts(read, prefix), trees[prefix]) for prefix in longest_first])
 
-    def starts(prefix: str) -> Condition:
-        return lambda stream: (read(stream) or "").startswith(prefix)
+    def look_up(stream: Stream) -> T | None:
+        value = read(stream)
+        tree = trees.get(value) if value is not None else None
+        return tree(stream) if tree is not None else None
 
-    return _first([_guarded(starts(prefix), trees[prefix]) for prefix in longest_first])
+    return look_up
+
+
+def _starts(read: Input, prefix: str) -> Condition:
+    return lambda stream: (value := read(stream)) is not None and value.startswith(prefix)
 
 
 def _build_condition(view: View, ctx: Context) -> Condition:

@@ -52,5 +52,5 @@ class WeightedChoice:
         # Of several values none can be trusted to be the one that other hops take.
         if len(values) != 1:
             return None
-        digits = values[0].strip(" \t")
+        digits = values[0].strip(" \t").removeprefix("+")
         return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else None
