@@ -84,10 +84,26 @@ def _connect_now(sock: socket.socket, address: tuple[str, int]) -> bool:
         # A unix socket whose queue is full (EAGAIN) does not tell when there is room: that is a failure.
         if sock.family == socket.AF_UNIX:
             raise DialError(_IMMEDIATE + os.strerror(11)) from None
-        return False
+        return _is_connected(sock)
     except OSError as error:
         raise DialError(f"{_IMMEDIATE}{_words(error)}|remote address:{address_text(address)}") from error
     return True
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """On the same machine a peer has answered before connect returns: no need to wait for the loop to say so."""
+    _check(sock)
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _check(sock: socket.socket) -> None:
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise DialError(_DELAYED + os.strerror(code))
 
 
 async def _connected(loop: asyncio.AbstractEventLoop, sock: socket.socket, timeout: float) -> None:
@@ -105,9 +121,7 @@ async def _connected(loop: asyncio.AbstractEventLoop, sock: socket.socket, timeo
         loop.remove_writer(sock)
         if timer is not None:
             timer.cancel()
-    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise DialError(_DELAYED + os.strerror(code))
+    _check(sock)
 
 
 def _settle(writable: "asyncio.Future[None]") -> None:

@@ -11,6 +11,7 @@ import uvloop
 
 from meshproxy.net.dial import DialError, SocketOptions, dial, dial_socket
 from meshproxy.net.sockets import SocketOption
+from tests.upstream.fakes import black_hole
 
 NONE = SocketOptions()
 
@@ -90,27 +91,17 @@ def test_a_source_address_that_is_not_ours() -> None:
 
 
 def test_silence() -> None:
-    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for filler in (first, second):
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        error = reason_of(full.getsockname(), timeout=0.05)
+    with black_hole() as address:
+        error = reason_of(address, timeout=0.05)
     assert error.timeout and error.local
     assert error.reason == ""
 
 
 def test_cancelling_is_not_a_timeout() -> None:
     async def work() -> None:
-        with socket.socket() as full, socket.socket() as first, socket.socket() as second:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            for filler in (first, second):
-                filler.setblocking(False)
-                filler.connect_ex(full.getsockname())
+        with black_hole() as address:
             loop = asyncio.get_running_loop()
-            task = loop.create_task(dial_socket(loop, full.getsockname(), 5.0, NONE))
+            task = loop.create_task(dial_socket(loop, address, 5.0, NONE))
             await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -10,7 +10,7 @@ import uvloop
 
 from meshproxy.net.tasks import running
 from tests.routing.proxy import Proxy, cluster, proxy
-from tests.upstream.fakes import OK, Handler, read_head, serve_ok, settled, until, upstream
+from tests.upstream.fakes import OK, Handler, black_hole, read_head, serve_ok, settled, until, upstream
 
 GET = "GET / HTTP/1.1\nhost: a\n\n"
 
@@ -213,14 +213,9 @@ def test_the_clusters_longest_exchange() -> None:
 @pytest.mark.parametrize("connected", [True, False])
 def test_a_client_that_goes_takes_its_try_with_it(connected: bool) -> None:
     async def work() -> None:
-        with socket.socket() as full, socket.socket() as filler, socket.socket() as another:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            for each in (filler, another):
-                each.setblocking(False)
-                each.connect_ex(full.getsockname())
+        with black_hole() as nowhere:
             async with upstream(silent) as server:
-                address = server.address if connected else full.getsockname()
+                address = server.address if connected else nowhere
                 async with proxy(cluster("c", address)) as made:
                     _, writer = await made.connect()
                     writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")

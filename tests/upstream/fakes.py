@@ -1,8 +1,9 @@
 """Scripted upstreams on real sockets, and attempts that note what happens to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from meshproxy.http.failures import Failure
@@ -71,6 +72,18 @@ async def upstream(handler: Handler = serve_ok) -> AsyncIterator[Upstream]:
         yield server
     finally:
         await server.close()
+
+
+@contextmanager
+def black_hole() -> Iterator[tuple[str, int]]:
+    """An address where a connection is neither accepted nor refused: a listener whose queue is full."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield full.getsockname()
 
 
 class Try:

@@ -17,7 +17,7 @@ from meshproxy.http.failures import (
     PROTOCOL_ERROR,
 )
 from meshproxy.net.tasks import running
-from tests.upstream.fakes import OK, Try, begin, exchange, make_cluster, read_head, settled, until, upstream
+from tests.upstream.fakes import OK, Try, begin, black_hole, exchange, make_cluster, read_head, settled, until, upstream
 
 
 @pytest.fixture(autouse=True)
@@ -161,16 +161,8 @@ def test_a_refused_connection_fails_all_that_wait() -> None:
 
 def test_a_connection_that_takes_too_long_is_given_up() -> None:
     async def work() -> None:
-        with socket.socket() as full:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            fillers = []
-            for _ in range(2):
-                filler = socket.socket()
-                filler.setblocking(False)
-                filler.connect_ex(full.getsockname())
-                fillers.append(filler)
-            cluster = make_cluster(full.getsockname(), connect_timeout=0.05)
+        with black_hole() as address:
+            cluster = make_cluster(address, connect_timeout=0.05)
             attempt = await exchange(cluster)
             assert attempt.failure is CONNECT_TIMEOUT
             assert attempt.reason == ""
@@ -178,8 +170,6 @@ def test_a_connection_that_takes_too_long_is_given_up() -> None:
             assert (stats.upstream_cx_connect_timeout, stats.upstream_cx_connect_fail) == (1, 1)
             assert stats.upstream_cx_destroy_local == 1
             await until(lambda: settled(cluster))
-            for filler in fillers:
-                filler.close()
 
     run(work)
 
@@ -353,8 +343,8 @@ def test_an_endpoint_that_goes_finishes_what_it_has() -> None:
 @pytest.mark.parametrize("started", [True, False])
 def test_closing_a_pool_ends_its_dials(started: bool) -> None:
     async def work() -> None:
-        async with upstream() as server:
-            cluster = make_cluster(server.address)
+        with black_hole() as address:
+            cluster = make_cluster(address)
             attempt = begin(cluster)
             if started:
                 await asyncio.sleep(0)
