@@ -20,13 +20,15 @@ class Server(Protocol):
     # Wall clock, seconds.
     started: float
     ctx: Context
-    process_log: ProcessLog
     # The command line, by name (process.options.Options).
     options: Any
 
     @property
     def state(self) -> str:
         """LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING."""
+
+    @property
+    def process_log(self) -> ProcessLog: ...
 
     @property
     def listeners(self) -> Sequence[Listener]: ...

@@ -79,7 +79,7 @@ class AdminTerminal:
     async def _write(self, stream: Stream) -> None:
         exchange: Exchange = stream.upstream
         answer = await self._make(stream, exchange)
-        if exchange.gone or stream.done:
+        if stream.done:
             return
         stream.details = "via_admin"
         stream.respond_headers(_head(answer), False)

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,12 @@ class Loaded:
         self.problems = problems
         self._allow_unknown = allow_unknown
 
-    def report_unread(self) -> None:
-        """Note every field that is set but that nothing read: errors, or warnings where unknown fields are allowed."""
-        found = unread(self.view)
+    def report_unread(self, failed: Iterable[str] = ()) -> None:
+        """Note every field that is set but that nothing read: errors, or warnings where unknown fields are allowed.
+
+        `failed`: where building came to no end; what nobody read below there tells nothing.
+        """
+        found = [problem for problem in unread(self.view) if not _below(problem.path, failed)]
         if self._allow_unknown:
             found = [replace(problem, severity="ignored") for problem in found]
         self.problems.extend(condense(found))
@@ -76,6 +79,10 @@ def load_bootstrap(path: str | None, config_yaml: str | None = None, allow_unkno
     problems.extend(condense(broken for broken in check_rules(bootstrap) if not _follows(broken.path, wrong)))
     problems.check()
     return Loaded(bootstrap, sources, problems, allow_unknown)
+
+
+def _below(path: str, failed: Iterable[str]) -> bool:
+    return any(where and path.startswith(where) for where in failed)
 
 
 def _follows(path: str, wrong: list[str]) -> bool:

@@ -4,46 +4,83 @@
     meshproxy run -c FILE ...      the same with a name
 """
 
+import gc
+import logging
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from meshproxy.config.bootstrap import Loaded, load_bootstrap
 from meshproxy.config.errors import ConfigError
+from meshproxy.process.accidents import describe
 from meshproxy.process.options import Options, UsageError, parse_options
-from meshproxy.process.version import version_text
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Runs the command line that this process was started with, and ends the process."""
+    status = run(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    # Everything is closed and written. To take a large configuration apart piece by piece would only cost time.
+    os._exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
     """Exit status: 0 when the work was done, 1 for a command line or configuration that cannot be served."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(arguments)
     if given[:1] == ["run"]:
         del given[0]
     if "--version" in given or "--hot-restart-version" in given:
-        print("disabled" if "--hot-restart-version" in given else version_text())
-        return 0
+        return _print_version(given)
+    options = Options()
     try:
         options = parse_options(given)
-        loaded = load_bootstrap(options.config_path, options.config_yaml, options.allow_unknown_static_fields)
-        return _validate(options, loaded) if options.mode == "validate" else _serve(options, loaded)
+        return _do(options)
     except UsageError as error:
-        print(f"meshproxy: {error} (see meshproxy --help)", file=sys.stderr)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
+        _complain(f"{error} (see meshproxy --help)")
+    except (ConfigError, OSError) as error:
+        _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        _complain(describe(error))
+        if options.log_level in ("trace", "debug"):
+            traceback.print_exc()
     return 1
 
 
-def _serve(options: Options, loaded: Loaded) -> int:
-    from meshproxy.process.serve import serve
+def _do(options: Options) -> int:
+    # Nothing of what is made until the proxy serves is garbage.
+    gc.disable()
+    from meshproxy.process.serve import check, serve, start_log
 
-    return serve(options, loaded)
-
-
-def _validate(options: Options, loaded: Loaded) -> int:
-    from meshproxy.process.serve import check
-
+    log = start_log(options)
+    loaded = load_bootstrap(options.config_path, options.config_yaml, options.allow_unknown_static_fields)
+    if options.mode != "validate":
+        return 0 if serve(options, loaded, log) else 1
     check(options, loaded)
-    for problem in loaded.problems.ignored:
+    return _report(options, loaded)
+
+
+def _report(options: Options, loaded: Loaded) -> int:
+    """What --mode validate prints: all that is wrong or ignored, one line each."""
+    for problem in loaded.problems:
         print(problem, file=sys.stderr)
-    loaded.problems.check()
+    if loaded.problems.errors:
+        return 1
     print(f"configuration '{options.config_path}' OK")
     return 0
+
+
+def _print_version(given: list[str]) -> int:
+    from meshproxy.process.version import version_text
+
+    print("disabled" if "--hot-restart-version" in given else version_text())
+    return 0
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        print(f"meshproxy: {line}", file=sys.stderr)

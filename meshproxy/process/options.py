@@ -1,74 +1,117 @@
-"""Envoy's command line, so that whatever starts Envoy can start meshproxy."""
+"""Envoy's command line, so that whatever starts Envoy can start meshproxy.
+
+One field of `Options` is one flag: `drain_time_s` is --drain-time-s, its default says what kind of value it takes.
+"""
 
 import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
-LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
-# Flags that mean nothing here: accepted, and named at debug level. (flag, whether it takes a value, why)
-IGNORED = (
-    ("--base-id", True, "there is no hot restart"),
-    ("--base-id-path", True, "there is no hot restart"),
-    ("--use-dynamic-base-id", False, "there is no hot restart"),
-    ("--restart-epoch", True, "there is no hot restart"),
-    ("--disable-hot-restart", False, "there is no hot restart"),
-    ("--skip-hot-restart-on-no-parent", False, "there is no hot restart"),
-    ("--skip-hot-restart-parent-stats", False, "there is no hot restart"),
-    ("--socket-path", True, "there is no hot restart"),
-    ("--socket-mode", True, "there is no hot restart"),
-    ("--parent-shutdown-time-s", True, "there is no hot restart"),
-    ("--enable-core-dump", False, "the operating system decides about core dumps"),
-    ("--enable-mutex-tracing", False, "there are no mutexes to trace"),
-    ("--cpuset-threads", False, "the number of workers is --concurrency"),
-    ("--enable-fine-grain-logging", False, "loggers are per component"),
-    ("--log-stacktrace-single-entry", False, "a traceback is always one entry"),
-    ("--disable-extensions", True, "an extension is loaded only where it is configured"),
-)
+from meshproxy.observe.process_log import level_number
+
+_NO_HOT_RESTART = "there is no hot restart"
 
 
 class UsageError(Exception):
     """The command line cannot be understood: one line says why."""
 
 
+def _flag(
+    default: Any, help: str, value: str = "", *, also: tuple[str, ...] = (), choices: tuple[str, ...] = (),
+    inert: str = "",
+) -> Any:  # fmt: skip
+    """`value`: what the help calls the flag's value. `inert`: why the flag is accepted and has no effect here."""
+    known = {"value": value, "also": also, "choices": choices, "inert": inert}
+    known["help"] = f"accepted; {inert}" if inert else help
+    return field(default_factory=list, metadata=known) if default is list else field(default=default, metadata=known)
+
+
 @dataclass
 class Options:
     """What the command line asked for. Times in the unit that the name says."""
 
-    config_path: str = ""
-    config_yaml: str = ""
-    mode: str = "serve"
-    concurrency: int = 1
-    log_level: str = "info"
-    component_log_level: str = ""
-    log_format: str = ""
-    log_format_escaped: bool = False
-    log_path: str = ""
-    admin_address_path: str = ""
-    local_address_ip_version: str = "v4"
-    service_cluster: str = ""
-    service_node: str = ""
-    service_zone: str = ""
-    drain_time_s: int = 600
-    drain_strategy: str = "gradual"
-    parent_shutdown_time_s: int = 900
-    restart_epoch: int = 0
-    base_id: int = 0
-    file_flush_interval_msec: int = 10_000
-    file_flush_min_size_kb: int = 64
-    allow_unknown_static_fields: bool = False
-    reject_unknown_dynamic_fields: bool = False
-    ignore_unknown_dynamic_fields: bool = False
-    skip_deprecated_logs: bool = False
-    stats_tag: list[str] = field(default_factory=list)
-    # Ignored flags that were given, each with its reason.
-    remarks: list[str] = field(default_factory=list)
+    config_path: str = _flag("", "bootstrap configuration: YAML or JSON", "FILE", also=("-c",))
+    config_yaml: str = _flag("", "inline configuration, merged over the file", "YAML")
+    mode: str = _flag("serve", "what to do with the configuration", choices=("serve", "validate", "init_only"))
+    concurrency: int = _flag(1, "worker processes; 0: one per core (default: 1)", "N")
+    log_level: str = _flag("info", "least level of the process log", "LEVEL", also=("-l",))
+    component_log_level: str = _flag("", "levels of single loggers", "NAME:LEVEL,...")
+    log_format: str = _flag("", "spdlog pattern of the process log", "PATTERN")
+    log_format_escaped: bool = _flag(False, "escape control characters in the process log")
+    log_path: str = _flag("", "process log; standard error where not given", "FILE")
+    log_stacktrace_single_entry: bool = _flag(False, "", inert="a traceback is always one entry")
+    enable_fine_grain_logging: bool = _flag(False, "", inert="loggers are per component")
+    admin_address_path: str = _flag("", "file to write the admin address to", "FILE")
+    local_address_ip_version: str = _flag("v4", "family of the local address", choices=("v4", "v6"))
+    service_cluster: str = _flag("", "node.cluster", "NAME")
+    service_node: str = _flag("", "node.id", "NAME")
+    service_zone: str = _flag("", "node.locality.zone", "NAME")
+    drain_time_s: int = _flag(600, "how long a drain takes", "S")
+    drain_strategy: str = _flag("gradual", "how a drain asks clients to go", choices=("gradual", "immediate"))
+    file_flush_interval_msec: int = _flag(10_000, "longest time that an access log line waits in memory", "MS")
+    file_flush_min_size_kb: int = _flag(64, "access log bytes that are written at once", "KB")
+    allow_unknown_static_fields: bool = _flag(
+        False, "what is unknown or unsupported in the bootstrap is a warning", also=("--allow-unknown-fields",)
+    )
+    reject_unknown_dynamic_fields: bool = _flag(False, "refuse unknown fields in dynamic configuration")
+    ignore_unknown_dynamic_fields: bool = _flag(False, "do not warn of unknown fields in dynamic configuration")
+    skip_deprecated_logs: bool = _flag(False, "do not warn of deprecated fields")
+    stats_tag: list[str] = _flag(list, "a tag for every stat", "TAG:VALUE")  # noqa: RUF009
+    base_id: int = _flag(0, "", "N", inert=_NO_HOT_RESTART)
+    use_dynamic_base_id: bool = _flag(False, "", inert=_NO_HOT_RESTART)
+    base_id_path: str = _flag("", "", "FILE", inert=_NO_HOT_RESTART)
+    restart_epoch: int = _flag(0, "", "N", inert=_NO_HOT_RESTART)
+    parent_shutdown_time_s: int = _flag(900, "", "S", inert=_NO_HOT_RESTART)
+    disable_hot_restart: bool = _flag(False, "", inert=_NO_HOT_RESTART)
+    skip_hot_restart_on_no_parent: bool = _flag(False, "", inert=_NO_HOT_RESTART)
+    skip_hot_restart_parent_stats: bool = _flag(False, "", inert=_NO_HOT_RESTART)
+    socket_path: str = _flag("@envoy_domain_socket", "", "FILE", inert=_NO_HOT_RESTART)
+    socket_mode: str = _flag("600", "", "MODE", inert=_NO_HOT_RESTART)
+    enable_core_dump: bool = _flag(False, "", inert="the operating system decides about core dumps")
+    enable_mutex_tracing: bool = _flag(False, "", inert="there are no mutexes to trace")
+    cpuset_threads: bool = _flag(False, "", inert="the number of workers is --concurrency")
+    disable_extensions: str = _flag("", "", "NAMES", inert="an extension is loaded only where it is configured")
+
+    def remarks(self) -> list[str]:
+        """What was asked for and has no effect, each with the reason."""
+        return [
+            f"--{each.name.replace('_', '-')} has no effect: {each.metadata['inert']}"
+            for each in fields(self)
+            if each.metadata["inert"] and getattr(self, each.name) != each.default
+        ]
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Raises UsageError. Exits 0 after --help; --version and --hot-restart-version are the caller's."""
+    given = list(arguments)
+    if "--" in given:
+        del given[given.index("--") :]
+    options = Options(**vars(_parser().parse_args(given)))
+    _check_levels(options)
+    for tag in options.stats_tag:
+        _check_tag(tag)
+    if options.concurrency == 0:
+        options.concurrency = len(os.sched_getaffinity(0))
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
+
+
+class _Once(argparse.Action):
+    """A flag that is given twice is a mistake, as it is to Envoy: nobody knows which was meant."""
+
+    given = False
+
+    def __call__(self, _parser: object, options: argparse.Namespace, value: Any, _flag: str | None = None) -> None:
+        if self.given:
+            raise argparse.ArgumentError(self, "is given twice")
+        self.given = True
+        setattr(options, self.dest, value)
 
 
 def _count(text: str) -> int:
@@ -77,55 +120,47 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def parse_options(arguments: Sequence[str]) -> Options:
-    """Raises UsageError. Exits 0 after --help; `--version` is the caller's."""
-    given = _parser().parse_args(arguments)
-    options = Options(**{each.name: getattr(given, each.name) for each in fields(Options) if each.name != "remarks"})
-    for flag, _, why in IGNORED:
-        value = getattr(given, flag[2:].replace("-", "_"))
-        if value not in (None, False):
-            options.remarks.append(f"{flag} has no effect: {why}")
-    options.restart_epoch = int(given.restart_epoch or 0)
-    options.base_id = int(given.base_id or 0)
-    options.parent_shutdown_time_s = int(given.parent_shutdown_time_s or 900)
-    if options.concurrency == 0:
-        options.concurrency = os.cpu_count() or 1
-    return options
-
-
 def _parser() -> argparse.ArgumentParser:
-    defaults = Options()
-    parser = _Parser(prog="meshproxy", description="Envoy's data plane in pure Python.", allow_abbrev=False)
-    add = parser.add_argument
-    add("-c", "--config-path", default="", metavar="FILE", help="bootstrap configuration: YAML or JSON")
-    add("--config-yaml", default="", metavar="YAML", help="inline configuration, merged over the file")
-    add("--mode", default="serve", choices=("serve", "validate", "init_only"), help="what to do with the configuration")
-    add("--concurrency", type=_count, default=1, metavar="N", help="worker processes (0: one per core)")
-    add("-l", "--log-level", default="info", choices=LEVELS, help="least level of the process log")
-    add("--component-log-level", default="", metavar="A:LEVEL,B:LEVEL", help="levels of single loggers")
-    add("--log-format", default="", metavar="FORMAT", help="spdlog pattern of the process log")
-    add("--log-format-escaped", action="store_true", help="escape control characters in the process log")
-    add("--log-path", default="", metavar="FILE", help="process log; standard error where not given")
-    add("--admin-address-path", default="", metavar="FILE", help="file to write the admin address to")
-    add("--local-address-ip-version", default="v4", choices=("v4", "v6"), help="family of the local address")
-    add("--service-cluster", default="", metavar="NAME", help="node.cluster")
-    add("--service-node", default="", metavar="NAME", help="node.id")
-    add("--service-zone", default="", metavar="NAME", help="node.locality.zone")
-    add("--drain-time-s", type=_count, default=defaults.drain_time_s, metavar="S", help="how long a drain takes")
-    add("--drain-strategy", default="gradual", choices=("gradual", "immediate"), help="how a drain asks clients to go")
-    add("--file-flush-interval-msec", type=_count, default=defaults.file_flush_interval_msec, metavar="MS",
-        help="longest time that an access log line waits in memory")  # fmt: skip
-    add("--file-flush-min-size-kb", type=_count, default=defaults.file_flush_min_size_kb, metavar="KB",
-        help="access log bytes that are written at once")  # fmt: skip
-    add("--allow-unknown-static-fields", "--allow-unknown-fields", action="store_true",
-        help="unknown and unsupported fields of the bootstrap are warnings")  # fmt: skip
-    add("--reject-unknown-dynamic-fields", action="store_true", help="refuse unknown fields in dynamic configuration")
-    add("--ignore-unknown-dynamic-fields", action="store_true", help="do not warn of them either")
-    add("--skip-deprecated-logs", action="store_true", help="do not warn of deprecated fields")
-    add("--stats-tag", action="append", default=[], metavar="TAG:VALUE", help="a tag for every stat")
-    for flag, takes_value, why in IGNORED:
-        if takes_value:
-            add(flag, metavar="VALUE", help=f"accepted; {why}")
-        else:
-            add(flag, action="store_true", help=f"accepted; {why}")
+    parser = _Parser(
+        prog="meshproxy", description="Envoy's data plane in pure Python.", allow_abbrev=False,
+        usage="meshproxy [run] -c FILE [flags]",
+    )  # fmt: skip
+    for each in fields(Options):
+        _add(parser, each.name, each.default, each.metadata)
+    parser.add_argument("--version", action="store_true", default=argparse.SUPPRESS, help="print the version")
+    parser.add_argument("--hot-restart-version", action="store_true", default=argparse.SUPPRESS,
+        help=f"accepted; {_NO_HOT_RESTART}")  # fmt: skip
     return parser
+
+
+def _add(parser: argparse.ArgumentParser, name: str, default: Any, known: Any) -> None:
+    names = [each for each in known["also"] if not each.startswith("--")]
+    names += ["--" + name.replace("_", "-"), *[each for each in known["also"] if each.startswith("--")]]
+    if default is False:
+        parser.add_argument(*names, dest=name, action="store_true", help=known["help"])
+    elif isinstance(default, int):
+        parser.add_argument(*names, dest=name, action=_Once, type=_count, default=default, metavar=known["value"],
+            help=known["help"])  # fmt: skip
+    elif isinstance(default, str):
+        parser.add_argument(*names, dest=name, action=_Once, choices=known["choices"] or None, default=default,
+            metavar=known["value"] or None, help=known["help"])  # fmt: skip
+    else:
+        parser.add_argument(*names, dest=name, action="append", default=[], metavar=known["value"], help=known["help"])
+
+
+def _check_levels(options: Options) -> None:
+    try:
+        level_number(options.log_level)
+        for pair in options.component_log_level.split(",") if options.component_log_level else ():
+            name, colon, level = pair.partition(":")
+            if not (name and colon):
+                raise ValueError(f"component log level not correctly specified '{pair}'")
+            level_number(level)
+    except ValueError as error:
+        raise UsageError(str(error).removeprefix("error: ")) from None
+
+
+def _check_tag(text: str) -> None:
+    name, colon, value = text.partition(":")
+    if not (colon and name.isascii() and name.isalnum() and value and "." not in value):
+        raise UsageError(f"misformatted stats-tag '{text}'")

@@ -1,14 +1,18 @@
-"""One process that serves: what it is built from, its states, and how it stops."""
+"""One process of the proxy: what it is built from, its states, what an operator can tell it, and how it stops.
+
+Without workers the one process does everything. With workers this is built once in main; every worker is a fork of it
+that serves the listeners, while main has the admin interface and passes on what operators say (see workers.py).
+"""
 
 import asyncio
 import logging
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
 from meshproxy.admin.build_admin import build_admin
-from meshproxy.admin.memory import resident_bytes
+from meshproxy.admin.server_view import Shown
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
@@ -17,12 +21,18 @@ from meshproxy.config.build_server import build_node, build_runtime, global_conn
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
-from meshproxy.downstream.terminals import HttpTerminal
-from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.process import endpoint_counts
+from meshproxy.process.accidents import Building
+from meshproxy.process.listener_set import ListenerSet
+from meshproxy.process.memory import memory
 from meshproxy.process.options import Options
+from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
+
+if TYPE_CHECKING:
+    from meshproxy.process.workers import Said, Workers
 
 _log = logging.getLogger("main")
 
@@ -33,141 +43,229 @@ STATES = LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING = "LIVE", "DRAINING", "P
 class Server:
     """Builds everything from a loaded bootstrap, then starts, serves and stops it."""
 
-    def __init__(self, options: Options, loaded: Loaded, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, options: Options, loaded: Loaded, loop: asyncio.AbstractEventLoop, process_log: SharedLog | None = None
+    ) -> None:
         self.options = options
-        self.loaded = loaded
+        self.bootstrap: Any = loaded.message
         self.loop = loop
         self.version = version_line()
-        self.process_log = ProcessLog()
-        self.admin: Admin | None = None
-        self._phase = PRE_INITIALIZING
-        self._failed = False
         self.started = time.time()
-        self.listeners: list[Listener] = []
-        self.ctx = Context(loop, options=vars(options))
+        self.process_log = process_log or SharedLog()
+        self.process_log.tell = self._tell
+        self.admin: Admin | None = None
+        # Of main, where there are any.
+        self.workers: Workers | None = None
+        self.ctx = Context(loop, options=vars(options), runtime=SharedRuntime(self._tell))
         self.ctx.log_files.flush_seconds = options.file_flush_interval_msec / 1000
         self.ctx.log_files.flush_bytes = options.file_flush_min_size_kb * 1024
         self.ctx.stats.add("filesystem", self.ctx.log_files.stats)
         self.stats = ProcessStats(self.ctx.stats)
         self.stats.server.refresh = self._refresh_stats
-        self._stopping = asyncio.Event()
-
-    @property
-    def bootstrap(self) -> Any:
-        return self.loaded.message
+        self.listener_set = ListenerSet(self.stats.listeners)
+        self._loaded: Loaded | None = loaded
+        self._phase = PRE_INITIALIZING
+        self._failed = False
+        # What drain_listeners was asked for, if it was: for inbound listeners only?
+        self._drained: list[bool] = []
+        self._running: asyncio.Task[Any] | None = None
+        # It ends because it cannot serve any more.
+        self.broken = False
 
     @property
     def state(self) -> str:
         """As /ready shows it: a process that fails its health checks on purpose is draining."""
         return DRAINING if self._failed and self._phase == LIVE else self._phase
 
+    @property
+    def listeners(self) -> list[Listener]:
+        return self.listener_set.all
+
+    # ---- building ----
+
     def build(self) -> None:
-        """Everything that the configuration says, in Envoy's order; all faults end up in `loaded.problems`."""
-        view, problems = self.loaded.view, self.loaded.problems
-        with problems.collect():
-            self.ctx.node = build_node(view, self.options)
-        with problems.collect():
+        """Everything that the configuration says, in Envoy's order; all faults end up in the problems of `loaded`."""
+        loaded, self._loaded = self._loaded, None
+        assert loaded is not None, "a server is built once"
+        view, ctx = loaded.view, self.ctx
+        failed: list[str] = []
+
+        def building(where: str) -> Building:
+            return Building(loaded.problems, where, failed)
+
+        with building("node"):
+            ctx.node = build_node(view, self.options)
+        with building("application_log_config"):
             if (form := build_log_format(view.application_log_config, self.options.log_format)) is not None:
                 self.process_log.set_format(form)
-        with problems.collect():
-            self.ctx.stats_config = build_stats_config(view.stats_config, self.ctx)
-        with problems.collect():
-            build_runtime(view, self.ctx.runtime)
+        with building("stats_config"):
+            ctx.stats_config = build_stats_config(view.stats_config, ctx)
+        with building("layered_runtime"):
+            build_runtime(view, ctx.runtime)
             self.stats.runtime.load_success += 1
-        with problems.collect():
-            self.ctx.connections.limit = global_connection_limit(view) or self.ctx.connections.limit
+        with building("overload_manager"):
+            ctx.connections.limit = global_connection_limit(view) or ctx.connections.limit
         for cluster in view.static_resources.clusters:
-            with problems.collect():
-                add_cluster(cluster, self.ctx)
+            with building(cluster.where):
+                add_cluster(cluster, ctx)
                 self.stats.clusters.cluster_added += 1
         for listener in view.static_resources.listeners:
-            with problems.collect():
-                self.listeners.append(build_listener(listener, self.ctx))
-                self.stats.listeners.listener_added += 1
-        with problems.collect():
+            with building(listener.where):
+                self.listener_set.add(build_listener(listener, ctx))
+        with building("admin"):
             self.admin = build_admin(view.admin, self)
-        with problems.collect():
+        with building(""):
             read_rest(view)
-        self.loaded.report_unread()
+        loaded.report_unread(failed)
+
+    # ---- the life of the process ----
+
+    async def run(self) -> None:
+        """Starts, and serves until a signal or /quitquitquit, which may come while clusters still warm up."""
+        self._running = asyncio.current_task()
+        self._heed_signals()
+        try:
+            await self.start()
+            await self._until_told()
+        except asyncio.CancelledError:
+            if self._running is not None:
+                raise
+        finally:
+            await self.stop()
 
     async def start(self) -> None:
-        """Opens what has to be open; raises OSError or ConfigError with one clear line."""
+        """Opens what has to be open; raises BindError or ConfigError with one clear line."""
         if self.admin is not None:
             await self.admin.start()
             if self.options.admin_address_path:
-                self.admin.write_address(self.options.admin_address_path)
+                self._write_admin_address(self.admin)
+        await self.warm()
+        if self.workers is None:
+            await self.listener_set.start()
+        else:
+            await self.workers.start(self.listener_set.bind(self.options.concurrency))
+        self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
+        self.live()
+        _log.info("all clusters and listeners are ready: starting to serve")
+
+    async def warm(self) -> None:
+        """Every cluster has had a first answer about its endpoints."""
         self.ctx.clusters.start()
         await self.ctx.clusters.warm()
         self.stats.clusters.active_clusters = len(self.ctx.clusters.by_name)
         self.stats.clusters.warming_clusters = 0
         self._phase = INITIALIZING
-        for listener in self.listeners:
-            await listener.start()
-            self.stats.listeners.listener_create_success += 1
-        self.stats.listeners.total_listeners_active = len(self.listeners)
-        self.stats.listeners.total_listeners_warming = 0
-        self.stats.listeners.workers_started = 1
-        self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
-        self._phase = LIVE
-        _log.info("all clusters and listeners are ready: starting to serve")
 
-    async def run(self) -> None:
-        """Serves until a signal or /quitquitquit."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self._signalled, number)
-        self.loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
-        self.loop.add_signal_handler(signal.SIGHUP, _log.info, "SIGHUP is ignored")
-        await self._stopping.wait()
+    def live(self) -> None:
+        self._phase = LIVE
 
     async def stop(self) -> None:
-        """Closes everything; logs that wait are written."""
-        for listener in self.listeners:
-            listener.close()
+        """Closes everything; what was in flight is logged, and logs that wait are written."""
+        self.listener_set.close(self.listeners)
+        if self.workers is not None:
+            await self.workers.stop()
+        await self.listener_set.end_connections()
         self.ctx.clusters.close()
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
 
+    def quit(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    def fail(self) -> None:
+        """No worker is left."""
+        self.broken = True
+        self.quit()
+
+    async def _until_told(self) -> None:
+        """init_only has nothing to wait for."""
+        if self.options.mode != "init_only":
+            await asyncio.get_running_loop().create_future()
+
+    def _heed_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._signalled, number)
+        self.loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
+        self.loop.add_signal_handler(signal.SIGHUP, _log.info, "SIGHUP is ignored")
+
+    def _signalled(self, number: int) -> None:
+        _log.warning("caught %s", signal.Signals(number).name)
+        self.quit()
+
+    def _write_admin_address(self, admin: Admin) -> None:
+        path = self.options.admin_address_path
+        try:
+            admin.write_address(path)
+        except OSError as error:
+            # Envoy serves all the same.
+            _log.critical("cannot open admin address output file %s for writing: %s", path, error.strerror)
+
     # ---- what the admin pages ask for (admin.server_view.Server) ----
 
-    def quit(self) -> None:
-        self._stopping.set()
+    async def refresh(self, shown: Shown) -> None:
+        """Asks the workers for what the next page shows of them."""
+        if self.workers is None:
+            return
+        if shown == "stats":
+            await self.workers.take_stats()
+        else:
+            endpoint_counts.put(self.ctx.clusters, await self.workers.take_endpoints())
 
     def snapshot(self) -> Snapshot:
-        return take(self.ctx.stats)
+        own = take(self.ctx.stats)
+        return own if self.workers is None else self.workers.merged(own)
 
     def reset_counters(self) -> None:
         self.ctx.stats.reset()
+        self._tell("reset_counters")
 
     def reopen_logs(self) -> None:
         """SIGUSR1 and /reopen_logs."""
         self.ctx.log_files.reopen()
         self.process_log.reopen()
+        self._tell("reopen_logs")
 
     def fail_health_checks(self, fail: bool) -> None:
         self._failed = fail
-        self._drain_connections(self.listeners, fail)
+        self.listener_set.drain(self.listeners, fail)
+        self._tell("fail_health_checks", fail)
 
     def drain_listeners(self, graceful: bool, skip_exit: bool, inbound_only: bool) -> None:
         """Connections end with their next response; the listeners stop now, after the drain time, or not at all."""
-        chosen = [each for each in self.listeners if not inbound_only or each.traffic_direction == "INBOUND"]
-        self._drain_connections(chosen, True)
+        self.drain(inbound_only)
         if skip_exit:
             return
         if graceful:
-            self.loop.call_later(self.options.drain_time_s, self._stop_listeners, chosen)
+            self.loop.call_later(self.options.drain_time_s, self.stop_listening, inbound_only)
         else:
-            self._stop_listeners(chosen)
+            self.stop_listening(inbound_only)
 
-    def _stop_listeners(self, listeners: list[Listener]) -> None:
-        for listener in listeners:
-            listener.close()
-            self.stats.listeners.listener_stopped += 1
+    def drain(self, inbound_only: bool) -> None:
+        self._drained.append(inbound_only)
+        self.listener_set.drain(self._chosen(inbound_only))
+        self._tell("drain", inbound_only)
 
-    def _drain_connections(self, listeners: list[Listener], draining: bool) -> None:
-        for chain in (chain for listener in listeners for chain in listener.chains):
-            if isinstance(chain.terminal, HttpTerminal):
-                chain.terminal.manager.draining = draining
+    def stop_listening(self, inbound_only: bool) -> None:
+        self.listener_set.close(self._chosen(inbound_only))
+        self._tell("stop_listening", inbound_only)
+
+    def _chosen(self, inbound_only: bool) -> list[Listener]:
+        return [each for each in self.listeners if not inbound_only or each.traffic_direction == "INBOUND"]
+
+    def said(self) -> "Said":
+        """What a new worker has to know of what operators said before it was there."""
+        runtime = self.ctx.runtime
+        layers = [("set_runtime_layer", *layer) for layer in runtime.layers if layer[0] == runtime.admin_layer]
+        drained = [("drain", inbound_only) for inbound_only in self._drained]
+        failed = [("fail_health_checks", True)] if self._failed else []
+        return [*layers, ("set_log_levels", self.process_log.now()), *failed, *drained]
+
+    def _tell(self, word: str, *arguments: Any) -> None:
+        if self.workers is not None:
+            self.workers.tell(word, *arguments)
 
     def _refresh_stats(self, stats: ServerStats) -> None:
         stats.uptime = int(time.time() - self.started)
@@ -175,14 +273,10 @@ class Server:
         stats.live = int(self.state == LIVE)
         stats.concurrency = self.options.concurrency
         stats.version = version_number()
-        stats.memory_allocated = stats.memory_heap_size = stats.memory_physical_size = resident_bytes()
+        stats.memory_allocated, stats.memory_physical_size = memory()
+        stats.memory_heap_size = stats.memory_allocated
         stats.total_connections = sum(listener.open for listener in self.listeners)
         stats.parent_connections = stats.hot_restart_epoch = 0
         runtime = self.ctx.runtime
         self.stats.runtime.num_layers = len(runtime.layers)
         self.stats.runtime.num_keys = len({key for _, values in runtime.layers for key in values})
-
-    def _signalled(self, number: int) -> None:
-        _log.warning("caught %s", signal.Signals(number).name)
-        self.quit()
-

@@ -73,6 +73,9 @@ class Process:
     process_log: ProcessLog = field(default_factory=ProcessLog)
     told: list[Any] = field(default_factory=list)
 
+    async def refresh(self, shown: str) -> None:
+        self.told.append(shown)
+
     def snapshot(self) -> Snapshot:
         return take(self.ctx.stats)
 

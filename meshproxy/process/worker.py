@@ -1,0 +1,79 @@
+"""A worker: a fork of the zygote that serves the listeners and does what main says."""
+
+import asyncio
+import os
+import socket
+from typing import Any, NoReturn
+
+import uvloop
+
+from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.observe.stats import Registry
+from meshproxy.process import endpoint_counts
+from meshproxy.process.channel import Channel, Words
+from meshproxy.process.late_loop import LateLoop
+from meshproxy.process.server import Server
+
+
+def serve_as_worker(server: Server, late: LateLoop, number: int, descriptors: list[int]) -> NoReturn:
+    """The whole life of a worker. `descriptors`: the channel to main, then the listening sockets."""
+    loop = uvloop.new_event_loop()
+    late.bind(loop)
+    _renumber(server.ctx.stats, number)
+    control, *listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    loop.run_until_complete(Worker(server, listening).run(control))
+    os._exit(0)
+
+
+class Worker:
+    """What main can ask a worker for is in `words`."""
+
+    def __init__(self, server: Server, listening: list[socket.socket]) -> None:
+        self._server = server
+        self._listening = listening
+        self._over = asyncio.Event()
+
+    @property
+    def words(self) -> Words:
+        server = self._server
+        return {
+            "start": self._start,
+            "quit": self._over.set,
+            "stats": self._stats,
+            "endpoints": lambda: endpoint_counts.take(server.ctx.clusters),
+            "reset_counters": server.reset_counters,
+            "reopen_logs": server.reopen_logs,
+            "fail_health_checks": server.fail_health_checks,
+            "drain": server.drain,
+            "stop_listening": server.stop_listening,
+            "set_runtime_layer": server.ctx.runtime.set_layer,
+            "set_log_level": server.process_log.set_level,
+            "set_log_levels": server.process_log.set_levels,
+        }
+
+    async def run(self, control: socket.socket) -> None:
+        """Until main says so, or is gone."""
+        channel = Channel(self.words, self._over.set)
+        await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=control)
+        await self._over.wait()
+        await self._server.stop()
+
+    async def _start(self, counts: list[int]) -> int:
+        """Serves; the number of this process. counts: how many sockets each listener has."""
+        sockets = iter(self._listening)
+        handed = [[next(sockets) for _ in range(count)] for count in counts]
+        await self._server.warm()
+        await self._server.listener_set.adopt(handed)
+        self._server.live()
+        return os.getpid()
+
+    def _stats(self) -> Snapshot:
+        return take(self._server.ctx.stats)
+
+
+def _renumber(stats: Registry, number: int) -> None:
+    """Stats are named after the worker, whose number nobody knew when they were made."""
+    groups: list[tuple[str, Any]] = [pair for pair in stats.groups() if pair[0].endswith(".worker_0")]
+    for prefix, group in groups:
+        stats.remove(prefix, group)
+        stats.add(f"{prefix.removesuffix('0')}{number}", group)

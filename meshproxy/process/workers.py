@@ -1,0 +1,159 @@
+"""The workers as main sees them: started, asked, told, and replaced when they die.
+
+Main keeps a copy of every listening socket, so that what waits in the queue of a dead worker waits for the next one.
+What a worker had counted when it was last asked stays counted when it is gone.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.net.tasks import start_task
+from meshproxy.observe.snapshot import Snapshot, merge
+from meshproxy.process import endpoint_counts
+from meshproxy.process.channel import Channel, ChannelError
+from meshproxy.process.endpoint_counts import Counts
+from meshproxy.process.listener_set import Sockets
+from meshproxy.process.zygote import spawn
+
+_log = logging.getLogger("main")
+
+# One that died sooner than this after its start is not replaced at once: it would die again.
+_SHORT_LIFE = 1.0
+_PATIENCE = 0.5
+# Logs that wait are written at the end, and a disk may be slow.
+_STOP_SECONDS = 10.0
+
+# What every new worker has to be told of what was said to the others: words and their arguments.
+Said = list[tuple[Any, ...]]
+
+
+class Worker:
+    """One worker, and those that will take its place."""
+
+    __slots__ = ("channel", "counts", "number", "pid", "snapshot", "sockets", "started")
+
+    def __init__(self, number: int, sockets: Sockets) -> None:
+        self.number = number
+        self.sockets = sockets
+        self.channel: Channel | None = None
+        self.pid = 0
+        self.started = 0.0
+        # What it said when it was last asked.
+        self.snapshot = Snapshot()
+        self.counts: Counts = {}
+
+
+class Workers:
+    """All workers. zygote: see zygote.py. said: what a new worker has to know. failed: called when none can be had."""
+
+    def __init__(self, zygote: socket.socket, said: Callable[[], Said], failed: Callable[[], None]) -> None:
+        self._zygote = zygote
+        self._said = said
+        self._failed = failed
+        self.all: list[Worker] = []
+        self._gone = Snapshot()
+        self._gone_counts: Counts = {}
+        self._stopping = False
+        self._ended = asyncio.Event()
+
+    async def start(self, sets: list[Sockets]) -> None:
+        """Returns when all of them serve. Raises ChannelError where one does not."""
+        self.all = [Worker(number, sockets) for number, sockets in enumerate(sets)]
+        await asyncio.gather(*[self._spawn(worker) for worker in self.all])
+
+    async def stop(self) -> None:
+        """Returns when all of them have ended."""
+        self._stopping = True
+        self.tell("quit")
+        if any(worker.channel for worker in self.all):
+            try:
+                await asyncio.wait_for(self._ended.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                _log.error("workers did not end within %d seconds", _STOP_SECONDS)
+        self._zygote.close()
+
+    def tell(self, word: str, *arguments: Any) -> None:
+        for worker in self.all:
+            if worker.channel is not None:
+                worker.channel.tell(word, *arguments)
+        if word == "reset_counters":
+            self._gone, self._gone_counts = Snapshot(), {}
+
+    # ---- what they count ----
+
+    async def take_stats(self) -> None:
+        """Brings `merged` up to date."""
+        for worker, snapshot in await self._ask_all("stats"):
+            worker.snapshot = snapshot
+
+    async def take_endpoints(self) -> Counts:
+        for worker, counts in await self._ask_all("endpoints"):
+            worker.counts = counts
+        return endpoint_counts.merge([self._gone_counts, *[worker.counts for worker in self.all]])
+
+    def merged(self, own: Snapshot) -> Snapshot:
+        """The stats of the whole proxy: main's own, those of the workers and of those that are gone."""
+        return merge([own, self._gone, *[worker.snapshot for worker in self.all]])
+
+    async def _ask_all(self, word: str) -> list[tuple[Worker, Any]]:
+        """The answers of those that live."""
+        asked = [(worker, worker.channel.ask(word)) for worker in self.all if worker.channel is not None]
+        answers = await asyncio.gather(*[answer for _, answer in asked], return_exceptions=True)
+        found = zip((worker for worker, _ in asked), answers, strict=True)
+        return [(worker, answer) for worker, answer in found if not isinstance(answer, BaseException)]
+
+    # ---- lives and deaths ----
+
+    async def _spawn(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        sockets = [sock.fileno() for listening in worker.sockets for sock in listening if sock.fileno() >= 0]
+        counts = [sum(sock.fileno() >= 0 for sock in listening) for listening in worker.sockets]
+        with theirs:
+            spawn(self._zygote, worker.number, [theirs.fileno(), *sockets])
+        channel = Channel({}, lambda: self._lost(worker))
+        await loop.create_unix_connection(lambda: channel, sock=ours)
+        worker.channel = channel
+        worker.started = loop.time()
+        for word, *arguments in self._said():
+            channel.tell(word, *arguments)
+        worker.pid = await channel.ask("start", counts)
+        _log.debug("worker %d is process %d", worker.number, worker.pid)
+
+    def _lost(self, worker: Worker) -> None:
+        """Its end of the channel is closed."""
+        worker.channel = None
+        self._keep_counts(worker)
+        if self._stopping:
+            if not any(each.channel for each in self.all):
+                self._ended.set()
+        elif worker.pid:
+            _log.error("worker %d (process %d) died; another takes its place", worker.number, worker.pid)
+            start_task(self._replace(worker), f"replace worker {worker.number}")
+
+    async def _replace(self, worker: Worker) -> None:
+        if asyncio.get_running_loop().time() - worker.started < _SHORT_LIFE:
+            await asyncio.sleep(_PATIENCE)
+        if self._stopping:
+            return
+        try:
+            await self._spawn(worker)
+        except ChannelError as error:
+            _log.error("worker %d does not start: %s", worker.number, error)
+        except OSError:
+            _log.critical("worker %d cannot be replaced: the process that forks workers is gone", worker.number)
+            if not any(each.channel for each in self.all):
+                self._failed()
+
+    def _keep_counts(self, worker: Worker) -> None:
+        """Its counters and histograms stay in the sum; gauges were about what has gone with it."""
+        last = worker.snapshot
+        last.gauges, last.texts = {}, {}
+        self._gone = merge([self._gone, last])
+        worker.snapshot = Snapshot()
+        counts = endpoint_counts.without_gauges(worker.counts)
+        self._gone_counts = endpoint_counts.merge([self._gone_counts, counts])
+        worker.counts = {}
