@@ -100,7 +100,6 @@ class Cluster:
         endpoints = self.endpoints
         self.stats.membership_total = len(endpoints)
         self.stats.membership_healthy = sum(endpoint.healthy for endpoint in endpoints)
-        self.stats.max_host_weight = max((endpoint.weight for endpoint in endpoints), default=0)
         self.balancer.update(endpoints)
 
     def close(self) -> None:
