@@ -136,7 +136,7 @@ class Attempt:
         if tunnel and self._held is None:
             self._held = []
         client.send_headers(self, request, self.headers_end)
-        if self._held is not None and not tunnel:
+        if not tunnel and (self._held is not None or self.trailers is not None):
             self._send_held()
 
     def send_data(self, data: bytes, end: bool) -> None:

@@ -376,6 +376,27 @@ def test_a_body_that_comes_before_the_connection_is_held() -> None:
     run(work)
 
 
+def test_trailers_that_come_before_the_connection_are_held() -> None:
+    async def work() -> None:
+        bodies: list[bytes] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_head(reader)
+            bodies.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(OK)
+
+        http1 = {"http_protocol_options": {"enable_trailers": True}}
+        async with upstream(handle) as server, proxy(cluster("c", server.address, **http1), manager=http1) as made:
+            reader, writer = await made.connect()
+            writer.write(heads("/", "POST", "transfer-encoding: chunked\r\n") + b"0\r\nt: 1\r\n\r\n")
+            assert (await read_head(reader)).startswith(b"HTTP/1.1 200 ")
+            assert bodies == [b"0\r\nt: 1\r\n\r\n"]
+            writer.close()
+            await ends_clean(made)
+
+    run(work)
+
+
 def test_a_slow_client_pauses_the_upstream_and_gets_everything() -> None:
     async def work() -> None:
         size = 30_000_000
