@@ -32,6 +32,10 @@ class ConnectionCount:
         # The rest is for connections to upstreams, without which those from clients are of no use.
         self.descriptors = ceiling(0.8)
 
+    def is_crowded(self) -> bool:
+        """Whether so many are open, with as many upstreams and something left over, that descriptors may run out."""
+        return self.active * 3 >= self.descriptors
+
 
 class Listener:
     """One entry of the configuration; it may listen on several addresses, or on none (bind_to_port: false)."""

@@ -249,7 +249,7 @@ async def test_connections_are_handed_to_the_listener_of_their_destination() -> 
 @looped
 async def test_the_last_descriptors_are_not_for_traffic() -> None:
     async with serving(says("x")) as served:
-        served.ctx.connections.descriptors = 3
+        served.ctx.connections.descriptors = 0
         assert await served.ask() == b""
         assert served.listener.stats.downstream_cx_overload_reject == 1
         served.ctx.connections.descriptors = 1 << 31
