@@ -40,7 +40,10 @@ def run(arguments: Sequence[str]) -> int:
         return _do(options)
     except UsageError as error:
         _complain(f"{error} (see meshproxy --help)")
-    except (ConfigError, OSError) as error:
+    except ConfigError as error:
+        # Lines that begin with a file and a place in it: editors know them.
+        print(error, file=sys.stderr)
+    except OSError as error:
         _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -82,5 +85,4 @@ def _print_version(given: list[str]) -> int:
 
 
 def _complain(text: str) -> None:
-    for line in text.splitlines():
-        print(f"meshproxy: {line}", file=sys.stderr)
+    print(f"meshproxy: {text}", file=sys.stderr)

@@ -9,7 +9,7 @@ import uvloop
 
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.process.late_loop import LateLoop
-from meshproxy.process.options import Options
+from meshproxy.process.options import Options, UsageError
 from meshproxy.process.server import Server
 from meshproxy.process.shared import SharedLog
 
@@ -17,11 +17,16 @@ _log = logging.getLogger("main")
 
 
 def start_log(options: Options) -> SharedLog:
-    """The process log as the command line wants it. Raises ValueError for a level or logger that does not exist."""
+    """The process log as the command line wants it. Raises UsageError where that cannot be."""
     log = SharedLog()
-    log.start(options.log_level, options.log_format, options.log_path, options.log_format_escaped)
-    if options.component_log_level:
-        log.set_levels(options.component_log_level)
+    try:
+        log.start(options.log_level, options.log_format, options.log_path, options.log_format_escaped)
+        if options.component_log_level:
+            log.set_levels(options.component_log_level)
+    except OSError as error:
+        raise UsageError(f"cannot open log file '{options.log_path}': {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(str(error).removeprefix("error: ")) from None
     return log
 
 
