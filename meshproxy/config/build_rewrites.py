@@ -47,7 +47,7 @@ def build_path_rewrite(view: View, match: PathMatch, template: UriTemplate | Non
 def prefix_change(match: PathMatch, text: str) -> PathChange:
     """`text` in place of what the route matched: its prefix or exact path, or else the whole path."""
     text = wire_text(text)
-    return replace_path(text) if match.kind == TEST else replace_prefix(len(match.text), text)
+    return replace_path(text) if match.kind == TEST else replace_prefix(match.text, match.fold, text)
 
 
 def build_substitution(view: View) -> Callable[[str], str]:

@@ -37,7 +37,8 @@ class DirectResponse:
         if self.format is not None:
             stream.local_reply_body = body.decode("latin-1")
             body = self.format(stream).encode("latin-1")
-            headers.append(("content-type", self.content_type))
+            if self.content_type != "text/plain":
+                headers.append(("content-type", self.content_type))
         if self.status == 201 or 300 <= self.status < 400:
             headers.append(("location", TO_ITSELF.location(stream)))
         stream.reply(LocalReply(self.status, body, "direct_response", headers=headers))

@@ -37,6 +37,11 @@ def without_query(path: str) -> str:
     return path
 
 
+def without_parameters(path: str) -> str:
+    """The path without what follows a `;` in any of its segments."""
+    return "/".join([segment.partition(";")[0] for segment in path.split("/")]) if ";" in path else path
+
+
 def is_connect(stream: Stream, _path: str) -> bool:
     """Envoy's connect_matcher: CONNECT, or an upgrade to connect-udp."""
     request = stream.request

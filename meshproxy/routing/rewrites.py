@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
-from meshproxy.routing.path_match import without_query
+from meshproxy.routing.path_match import fold_case, without_query
 
 PathRewrite = Callable[[Stream, bool], None]
 # The stream and its path without query -> the new path, or None to leave it.
@@ -31,9 +31,14 @@ def rewrite_path(change: PathChange) -> PathRewrite:
     return rewrite
 
 
-def replace_prefix(length: int, text: str) -> PathChange:
-    """prefix_rewrite: `text` in place of what the route matched, by its length."""
-    return lambda _stream, path: text + path[length:]
+def replace_prefix(prefix: str, fold: bool, text: str) -> PathChange:
+    """prefix_rewrite: `text` in place of the prefix or path that the route matched, if that is what stands there: a
+    filter, or parameters that matching ignores, may have come between."""
+    size = len(prefix)
+    if fold:
+        prefix = fold_case(prefix)
+        return lambda _stream, path: text + path[size:] if fold_case(path[:size]) == prefix else None
+    return lambda _stream, path: text + path[size:] if path.startswith(prefix) else None
 
 
 def replace_path(text: str) -> PathChange:

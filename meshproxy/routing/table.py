@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.routing.index import RouteIndex
-from meshproxy.routing.path_match import PathMatch, fold_case, without_query
+from meshproxy.routing.path_match import PathMatch, fold_case, without_parameters, without_query
 from meshproxy.routing.route import Route
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class VirtualHost:
         # Where a matcher tree chooses the routes that are tried, in place of `index`.
         self.choose_index: Callable[[Stream], RouteIndex | None] | None = None
         self.metadata: dict[str, Any] = {}
-        # What follows a `;` is no part of the path that routes are matched against.
+        # What follows a `;` in a segment is no part of the path that routes are matched against.
         self.ignore_path_parameters = False
         self.tls_redirect: Route | None = None
         self.tls_external_only = False
@@ -42,7 +42,7 @@ class VirtualHost:
             return self.tls_redirect
         path = without_query(request.path)
         if self.ignore_path_parameters:
-            path = path.partition(";")[0]
+            path = without_parameters(path)
         index = self.index if self.choose_index is None else self.choose_index(stream)
         if index is None:
             return None
