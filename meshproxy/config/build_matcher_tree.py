@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from meshproxy.config.build_matchers import build_string_matcher, header_getter, query_parameters
+from meshproxy.config.build_matchers import build_string_matcher, header_getter
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import typed_config
@@ -20,7 +20,6 @@ Tree = Callable[[Stream], T | None]
 BuildAction = Callable[[View], T]
 
 _HEADER_INPUT = "envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
-_QUERY_INPUT = "envoy.type.matcher.v3.HttpRequestQueryParamMatchInput"
 
 
 def build_matcher_tree(view: View, ctx: Context, build_action: BuildAction[T]) -> Tree[T]:
@@ -134,9 +133,8 @@ def _build_single(view: View, ctx: Context) -> Condition:
 
 
 def _build_input(view: View) -> Input:
-    config = typed_config(view, _HEADER_INPUT, _QUERY_INPUT)
-    if config.type_name == _HEADER_INPUT:
-        get = header_getter(config.header_name)
-        return lambda stream: get(stream.request)
-    name = wire_text(config.query_param)
-    return lambda stream: query_parameters(stream.request.path).get(name)
+    if view.typed_config.type_name != _HEADER_INPUT:
+        kind = f"type.googleapis.com/{view.typed_config.type_name}"
+        raise ConfigError(f"Route table can only match on request headers, saw {kind}")
+    get = header_getter(typed_config(view, _HEADER_INPUT).header_name)
+    return lambda stream: get(stream.request)
