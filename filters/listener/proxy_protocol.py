@@ -3,6 +3,9 @@
 envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol; the header's layout is HAProxy's proxy-protocol.txt.
 """
 
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from meshproxy.api import CLOSE, MORE, Connection, ListenerFilter, Look, StatGroup
@@ -14,6 +17,15 @@ _HEAD_V2 = 16
 _MAX_V1 = 108
 _MAX_V2 = _HEAD_V2 + 65535
 _NAMESPACE = "envoy.filters.listener.proxy_protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which metadata a TLV becomes, and how its bytes are written there."""
+
+    namespace: str
+    key: str
+    show: Callable[[bytes], str]
 
 
 class FoundStats(StatGroup):
@@ -33,14 +45,17 @@ class VersionStats(StatGroup):
 
 
 class ProxyProtocol(ListenerFilter):
-    """rules: TLV type -> (metadata namespace, key). versions: those that are taken; by default 1 and 2."""
+    """optional: a connection may come without a header. versions: those that are taken. rules: by type of TLV."""
 
     max_bytes = _MAX_V2
 
-    def __init__(self, optional: bool, versions: frozenset[int], rules: dict[int, list[tuple[str, str]]]) -> None:
+    def __init__(
+        self, optional: bool = False, versions: frozenset[int] = frozenset({1, 2}),
+        rules: dict[int, list[Rule]] | None = None,
+    ) -> None:  # fmt: skip
         self._optional = optional
         self._versions = versions
-        self._rules = rules
+        self._rules = rules or {}
         self.stats = FoundStats()
         self.version_stats = {1: VersionStats(), 2: VersionStats()}
 
@@ -48,10 +63,11 @@ class ProxyProtocol(ListenerFilter):
     def build(cls, config: Any, ctx: Any) -> "ProxyProtocol":
         # The enum counts from 0: V1 is 0.
         disallowed = {version + 1 for version in config.disallowed_versions}
-        rules: dict[int, list[tuple[str, str]]] = {}
+        rules: dict[int, list[Rule]] = {}
         for rule in config.rules:
             pair = rule.on_tlv_present
-            rules.setdefault(rule.tlv_type, []).append((pair.metadata_namespace or _NAMESPACE, pair.key))
+            show = _base64 if pair.enum("value_string_encoding") == "BASE64" else _utf8
+            rules.setdefault(rule.tlv_type, []).append(Rule(pair.metadata_namespace or _NAMESPACE, pair.key, show))
         if config.enum("tlv_location") != "DYNAMIC_METADATA":
             config.reject("tlv_location", "TLVs are kept as dynamic metadata only")
         config.ignore("pass_through_tlvs", why="no upstream is sent a PROXY header")
@@ -109,9 +125,17 @@ class ProxyProtocol(ListenerFilter):
             connection.peer = header.peer
             connection.local = header.local
         for kind, value in header.tlvs:
-            for namespace, key in self._rules.get(kind, ()):
+            for rule in self._rules.get(kind, ()):
                 if connection.metadata is None:
                     connection.metadata = {}
-                # Of several TLVs of one type the first counts; what is not UTF-8 is shown as `!`, as in Envoy.
-                text = value.decode("utf-8", "replace").replace("\ufffd", "!")
-                connection.metadata.setdefault(namespace, {}).setdefault(key, text)
+                # Of several TLVs of one type the first counts.
+                connection.metadata.setdefault(rule.namespace, {}).setdefault(rule.key, rule.show(value))
+
+
+def _utf8(value: bytes) -> str:
+    """What is not UTF-8 is shown as `!`, as in Envoy."""
+    return value.decode("utf-8", "replace").replace("\ufffd", "!")
+
+
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()

@@ -22,6 +22,9 @@ class SetFilterState(NetworkFilter):
 
     @classmethod
     def build(cls, config: Any, ctx: Any) -> "SetFilterState | None":
+        for field in ("on_downstream_tls_handshake", "on_downstream_data"):
+            if getattr(config, field):
+                config.reject(field, "not supported: on_new_connection is")
         setters = [_setter(value) for value in config.on_new_connection]
         return cls(setters) if setters else None
 

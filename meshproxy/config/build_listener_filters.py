@@ -8,6 +8,7 @@ from meshproxy.config.view import View
 from meshproxy.downstream.listener_filter import ListenerFilter
 from meshproxy.net.connection import Connection
 
+_PROXY_PROTOCOL = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _ORIGINAL_DST = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
 Predicate = Callable[[Connection], bool]
 
@@ -20,6 +21,10 @@ def build_listener_filters(view: View, ctx: Context) -> tuple[ListenerFilter, ..
             built = _build_filter(each, ctx)
         if built is not None:
             filters.append(built)
+    # Envoy puts both behind the filters that are configured.
+    asked = [chain.get("use_proxy_proto", False) for chain in (*view.filter_chains, view.default_filter_chain)]
+    if any(asked):
+        filters.append(find_extension(_PROXY_PROTOCOL)())
     if view.get("use_original_dst", False):
         filters.append(find_extension(_ORIGINAL_DST)())
     return tuple(filters)

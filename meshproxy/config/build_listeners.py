@@ -25,8 +25,10 @@ _UNSUPPORTED = {
     "internal_listener": "internal listeners are not supported",
     "udp_listener_config": "UDP and QUIC listeners are not supported",
     "fcds_config": "filter chain discovery is not supported",
+    "per_connection_buffer_high_watermark_timeout": "not supported",
 }
 _NO_MEANING = {
+    "reuse_port": "deprecated: enable_reuse_port is what counts",
     "drain_type": "listeners are not drained by health checks",
     "connection_balance_config": "the kernel spreads connections over the workers",
     "bypass_overload_manager": "there is no overload manager here",

@@ -29,11 +29,15 @@ def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
             proxy.targets.append((each.name, each.weight, own))
     proxy.set_idle_timeout(view.get("idle_timeout", IDLE_TIMEOUT))
     proxy.max_connect_attempts = view.get("max_connect_attempts", 1)
+    if view.backoff_options:
+        base = view.backoff_options.get("base_interval", 0.0)
+        proxy.backoff = (base, view.backoff_options.get("max_interval", 10 * base))
     proxy.max_duration = view.get("max_downstream_connection_duration", 0.0)
     proxy.max_duration_jitter = view.max_downstream_connection_duration_jitter_percentage.value
     proxy.log = log_all(build_access_logs(view.access_log, ctx))
     options = view.access_log_options
     proxy.log_on_connect = view.flush_access_log_on_connected or options.flush_access_log_on_connected
+    proxy.log_on_start = options.flush_access_log_on_start
     proxy.set_log_interval(options.get("access_log_flush_interval", view.get("access_log_flush_interval", 0.0)))
     return proxy
 
@@ -48,7 +52,8 @@ def _refuse(view: View) -> None:
         view.reject("upstream_connect_mode", "only IMMEDIATE is supported")
     view.ignore("max_early_data_bytes", why="nothing is read before the upstream is connected")
     view.ignore("hash_policy", why="no balancer here picks by hash")
-    view.ignore("backoff_options", why="the next attempt follows at once")
+    view.ignore("proxy_protocol_tlv_merge_policy", why="no upstream is sent a PROXY header")
+    view.ignore("check_drain_close", why="TCP connections live on while a listener drains")
 
 
 def _lb_metadata(view: View) -> dict[str, Any]:

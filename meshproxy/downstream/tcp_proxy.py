@@ -36,10 +36,13 @@ class TcpProxy(TerminalFilter):
         # (cluster, weight, what its endpoints must have as metadata); one entry where there is nothing to choose.
         self.targets: list[tuple[str, int, dict[str, Any]]] = []
         self.max_connect_attempts = 1
+        # Seconds before the second attempt, doubled for each further one, and the most; (0, 0): at once.
+        self.backoff = (0.0, 0.0)
         self.max_duration = 0.0
         # Percent of max_duration by which it may be longer, so that not all connections end at once.
         self.max_duration_jitter = 0.0
         self.log: Callable[[Any], None] | None = None
+        self.log_on_start = False
         self.log_on_connect = False
         self.sessions: set[TcpSession] = set()
         self.durations: TimeoutQueue[TcpSession] = TimeoutQueue(loop, 0.0, TcpSession.expire_duration)
@@ -85,6 +88,11 @@ class TcpProxy(TerminalFilter):
             if at < 0:
                 return name, metadata
         raise AssertionError("weights do not add up")
+
+    def pause(self, attempts: int) -> float:
+        """How long to wait after so many failed attempts, as Envoy's jittered exponential back-off has it."""
+        base, most = self.backoff
+        return random() * min(base * 2 ** (attempts - 1), most)
 
     def duration(self) -> float:
         """How long one connection may last."""

@@ -69,6 +69,9 @@ class TcpSession(ConnectionRecord):
         proxy.stats.downstream_cx_total += 1
         if proxy.max_duration:
             proxy.durations.add_for(self, proxy.duration())
+        if proxy.log is not None and proxy.log_on_start:
+            self.log_type = "TcpConnectionStart"
+            proxy.log(self)
         name, self.metadata_match = proxy.choose(self.connection)
         cluster = proxy.clusters.by_name.get(name)
         if cluster is None:
@@ -91,6 +94,8 @@ class TcpSession(ConnectionRecord):
                 sock = await upstream.open()
             except DialError as error:
                 self.upstream_failure = error.reason.replace(" ", "_")
+                if self.proxy.backoff[0] and self.attempts < self.proxy.max_connect_attempts:
+                    await asyncio.sleep(self.proxy.pause(self.attempts))
                 continue
             self.upstream_failure = ""
             await self._join(upstream, sock)

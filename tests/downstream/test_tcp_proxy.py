@@ -207,6 +207,22 @@ async def test_refused_connection_is_tried_as_often_as_allowed(before: Before) -
 
 
 @looped
+async def test_attempts_may_be_spaced() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    proxy = tcp_proxy(max_connect_attempts=3, backoff_options={"base_interval": "0.01s", "max_interval": "0.015s"})
+    async with serving(proxy, clusters={"origin": port}) as served:
+        pauses = []
+        terminal: Any = served.listener.chains.only.terminal  # type: ignore[union-attr]
+        pause = terminal.pause
+        terminal.pause = lambda attempts: pauses.append(pause(attempts)) or 0.0
+        assert await served.ask() == b""
+        assert cluster_stats(served).upstream_cx_connect_fail == 3
+    assert len(pauses) == 2
+    assert all(0 <= pause <= most for pause, most in zip(pauses, (0.01, 0.015), strict=True))
+
+
+@looped
 async def test_no_cluster_no_endpoint_no_room() -> None:
     async with serving(tcp_proxy(cluster="missing")) as served:
         assert await served.ask() == b""

@@ -77,10 +77,12 @@ async def test_rules_turn_tlvs_into_metadata() -> None:
     rules = [
         {"tlv_type": 2, "on_tlv_present": {"key": "authority"}},
         {"tlv_type": 3, "on_tlv_present": {"key": "k", "metadata_namespace": "ns"}},
+        {"tlv_type": 3, "on_tlv_present": {"key": "b", "metadata_namespace": "ns", "value_string_encoding": "BASE64"}},
     ]
     tlvs = tlv(2, b"first") + tlv(3, b"\xff\x80z") + tlv(2, b"second")
     _, _, metadata = await seen_of(v2(tlvs=tlvs), rules=rules)
-    assert metadata == {"envoy.filters.listener.proxy_protocol": {"authority": "first"}, "ns": {"k": "!!z"}}
+    own = {"authority": "first"}
+    assert metadata == {"envoy.filters.listener.proxy_protocol": own, "ns": {"k": "!!z", "b": "/4B6"}}
 
 
 BAD = [
