@@ -92,7 +92,7 @@ class TcpProxy(TerminalFilter):
     def pause(self, attempts: int) -> float:
         """How long to wait after so many failed attempts, as Envoy's jittered exponential back-off has it."""
         base, most = self.backoff
-        return random() * min(base * 2 ** (attempts - 1), most)
+        return random() * min(base * 2.0 ** (attempts - 1), most)
 
     def duration(self) -> float:
         """How long one connection may last."""
