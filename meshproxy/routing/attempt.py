@@ -342,10 +342,18 @@ class Attempt:
         self.counted = True
         for extra in self.stream.extra_stats:
             extra.upstream_rq_total += 1
-        limit = self.cluster.pool_settings.max_stream_duration
-        if limit:
-            self.cluster.durations(asyncio.get_running_loop(), _duration_reached).add(self)
+        if self.cluster.pool_settings.max_stream_duration or self.stream.asked is not None:
+            self._limit_duration()
         return True
+
+    def _limit_duration(self) -> None:
+        """The caller's x-envoy-upstream-stream-duration-ms goes before the cluster's max_stream_duration."""
+        durations = self.cluster.durations(asyncio.get_running_loop(), _duration_reached)
+        asked = self.stream.asked.stream_duration if self.stream.asked is not None else None
+        if asked:
+            durations.add_for(self, asked)
+        elif asked is None and durations.seconds:
+            durations.add(self)
 
     def _end(self) -> None:
         if self.counted:
@@ -353,7 +361,7 @@ class Attempt:
             pool = self.pool
             assert pool is not None
             pool.end()
-            if self.cluster.pool_settings.max_stream_duration:
+            if self.cluster.pool_settings.max_stream_duration or self.stream.asked is not None:
                 self.cluster.durations(asyncio.get_running_loop(), _duration_reached).discard(self)
 
     def _count_success(self, headers: ResponseHeaders, end: bool) -> None:

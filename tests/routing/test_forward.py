@@ -241,6 +241,21 @@ def test_the_caller_may_set_the_timeout_and_the_status() -> None:
     run(work)
 
 
+def test_the_caller_may_limit_the_stream() -> None:
+    async def work() -> None:
+        inside = {
+            "use_remote_address": True,
+            "internal_address_config": {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]},
+        }
+        asked = "x-envoy-upstream-stream-duration-ms: 50\n"
+        async with upstream(silent) as server, proxy(cluster_tree("c", server.address), manager=inside) as made:
+            assert (await made.ask(f"GET / HTTP/1.1\nhost: a\n{asked}\n")).startswith(b"HTTP/1.1 504 ")
+            assert made.streams[-1].details == "upstream_max_stream_duration_reached"
+            assert made.cluster.stats.upstream_rq_max_duration_reached == 1
+
+    run(work)
+
+
 def test_auto_host_rewrite_takes_the_endpoints_name(monkeypatch: pytest.MonkeyPatch) -> None:
     table = routes(route("auto_host_rewrite: true, append_x_forwarded_host: true"))
     asking = forwarded(monkeypatch, table, stream(host="h"))
