@@ -12,6 +12,7 @@ def read_http1_options(options: Http1Options, view: View) -> None:
     options.default_host_for_http_10 = view.default_host_for_http_10
     options.enable_trailers = view.enable_trailers
     options.allow_absolute_url = view.get("allow_absolute_url", True)
+    options.allow_custom_methods = view.allow_custom_methods
     options.allow_chunked_length = view.allow_chunked_length
     options.send_fully_qualified_url = view.send_fully_qualified_url
     view.ignore("use_balsa_parser", why="there is one parser")

@@ -63,6 +63,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     _read_upgrades(view, manager, scoped)
     _read_access_logs(view, manager, ctx)
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
+    ctx.stats.add("http1", manager.http1_stats)
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))
     return manager
 
@@ -122,7 +123,8 @@ def _response_steps(view: View) -> tuple[ResponseStep, ...]:
 
 def _read_server_header(view: View, manager: HttpManager) -> None:
     mode = view.enum("server_header_transformation")
-    manager.server_name = None if mode == "PASS_THROUGH" else view.server_name or "envoy"
+    name = view.server_name or "envoy"
+    manager.server_name = None if mode == "PASS_THROUGH" else name
     manager.server_overwrite = mode == "OVERWRITE"
 
 

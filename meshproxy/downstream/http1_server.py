@@ -13,6 +13,7 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.h1_connection import sanitize_request
 from meshproxy.http.h1_head import (
     INLINE_REQUEST,
+    check_first_line,
     format_pairs,
     join_inline,
     parse_pairs,
@@ -23,12 +24,13 @@ from meshproxy.http.h1_head import (
 from meshproxy.http.h1_lines import (
     CONTENT_LENGTHS,
     HEADER_LINES,
+    METHODS,
     REQUEST_LINES,
     IrregularLine,
     RequestLine,
     lower_ascii,
 )
-from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
+from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders, nameless_request
 from meshproxy.http.stream import Stream
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # What Envoy calls them, where that differs.
-_REASONS |= {413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 418: "Unknown", 451: "Unknown"}
+_REASONS |= {
+    413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 418: "Unknown", 451: "Unknown",
+    599: "Last Unassigned Server Error Code",
+}  # fmt: skip
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}" for status, reason in _REASONS.items()}
 _METHOD_START = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Names in a request's head that the codec has to look at.
@@ -61,8 +66,9 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_unusual", "_waits", "closing",
-        "connection", "counted", "http10", "keep_alive", "last_activity", "manager", "requests", "stream", "transport",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_unusual",
+        "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity", "manager", "requests",
+        "stream", "transport",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
@@ -74,7 +80,7 @@ class Http1Server(asyncio.Protocol):
         self.keep_alive = True
         self.http10 = False
         # Requests need a second look: names are spelled as they came, or the last one was HTTP/1.0.
-        self._unusual = bool(manager.http1.key_format)
+        self._unusual = manager.http1.unusual
         self.requests = 0
         # The manager has counted it as one that spoke HTTP/1.
         self.counted = False
@@ -189,6 +195,7 @@ class Http1Server(asyncio.Protocol):
             raise CodecError("http1.codec_error")
         head = split_head(data, limit)
         if head is None:
+            check_first_line(data)
             if self.stream is None and not self._buffer:
                 self.manager.head_started(self)
             self._buffer = data
@@ -221,10 +228,16 @@ class Http1Server(asyncio.Protocol):
         self.requests += 1
         stream = self.stream = manager.start(self, self.connection, request)
         end = not self._left
+        if self.http10:
+            stream.protocol = "HTTP/1.0"
         if host is None:
-            stream.close_after = True
+            request.has_authority = False
             stream.request_complete = end
             stream.reply(LocalReply(400, b"", "missing_host_header"))
+        elif line.method == "QUERY" and "content-type" not in index:
+            # RFC 9.1 of the QUERY method: content without a type means nothing.
+            stream.request_complete = end
+            stream.reply(LocalReply(400, b"", "query_missing_content_type"))
         else:
             manager.run(stream, end)
 
@@ -239,24 +252,40 @@ class Http1Server(asyncio.Protocol):
                 raise CodecError("http1.codec_error")
             host = request.index["host"]
             request.remove("host")
+        if line.method not in METHODS and not options.allow_custom_methods:
+            raise CodecError("http1.codec_error")
         if len(request.index) != len(request.pairs):
             request.replace(join_inline(request.pairs, INLINE_REQUEST))
+        if options.underscores != "allow":
+            self._judge_underscores(request, options.underscores)
         if options.key_format == "preserve":
             request.spelling = spelling_of(lines[1:])
         http10 = line.version == "HTTP/1.0"
         if http10 and not options.accept_http_10:
             raise CodecError("low_version", 426)
         self.http10 = http10
-        self._unusual = http10 or bool(options.key_format)
+        self._unusual = http10 or options.unusual
         self.keep_alive = not http10
         self._asked_close = http10
-        if line.authority is not None:
+        if line.authority is not None and not options.allow_absolute_url and line.scheme is not None:
+            # The target is taken for a path, which it is not: the manager answers.
+            request.path = line.target
+        elif line.authority is not None:
             host = line.authority
             request.scheme = line.scheme or request.scheme
         elif host is None and http10 and options.default_host_for_http_10:
             host = options.default_host_for_http_10
         request.authority = host or ""
         return host
+
+    def _judge_underscores(self, request: RequestHeaders, action: str) -> None:
+        """headers_with_underscores_action: other servers may take `_` for `-` and so see another header."""
+        bad = frozenset(name for name in request.index if "_" in name)
+        if bad and action == "reject":
+            self.manager.http1_stats.requests_rejected_with_underscores_in_headers += 1
+            raise CodecError("http1.unexpected_underscore")
+        self.manager.http1_stats.dropped_headers_with_underscores += len(bad)
+        request.remove_if(bad)
 
     def _frame(self, request: RequestHeaders) -> bool:
         """Body length and persistence (RFC 9112 §6.3, §9.3); removes what is the connection's alone.
@@ -274,6 +303,9 @@ class Http1Server(asyncio.Protocol):
             elif self.http10 and "keep-alive" in tokens:
                 self.keep_alive = True
                 self._asked_close = False
+        elif "proxy-connection" in index and "close" in lower_ascii(index["proxy-connection"]):
+            self.keep_alive = False
+            self._asked_close = True
         coding = index.get("transfer-encoding")
         length = index.get("content-length")
         if coding is not None:
@@ -329,8 +361,13 @@ class Http1Server(asyncio.Protocol):
             self._left = 0
             self._decoder = None
         stream = self.stream
-        if stream is None or not (body or ended):
-            return rest
+        if stream is not None and (body or ended):
+            self._receive(stream, body, ended, decoder)
+        if decoder.error is not None:
+            raise decoder.error
+        return rest
+
+    def _receive(self, stream: Stream, body: bytes, ended: bool, decoder: ChunkedDecoder) -> None:
         stream.last_activity = self.manager.loop.time()
         if ended and decoder.trailers and self.manager.http1.enable_trailers:
             if body:
@@ -338,7 +375,6 @@ class Http1Server(asyncio.Protocol):
             stream.receive_trailers(Headers(decoder.trailers))
         else:
             stream.receive_data(body, ended)
-        return rest
 
     def _refuse(self, error: CodecError) -> None:
         """The client broke the protocol: Envoy's answer, and the end of the connection."""
@@ -359,7 +395,7 @@ class Http1Server(asyncio.Protocol):
 
     def _start_nameless(self) -> Stream:
         """A stream for a request whose head could not be read: it is counted and logged as the others are."""
-        return self.manager.start(self, self.connection, RequestHeaders("", "", "", []))
+        return self.manager.start(self, self.connection, nameless_request())
 
     # ---- the response (ServerSide) ----
 
@@ -502,7 +538,7 @@ class Http1Server(asyncio.Protocol):
         if not self.keep_alive:
             # A client that has sent its whole request and is told of the end loses nothing by it.
             told = self._asked_close or (stream.close_after and stream.request_complete)
-            self.close(delayed=not told)
+            self.close(delayed=stream.delay_close or not told)
             return
         if self._pauses or self._waits:
             self._pauses = 0
@@ -521,7 +557,8 @@ class Http1Server(asyncio.Protocol):
         queue = self.manager.delayed_close
         if delayed and queue is not None:
             queue.add(self)
-            self.transport.resume_reading()
+            # What the client still sends stays unread, as with Envoy: TCP tells it that nobody listens.
+            self.transport.pause_reading()
         else:
             self.transport.close()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from meshproxy.downstream.http1_server import Http1Server
-from meshproxy.downstream.http_stats import HttpStats
+from meshproxy.downstream.http_stats import Http1Stats, HttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
 from meshproxy.downstream.response_steps import ResponseStep
 from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
@@ -36,6 +36,7 @@ class HttpManager:
         self.loop = loop
         self.stat_prefix = stat_prefix
         self.stats = HttpStats()
+        self.http1_stats = Http1Stats()
         self.filters = filters
         # Per upgrade type with filters of its own: the tables of those (they know no routes).
         self.upgrade_hooks: dict[str, Hooks] = {}
@@ -209,6 +210,7 @@ class HttpManager:
         stats = self.stats
         if self.draining:
             stats.downstream_cx_drain_close += 1
+            stream.delay_close = True
             stream.server.drain()
         elif self.draining_connections and stream.server in self.draining_connections:
             stream.server.drain()

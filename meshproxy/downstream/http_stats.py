@@ -3,6 +3,17 @@
 from meshproxy.observe.stats import StatGroup
 
 
+class Http1Stats(StatGroup):
+    """`http1.*`: what the codecs that face clients saw, whatever their manager."""
+
+    COUNTERS = (
+        "dropped_headers_with_underscores", "metadata_not_supported_error",
+        "requests_rejected_with_underscores_in_headers", "response_flood",
+    )  # fmt: skip
+
+    __slots__ = COUNTERS
+
+
 class HttpStats(StatGroup):
     """`http.<stat_prefix>.*`."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import LocalReply
-from meshproxy.http.headers import RequestHeaders
+from meshproxy.http.headers import nameless_request
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.deadlines import Deadlines
@@ -187,7 +187,7 @@ class Timekeeper:
         manager = self._manager
         stats = manager.stats
         timeouts = self._timeouts
-        stream = server.stream = manager.start(server, server.connection, RequestHeaders("", "", "", []))
+        stream = server.stream = manager.start(server, server.connection, nameless_request())
         waited = self._heads.seconds if self._heads is not None else 0.0
         if waited == timeouts.request_headers:
             stats.downstream_rq_header_timeout += 1

@@ -16,7 +16,7 @@ _IN_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILERS, _ENDED = range(5)
 class ChunkedDecoder:
     """Takes bytes as they come; `trailers` is there once `feed` says that the body has ended."""
 
-    __slots__ = ("_left", "_partial", "_size", "_state", "_trailer_lines", "trailers")
+    __slots__ = ("_left", "_partial", "_size", "_state", "_trailer_lines", "error", "trailers")
 
     def __init__(self) -> None:
         self._state = _IN_SIZE
@@ -25,13 +25,23 @@ class ChunkedDecoder:
         self._partial = b""
         self._trailer_lines: list[str] = []
         self.trailers: list[Pair] = []
+        # Why the body is broken: what came before the fault is handed over first.
+        self.error: CodecError | None = None
 
     def feed(self, data: bytes) -> tuple[bytes, bool, bytes]:
-        """(decoded bytes, whether the body has ended, bytes that belong to the next message)."""
+        """(decoded bytes, whether the body has ended, bytes that belong to the next message); then look at `error`."""
         if self._partial:
             data = self._partial + data
             self._partial = b""
         out: list[bytes] = []
+        rest = b""
+        try:
+            rest = self._decode(data, out)
+        except CodecError as error:
+            self.error = error
+        return (out[0] if len(out) == 1 else b"".join(out)), self._state == _ENDED and self.error is None, rest
+
+    def _decode(self, data: bytes, out: list[bytes]) -> bytes:
         at = 0
         size = len(data)
         while at < size:
@@ -50,8 +60,8 @@ class ChunkedDecoder:
             self._line(data[at : end + 1])
             at = end + 1
             if self._state == _ENDED:
-                return b"".join(out), True, data[at:]
-        return (out[0] if len(out) == 1 else b"".join(out)), False, b""
+                return data[at:]
+        return b""
 
     def _keep(self, partial: bytes) -> None:
         """A line whose end has not come: what cannot become a line is refused at once."""

@@ -17,7 +17,7 @@ def grpc_status_of(status: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt on an upstream ended without a response. `words` stand in the body and, joined by _, in details."""
+    """Why an attempt on an upstream ended without a response. `words` stand in body and, joined by _, in details."""
 
     words: str
     flag: str

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from meshproxy.http.errors import CodecError
-from meshproxy.http.h1_lines import HEADER_LINES, IrregularLine
+from meshproxy.http.h1_lines import HEADER_LINES, REQUEST_LINES, IrregularLine
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 
 
@@ -33,6 +33,13 @@ class Http1Options:
     max_headers: int = 100
     # headers_with_underscores_action: "allow", "reject" or "drop".
     underscores: str = "allow"
+    # Any token is a method.
+    allow_custom_methods: bool = False
+
+    @property
+    def unusual(self) -> bool:
+        """Whether every request needs a second look."""
+        return bool(self.key_format) or self.underscores != "allow"
 
 
 # Headers that Envoy holds one of: repeated lines are joined at the place of the first.
@@ -98,6 +105,19 @@ def split_head(data: bytes, limit: int) -> tuple[list[str], int] | None:
             lines[-1] += line
         else:
             lines.append(line)
+
+
+def check_first_line(data: bytes) -> None:
+    """Refuses a head that is not complete when its first line is, and is none of HTTP."""
+    start = data.lstrip(b"\r\n")
+    end = start.find(b"\n")
+    if end < 0:
+        return
+    try:
+        REQUEST_LINES[start[:end].rstrip(b"\r").decode("latin-1")]
+    except CodecError as error:
+        if error.status == 400:
+            raise
 
 
 def parse_pairs(lines: list[str]) -> list[Pair]:

@@ -66,7 +66,7 @@ class HeaderLines(dict[str, Pair]):
             raise IrregularLine
         name, colon, value = line.partition(":")
         if not colon or not _TOKEN.match(name):
-            raise CodecError("http1.codec_error")
+            raise CodecError("http1.invalid_characters" if "\0" in name else "http1.codec_error")
         value = value.strip(" \t")
         if _CONTROL.search(value):
             raise CodecError("http1.invalid_characters")
@@ -93,6 +93,8 @@ class RequestLine(NamedTuple):
     scheme: str | None
     version: str
     plain: bool = False
+    # As it was written.
+    target: str = ""
 
 
 class RequestLines(dict[str, RequestLine]):
@@ -115,27 +117,35 @@ REQUEST_LINES = RequestLines()
 
 def _request_line(line: str) -> RequestLine:
     parts = _BLANKS.split(line.rstrip(" \t\r"))
-    if len(parts) == 2 and parts[0] in METHODS:
+    if len(parts) == 2:
         # HTTP/0.9 had no version.
         parts.append("HTTP/0.9")
     if len(parts) != 3:
         raise CodecError("http1.codec_error")
     method, target, version = parts
-    if method not in METHODS or not _VERSION.match(version):
+    if not _TOKEN.match(method) or not _VERSION.match(version):
+        raise CodecError("http1.codec_error")
+    if method not in METHODS and target[0] != "/":
         raise CodecError("http1.codec_error")
     if _CONTROL.search(target):
         raise CodecError("http1.invalid_characters")
     if _NOT_IN_TARGET.search(target):
         raise CodecError("http1.codec_error")
+    parsed = _target(method, target, version)
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise CodecError("low_version", 426)
+    return parsed
+
+
+def _target(method: str, target: str, version: str) -> RequestLine:
     if method == "CONNECT":
         host = _HOST.match(target)
         if host is None or host[1] is None or int(host[1]) > 65535:
             raise CodecError("http1.invalid_url")
         return RequestLine(method, "", target, None, version)
     if target[0] == "/" or (target == "*" and method == "OPTIONS"):
-        return RequestLine(method, target, None, None, version, version == "HTTP/1.1")
+        plain = version == "HTTP/1.1" and method in METHODS
+        return RequestLine(method, target, None, None, version, plain)
     if target == "*":
         raise CodecError("http1.invalid_url")
     return _absolute(method, target, version)
@@ -152,7 +162,7 @@ def _absolute(method: str, target: str, version: str) -> RequestLine:
     host = _HOST.match(authority)
     if "@" in user or host is None or (host[1] is not None and int(host[1]) > 65535):
         raise CodecError("http1.invalid_url")
-    return RequestLine(method, match[3] or "/", authority, scheme, version)
+    return RequestLine(method, match[3] or "/", authority, scheme, version, target=target)
 
 
 def parse_status_line(line: str) -> tuple[int, str, bool]:

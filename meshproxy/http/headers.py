@@ -111,7 +111,7 @@ def _index_of(pairs: list[Pair]) -> dict[str, str]:
 
 
 class RequestHeaders(Headers):
-    """A request's head. `:method`, `:path`, `:authority` and `:scheme` are attributes; `read_header` serves both kinds."""
+    """A request's head. `:method`, `:path`, `:authority`, `:scheme` are attributes; `read_header` serves both kinds."""
 
     __slots__ = ("__dict__", "authority", "method", "path", "scheme")
 
@@ -119,6 +119,8 @@ class RequestHeaders(Headers):
     spelling: dict[str, str] | None = None
     # `:protocol` of extended CONNECT, or what an HTTP/1 upgrade asks for.
     protocol: str | None = None
+    # False where the request named no host at all; `authority` is then "".
+    has_authority = True
 
     def __init__(
         self, method: str, path: str, authority: str, pairs: list[Pair], index: dict[str, str] | None = None,
@@ -131,6 +133,13 @@ class RequestHeaders(Headers):
         self.path = path
         self.authority = authority
         self.scheme = scheme
+
+
+def nameless_request() -> RequestHeaders:
+    """In place of a head that could not be read."""
+    request = RequestHeaders("", "", "", [])
+    request.has_authority = False
+    return request
 
 
 class ResponseHeaders(Headers):
@@ -157,6 +166,8 @@ def read_header(headers: Headers, name: str) -> str | None:
     """A header or pseudo-header by its name. For values wanted once per request; config-time code prefers getters."""
     if isinstance(headers, RequestHeaders):
         attribute = PSEUDO.get(name)
+        if attribute == "authority":
+            return headers.authority if headers.has_authority else None
         if attribute is not None:
             value: str | None = getattr(headers, attribute)
             return value or None

@@ -69,6 +69,7 @@ class Manager(Protocol):
     def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
     def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> tuple[ResponseHeaders, bytes]: ...
     def find_route(self, stream: "Stream") -> None: ...
+    def count(self, status: int) -> None: ...
     def finish(self, stream: "Stream") -> None: ...
 
 
@@ -124,6 +125,10 @@ class Stream:
     filter_state: dict[str, Any] | None = None
     # The codec must not serve another request on this connection.
     close_after = False
+    # And it waits for the client to close first, up to the delayed_close_timeout.
+    delay_close = False
+    # %PROTOCOL%
+    protocol = "HTTP/1.1"
     informational = False
     # An upgrade or CONNECT that the manager let pass.
     upgraded = False
@@ -224,6 +229,7 @@ class Stream:
     def respond_informational(self, headers: ResponseHeaders) -> None:
         """A 1xx that is not 101 (100-continue with proxy_100_continue, 103)."""
         if self.response is None and not self.done:
+            self.manager.count(headers.status)
             self.server.send_informational(self, headers)
 
     def respond(self, headers: ResponseHeaders, body: bytes) -> None:

@@ -10,8 +10,7 @@ from meshproxy.observe.operators import Exchange, Getter, nothing, operator, pla
 
 
 def protocol(stream: Exchange) -> str | None:
-    request = stream.request
-    return None if request is None else "HTTP/1.1"
+    return None if stream.request is None else stream.protocol
 
 
 def connection_id(stream: Exchange) -> int:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 
 
+def _authority(request: "RequestHeaders | None") -> str | None:
+    return None if request is None or not request.has_authority else request.authority
+
+
 def first_value(headers: "Headers", name: str) -> str | None:
     """The value of the first line with this name."""
     value = headers.get(name)
@@ -50,7 +54,7 @@ def _or_else(first: Getter, second: Getter) -> Getter:
 _PSEUDO: dict[str, Getter] = {
     ":method": lambda stream: stream.request.method or None if stream.request is not None else None,
     ":path": lambda stream: stream.request.path or None if stream.request is not None else None,
-    ":authority": lambda stream: stream.request.authority or None if stream.request is not None else None,
+    ":authority": lambda stream: _authority(stream.request),
     ":scheme": lambda stream: stream.request.scheme or None if stream.request is not None else None,
     ":protocol": lambda stream: stream.request.protocol if stream.request is not None else None,
 }

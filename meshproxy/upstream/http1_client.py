@@ -339,6 +339,8 @@ class Http1Client(asyncio.Protocol):
         elif status in (101, 204, 304) or self._head_only:
             if status == 204 and (coding is not None or length not in (None, "0")):
                 raise CodecError("http1.codec_error")
+            if status == 204:
+                headers.remove("content-length")
             self._keep = self._keep and status != 101
             self._left = 0
         elif coding is not None:
@@ -383,6 +385,8 @@ class Http1Client(asyncio.Protocol):
         if not ended:
             if body:
                 attempt.on_data(body, False)
+            if decoder.error is not None:
+                raise decoder.error
             return b""
         if decoder.trailers and self.pool.settings.http1.enable_trailers:
             if body:
