@@ -72,9 +72,9 @@ class Bench:
     host: dict[str, Any] = field(default_factory=dict)
     manager: dict[str, Any] = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __post_init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
         self.ctx = Context(self.loop)
         self.requests: list[Message] = []
         # Exchanges that are over, as access logs see them: flags, details, metadata, filter_state.
