@@ -549,13 +549,17 @@ class Stream:
             self._replace_response(reply)
             return
         if not self._walk_response_headers(entry, end):
-            later = self.response_hold
-            if later is not None and hold is not None:
-                hold.task = later.task
-                self.response_hold = hold
+            self._hold_on(hold)
             return
         self._send_response_headers(end)
         self._release_response(hold)
+
+    def _hold_on(self, hold: Hold | None) -> None:
+        """A later hook waits too: what was held meanwhile stays in front."""
+        later = self.response_hold
+        if later is not None and hold is not None:
+            hold.task = later.task
+            self.response_hold = hold
 
     def _release_response(self, hold: Hold | None) -> None:
         if hold is None:
