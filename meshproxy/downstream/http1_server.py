@@ -214,8 +214,8 @@ class Http1Server(asyncio.Protocol):
         host = pairs.pop(0)[1] if pairs and pairs[0][0] == "host" else None
         index = dict(pairs)
         count = len(pairs)
-        plain = line.plain and host is not None and len(index) == count and not self._unusual
-        if plain and count < manager.http1.max_headers and "host" not in index:
+        plain = line.plain and len(index) == count and not self._unusual
+        if plain and host is not None and count < manager.http1.max_headers and "host" not in index:
             request = RequestHeaders(line.method, line.path, host, pairs, index)
         else:
             request = RequestHeaders(line.method, line.path, host or "", pairs)
@@ -527,7 +527,8 @@ class Http1Server(asyncio.Protocol):
             self._resume()
 
     def drain(self) -> None:
-        self.keep_alive = False
+        # It is we who want the end, whatever the client asked for: it may still be sending.
+        self.keep_alive = self._asked_close = False
 
     def release(self, stream: Stream) -> None:
         """The stream is over: the next request, or the end of the connection."""
