@@ -201,7 +201,7 @@ def test_the_next_response_ends_a_draining_connection() -> None:
 def test_an_active_stream_is_not_idle() -> None:
     async def test() -> None:
         async with serving(stream_idle_timeout="0.1s", delayed_close_timeout="0s") as served:
-            reader, writer = await served.connect()
+            _, writer = await served.connect()
             writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n")
             terminal: Any = served.bench.http.terminal
             await until(lambda: bool(terminal.streams))
