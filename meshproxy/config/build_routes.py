@@ -35,7 +35,6 @@ _HOST_LATER = {
     "include_is_timeout_retry_header": "retries are not supported yet",
     "hedge_policy": "hedging is not supported yet",
     "request_mirror_policies": "mirroring is not supported yet",
-    "rate_limits": "rate limits by a service are not supported yet",
     "cors": "the cors filter takes its policy from typed_per_filter_config",
     "per_request_buffer_limit_bytes": "request bodies are not kept for retries yet",
     "request_body_buffer_limit": "request bodies are not kept for retries yet",
@@ -126,6 +125,7 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
         for choice in route.choices:
             choice.virtual_host = host
     host.metadata = metadata_of(view.metadata)
+    host.rate_limits = build_rate_limits(view, table.ctx)
     host.virtual_clusters = _virtual_clusters(view, table.ctx)
     requirement = view.enum("require_tls")
     if requirement != "NONE":
@@ -141,6 +141,7 @@ def _build_all(view: View, scope: Scope) -> list[tuple[PathMatch, Route]]:
     for i, route in enumerate(view.routes):
         with view.at("routes", i):
             entries.append(build_route(route, scope))
+            route.settle()
     return entries
 
 

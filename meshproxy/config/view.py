@@ -12,7 +12,7 @@ instead of being silently without effect. `unread` makes that report once the bu
         view.typed_config.unpack()              # Any: the View of what is packed in it
 
 Everything else a View offers (`has`, `which`, `seconds`, `get`, `enum`, `take`, `ignore`, `reject`, `at`, `where`,
-`type_name`) bears a name that no field in Envoy's API has; `tests/config/test_view.py` keeps it so.
+`type_name`, `settle`) bears a name that no field in Envoy's API has; `tests/config/test_view.py` keeps it so.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _SCALAR, _SCALARS, _VALUE, _VALUES, _MESSAGE, _MESSAGES, _MAP, _MAP_OF_MESSAGES 
 UNREAD = "set, but nothing here reads it: not supported"
 
 _ASKED = object()
-# Keys of `View._seen` that are no fields: all was taken, the View of what is packed, the fields to ignore.
-_WHOLE, _PACKED, _IGNORED = "*whole", "*packed", "*ignored"
+# Keys of `View._seen` that are no fields: all was taken, the View of what is packed, the fields to ignore, and what
+# nobody had read when the View was settled.
+_WHOLE, _PACKED, _IGNORED, _SETTLED = "*whole", "*packed", "*ignored", "*settled"
 
 _DURATION = "google.protobuf.Duration"
 _WRAPPERS = frozenset(
@@ -137,6 +138,15 @@ class View:
         self._seen[_WHOLE] = True
         return self._message
 
+    def settle(self) -> None:
+        """Nobody will read more of this: what nobody has read is noted, and everything below may go.
+
+        For what there may be ten thousands of: otherwise all their Views live until `unread` has seen them.
+        """
+        found = unread(self)
+        _forget(self)
+        self._seen[_SETTLED] = found
+
     def unpack(self) -> View:
         """The View of what is packed in this Any."""
         view: View | None = self._seen.get(_PACKED)
@@ -162,6 +172,8 @@ def unread(view: View) -> list[Problem]:
     seen = view._seen
     if _WHOLE in seen:
         return []
+    if (settled := seen.get(_SETTLED)) is not None:
+        return list(settled)
     if (packed := seen.get(_PACKED)) is not None:
         return unread(packed)
     if view._message.DESCRIPTOR.full_name == "google.protobuf.Any":
@@ -177,6 +189,15 @@ def unread(view: View) -> list[Problem]:
         elif view._kinds[name] in (_MESSAGE, _MESSAGES, _MAP_OF_MESSAGES):
             found.extend(_unread_below(view, name))
     return found
+
+
+def _forget(view: View) -> None:
+    """Cuts the Views below `view` loose from those above them, which would otherwise wait for the collector."""
+    seen, view._seen = view._seen, {}
+    for value in seen.values():
+        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,):
+            if isinstance(child, View):
+                _forget(child)
 
 
 def _unread_below(view: View, name: str) -> list[Problem]:

@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from meshproxy.config.bootstrap import Loaded, load_bootstrap
 from meshproxy.config.errors import ConfigError
 from meshproxy.process.accidents import describe
 from meshproxy.process.options import Options, UsageError, parse_options
@@ -60,18 +59,12 @@ def _do(options: Options) -> int:
     from meshproxy.process.serve import check, serve, start_log
 
     log = start_log(options)
-    loaded = load_bootstrap(options.config_path, options.config_yaml, options.allow_unknown_static_fields)
     if options.mode != "validate":
-        return 0 if serve(options, loaded, log) else 1
-    check(options, loaded)
-    return _report(options, loaded)
-
-
-def _report(options: Options, loaded: Loaded) -> int:
-    """What --mode validate prints: all that is wrong or ignored, one line each."""
-    for problem in loaded.problems:
+        return 0 if serve(options, log) else 1
+    problems = check(options, log)
+    for problem in problems:
         print(problem, file=sys.stderr)
-    if loaded.problems.errors:
+    if problems.errors:
         return 1
     print(f"configuration '{options.config_path}' OK")
     return 0

@@ -7,7 +7,8 @@ from functools import partial
 
 import uvloop
 
-from meshproxy.config.bootstrap import Loaded
+from meshproxy.config.bootstrap import Loaded, load_bootstrap
+from meshproxy.config.errors import Problems
 from meshproxy.process.late_loop import LateLoop
 from meshproxy.process.options import Options, UsageError
 from meshproxy.process.server import Server
@@ -30,25 +31,39 @@ def start_log(options: Options) -> SharedLog:
     return log
 
 
-def check(options: Options, loaded: Loaded) -> None:
-    """Builds everything and opens nothing; what is wrong is in `loaded.problems` afterwards."""
-    server = Server(options, loaded, LateLoop().as_loop())
+def check(options: Options, log: SharedLog) -> Problems:
+    """Builds everything and opens nothing; what is wrong and what is ignored."""
+    loaded = _load(options)
+    server = Server(options, loaded, LateLoop().as_loop(), log)
     server.build()
     server.ctx.log_files.close()
+    return loaded.problems
 
 
-def serve(options: Options, loaded: Loaded, log: SharedLog) -> bool:
-    """Serves until told to stop; whether that was what ended it."""
-    several = options.concurrency > 1
+def serve(options: Options, log: SharedLog) -> bool:
+    """Serves until told to stop; whether that was what ended it. Raises ConfigError for what cannot be served."""
+    if options.concurrency == 1:
+        loop = uvloop.new_event_loop()
+        return _run(_build(options, log, loop), loop)
     late = LateLoop()
-    server = Server(options, loaded, late.as_loop() if several else uvloop.new_event_loop(), log)
+    return _serve_with_workers(_build(options, log, late.as_loop()), late)
+
+
+def _load(options: Options) -> Loaded:
+    return load_bootstrap(options.config_path, options.config_yaml, options.allow_unknown_static_fields)
+
+
+def _build(options: Options, log: SharedLog, loop: asyncio.AbstractEventLoop) -> Server:
+    """The server. What was read to build it is garbage afterwards, and more than the server is."""
+    loaded = _load(options)
+    server = Server(options, loaded, loop, log)
     server.build()
     loaded.problems.check()
     for problem in loaded.problems.ignored:
         _log.warning("%s", problem)
     for remark in options.remarks():
         _log.debug("%s", remark)
-    return _serve_with_workers(server, late) if several else _run(server, server.loop)
+    return server
 
 
 def _serve_with_workers(server: Server, late: LateLoop) -> bool:

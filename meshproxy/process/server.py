@@ -108,10 +108,12 @@ class Server:
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
+                cluster.settle()
                 self.stats.clusters.cluster_added += 1
         for listener in view.static_resources.listeners:
             with building(listener.where):
                 self.listener_set.add(build_listener(listener, ctx))
+                listener.settle()
         with building("admin"):
             self.admin = build_admin(view.admin, self)
         with building(""):

@@ -1,5 +1,6 @@
 """What a builder sees of a message, and the report of what no builder saw."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -181,3 +182,22 @@ def _field_names() -> Iterator[str]:
             message = messages.pop()
             messages.extend(message.nested_type)
             yield from (field.name for field in message.field)
+
+
+def test_what_is_settled_keeps_its_report_and_nothing_else() -> None:
+    cluster = view("{name: a, load_assignment: {cluster_name: b, endpoints: [{priority: 1, proximity: 2}]}}")
+    assert (cluster.name, cluster.load_assignment.cluster_name) == ("a", "b")
+    assert cluster.load_assignment.endpoints[0].priority == 1
+    gc.collect()
+    gc.disable()
+    try:
+        before = views()
+        cluster.settle()
+        assert views() == before - 2
+    finally:
+        gc.enable()
+    assert report(cluster) == ["load_assignment.endpoints[0].proximity"]
+
+
+def views() -> int:
+    return sum(isinstance(each, View) for each in gc.get_objects())
