@@ -1,6 +1,6 @@
 """A bench for filters: requests go through the real codec, manager and chain, but no socket is opened.
 
-    bench = Bench({"name": "greeting", "typed_config": {"@type": "...", ...}})
+    bench = Bench([Greeting("Good morning")])
     answer = bench.ask(path="/", headers=[("x-name", "Ann")])
     assert answer.header("x-greeting") == "Good morning"
     assert bench.requests[0].header("x-name") == "Ann"      # what the upstream received
@@ -20,6 +20,7 @@ from meshproxy.config.parse import parse
 from meshproxy.config.view import View, unread
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.http.chunked import ChunkedDecoder
+from meshproxy.http.filter import HttpFilter
 from meshproxy.http.headers import Headers, Pair, ResponseHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
@@ -62,19 +63,20 @@ class Answer:
 class Bench:
     """An HTTP connection manager with the filters in front of one upstream.
 
-    `filters`: entries of `http_filters` without the router. `routes`: those of the one virtual host, `host` more of
+    `filters`: entries of `http_filters` without the router; filters that are built already stand in front of those
+    that are configured. `routes`: those of the one virtual host, `host` more of
     its fields, `manager` more of the HttpConnectionManager. ConfigErrors is raised for whatever is wrong in them, and
     for fields that nothing reads.
     """
 
-    filters: Sequence[dict[str, Any]] = ()
+    filters: Sequence[dict[str, Any] | HttpFilter] = ()
     routes: Sequence[dict[str, Any]] = ({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}},)
     host: dict[str, Any] = field(default_factory=dict)
     manager: dict[str, Any] = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __post_init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
         self.ctx = Context(self.loop)
         self.requests: list[Message] = []
         # Exchanges that are over, as access logs see them: flags, details, metadata, filter_state.
@@ -83,6 +85,8 @@ class Bench:
         self.http = build_http_manager(view, self.ctx, _BUFFER_LIMIT)
         if problems := [problem for problem in unread(view) if problem.severity == "error"]:
             raise ConfigErrors(problems)
+        self.http.filters = [*self._built(), *self.http.filters]
+        self.http.set_routes(self.http.routes)
         self.http.terminal = _Upstream(self)
         self.http.log = self.streams.append
 
@@ -127,13 +131,19 @@ class Bench:
         server.connection_lost(None)
         return answer
 
+    def _built(self) -> list[HttpFilter]:
+        built = [each for each in self.filters if isinstance(each, HttpFilter)]
+        for each in built:
+            each.name = each.name or type(each).__name__
+        return built
+
     def _view(self) -> View:
         virtual_host = {"name": "bench", "domains": ["*"], "routes": list(self.routes), **self.host}
         router = {"name": "router", "typed_config": {"@type": _ROUTER}}
         tree = {
             "stat_prefix": "bench",
             "route_config": {"name": "bench", "virtual_hosts": [virtual_host], "validate_clusters": False},
-            "http_filters": [*self.filters, router],
+            "http_filters": [*(each for each in self.filters if isinstance(each, dict)), router],
             **self.manager,
         }
         message, problems = parse(tree, _MANAGER)

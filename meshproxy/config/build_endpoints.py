@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from meshproxy.config.build_addresses import Address, pipe_address, socket_address
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint, Locality
 
@@ -75,4 +74,4 @@ def metadata_of(view: View) -> dict[str, Any]:
     if not view:
         return {}
     view.ignore("typed_filter_metadata", why="no extension here reads typed metadata")
-    return {namespace: MessageToDict(value.take()) for namespace, value in view.filter_metadata.items()}
+    return {namespace: struct_dict(value.take()) for namespace, value in view.filter_metadata.items()}

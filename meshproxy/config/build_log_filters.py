@@ -51,7 +51,12 @@ def _status_code(view: View, ctx: Context) -> Filter:
 def _duration(view: View, ctx: Context) -> Filter:
     with view.at("comparison"):
         matches = _comparison(view.comparison, ctx)
-    return lambda exchange: matches(duration(exchange))
+
+    def lasted(exchange: Exchange) -> bool:
+        milliseconds = duration(exchange)
+        return milliseconds is not None and matches(milliseconds)
+
+    return lasted
 
 
 def _not_health_check(_view: View, _ctx: Context) -> Filter:

@@ -35,4 +35,3 @@ def _mutation(view: View, ctx: Context) -> Mutation:
         format = value.format or (lambda _stream: text)
         return append(value.name, format, _ACTIONS[value.action], value.keep_empty)
     raise ConfigError("a mutation needs an action: append, remove or remove_on_match")
-

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import socket
 import struct
 from collections.abc import Awaitable
@@ -12,6 +13,7 @@ from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFi
 from meshproxy.net.connection import Connection
 from meshproxy.net.tasks import start_task
 
+_log = logging.getLogger("filter")
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -53,7 +55,12 @@ class FilterChain:
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over a socket that nobody has read from: filters first, then the terminal filter."""
         for step, (place, hook) in enumerate(self.on_connection):
-            verdict = hook(connection)
+            try:
+                verdict = hook(connection)
+            except Exception:
+                # That filter's bug: this connection ends, the others live.
+                _log.exception("network filter %r failed", self.filters[place].name)
+                verdict = Close(reset=True)
             if inspect.isawaitable(verdict):
                 start_task(self._wait(verdict, step, sock, connection), "network filter")
                 return

@@ -220,8 +220,8 @@ class Http1Server(asyncio.Protocol):
         host = pairs.pop(0)[1] if pairs and pairs[0][0] == "host" else None
         index = dict(pairs)
         count = len(pairs)
-        plain = plain and host is not None and len(index) == count and not self._unusual
-        if plain and count < self.manager.http1.max_headers and "host" not in index:
+        plain = plain and len(index) == count and not self._unusual
+        if plain and host is not None and count < self.manager.http1.max_headers and "host" not in index:
             request = RequestHeaders(method, path, host, pairs, index)
         else:
             request = RequestHeaders(method, path, host or "", pairs)
@@ -555,7 +555,8 @@ class Http1Server(asyncio.Protocol):
             self._resume()
 
     def drain(self) -> None:
-        self.keep_alive = False
+        # It is we who want the end, whatever the client asked for: it may still be sending.
+        self.keep_alive = self._asked_close = False
 
     def release(self, stream: Stream) -> None:
         """The stream is over: the next request, or the end of the connection."""

@@ -1,5 +1,6 @@
 """Listener filters at work on one accepted socket, until it is served, refused, or has taken too long."""
 
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from meshproxy.net.connection import Connection
 
 if TYPE_CHECKING:
     from meshproxy.downstream.listener import Listener
+
+_log = logging.getLogger("filter")
 
 # Unix sockets do not know SO_RCVLOWAT, so what is readable says nothing about more: look again after a while.
 _LOOK_AGAIN_SECONDS = 0.02
@@ -35,9 +38,7 @@ class Inspection:
         for each in self._filters:
             if each.disabled is not None and each.disabled(connection):
                 continue
-            look = each.on_accept(connection, self._socket)
-            if look is MORE:
-                look = self._look(each)
+            look = self._ask(each)
             if look is MORE:
                 self._wait(each)
                 return
@@ -57,6 +58,18 @@ class Inspection:
         else:
             self._socket.close()
         return 0.0
+
+    def _ask(self, each: ListenerFilter) -> Look:
+        """What the filter says; CLOSE where it fails, which is that filter's bug."""
+        try:
+            if self._waiting is not each:
+                look = each.on_accept(self._connection, self._socket)
+                if look is not MORE:
+                    return look
+            return self._look(each)
+        except Exception:
+            _log.exception("listener filter %r failed", each.name)
+            return CLOSE
 
     def _look(self, each: ListenerFilter) -> Look:
         sock = self._socket
@@ -102,7 +115,7 @@ class Inspection:
         each = self._waiting
         if self._done or each is None:
             return
-        look = self._look(each)
+        look = self._ask(each)
         if look is CLOSE:
             self._refuse()
         elif look is MORE:

@@ -51,6 +51,9 @@ class Terminal(Protocol):
     def start(self, stream: "Stream", end: bool) -> None: ...
     def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
     def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
+    def flush(self, stream: "Stream") -> None:
+        """What came so far of an unfinished request should leave now."""
+
     def abort(self, stream: "Stream") -> None: ...
     def pause_reading(self, stream: "Stream") -> None: ...
     def resume_reading(self, stream: "Stream") -> None: ...
@@ -549,13 +552,17 @@ class Stream:
             self._replace_response(reply)
             return
         if not self._walk_response_headers(entry, end):
-            later = self.response_hold
-            if later is not None and hold is not None:
-                hold.task = later.task
-                self.response_hold = hold
+            self._hold_on(hold)
             return
         self._send_response_headers(end)
         self._release_response(hold)
+
+    def _hold_on(self, hold: Hold | None) -> None:
+        """A later hook waits too: what was held meanwhile stays in front."""
+        later = self.response_hold
+        if later is not None and hold is not None:
+            hold.task = later.task
+            self.response_hold = hold
 
     def _release_response(self, hold: Hold | None) -> None:
         if hold is None:

@@ -1,10 +1,10 @@
 """Operators on the client's connection."""
 
 import socket
-import uuid
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
+from meshproxy.http.request_id import new_request_id
 from meshproxy.net.connection import address_text
 from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
 
@@ -26,14 +26,14 @@ def filter_chain_name(stream: Exchange) -> str | None:
 def stream_id(stream: Exchange) -> str | None:
     """The request's id, where it has one; a connection gets a fresh one."""
     request = stream.request
-    return str(uuid.uuid4()) if request is None else request.get("x-request-id")
+    return new_request_id() if request is None else request.get("x-request-id")
 
 
 plain("PROTOCOL", protocol)
 plain("CONNECTION_ID", connection_id)
 plain("FILTER_CHAIN_NAME", filter_chain_name)
 plain("STREAM_ID", stream_id)
-plain("UNIQUE_ID", lambda _stream: str(uuid.uuid4()))
+plain("UNIQUE_ID", lambda _stream: new_request_id())
 plain("CONNECTION_TERMINATION_DETAILS", lambda stream: stream.downstream_failure or None)
 plain("DOWNSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.connection.transport_failure or None)
 

@@ -29,7 +29,11 @@ class LateLoop:
         """A method that somebody keeps before there is a loop."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return lambda *arguments, **named: getattr(self._loop, name)(*arguments, **named)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            return getattr(self._loop, name)(*arguments, **named)
+
+        return call
 
     def as_loop(self) -> asyncio.AbstractEventLoop:
         """The same, as those who are given a loop know it."""

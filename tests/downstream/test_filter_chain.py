@@ -73,6 +73,11 @@ class Shouts(Mine):
 
 
 class Fails(Mine):
+    def on_connection(self, connection: Connection) -> None:
+        raise RuntimeError("a bug in a filter")
+
+
+class FailsLater(Mine):
     async def on_connection(self, connection: Connection) -> None:  # type: ignore[override]
         await asyncio.sleep(0)
         raise RuntimeError("a bug in a filter")
@@ -136,12 +141,13 @@ async def test_a_filter_may_change_bytes_and_close(use: Any) -> None:
         assert served.listener.stats.downstream_cx_active == 0
 
 
+@pytest.mark.parametrize("broken", [Fails, FailsLater])
 def test_a_filter_that_fails_closes_its_connection_and_is_reported(
-    use: Any, caplog: pytest.LogCaptureFixture
+    broken: type[NetworkFilter], use: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     @looped
     async def run() -> None:
-        use(Fails)
+        use(broken)
         async with serving(CONFIG, ECHO) as served:
             with pytest.raises(ConnectionResetError):
                 await served.ask()

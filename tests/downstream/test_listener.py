@@ -205,6 +205,21 @@ async def test_waiting_for_more_bytes_does_not_spin() -> None:
             assert await read(client, 18) == b"GET / HTTP/1.1\r\n\r\n"
 
 
+@pytest.mark.parametrize("hook", ["on_accept", "on_data"])
+@looped
+async def test_listener_filter_that_fails_closes_its_connection(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a bug in a filter")
+
+    async with serving(ECHO, listener_filters=[INSPECTOR]) as served:
+        setattr(served.listener.listener_filters[0], hook, fail)
+        with await served.connect() as client:
+            await send(client, b"GET / HTTP/1.1\r\n")
+            await until(lambda: "a bug in a filter" in caplog.text)
+        assert served.listener.stats.downstream_pre_cx_active == 0
+        assert served.listener.stats.downstream_cx_total == 0
+
+
 @looped
 async def test_filter_can_be_disabled_for_ports() -> None:
     ports = {"destination_port_range": {"start": 1, "end": 65535}}

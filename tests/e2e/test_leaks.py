@@ -83,7 +83,10 @@ async def break_many(port: int, count: int) -> None:
 
 
 async def scenario() -> None:
-    async with upstream(answer_badly) as origin, proxy(HTTP.format(port=origin, buffer=65536, timeout="1s")) as (server, port):
+    async with (
+        upstream(answer_badly) as origin,
+        proxy(HTTP.format(port=origin, buffer=65536, timeout="1s")) as (server, port),
+    ):
         await break_many(port, 500)
         await settled(lambda: not transient(server) and not tasks.running(), "the warm-up is over")
         before = descriptors() - 2 * pooled(server)

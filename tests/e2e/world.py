@@ -32,7 +32,9 @@ static_resources:
           delayed_close_timeout: 0.05s
           route_config:
             virtual_hosts:
-            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: origin, timeout: {timeout}}}}}]}}
+            - name: all
+              domains: ["*"]
+              routes: [{{match: {{prefix: /}}, route: {{cluster: origin, timeout: {timeout}}}}}]
           http_filters:
           - name: router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}

@@ -8,7 +8,12 @@ from meshproxy.http.headers import Headers
 
 @pytest.mark.parametrize(
     "content_type, grpc",
-    [("application/grpc", True), ("application/grpc+proto", True), ("application/grpc-web", False), ("text/plain", False)],
+    [
+        ("application/grpc", True),
+        ("application/grpc+proto", True),
+        ("application/grpc-web", False),
+        ("text/plain", False),
+    ],
 )
 def test_by_content_type(content_type: str, grpc: bool) -> None:
     assert is_grpc(Headers([("content-type", content_type)])) is grpc

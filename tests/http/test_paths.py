@@ -26,7 +26,7 @@ NORMAL = {
     "/a/%2e%2e%2fb": "/a/..%2fb",
     "/a%zz%4": "/a%zz%4",
     "/%": "/%",
-    "/a<b>{}|^`\"": "/a%3Cb%3E%7B%7D%7C%5E%60%22",
+    '/a<b>{}|^`"': "/a%3Cb%3E%7B%7D%7C%5E%60%22",
     "/x%e2%82%ac%2f%2F%3B": "/x%e2%82%ac%2f%2F%3B",
     "/a~%7E!%21": "/a~~!%21",
     "/%41%7e": "/A~",
@@ -86,7 +86,14 @@ def test_unescaped_slashes() -> None:
 
 @pytest.mark.parametrize(
     "host, stripped",
-    [("a.com", "a.com"), ("a.com:80", "a.com"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("a:x", "a:x"), ("a:", "a:")],
+    [
+        ("a.com", "a.com"),
+        ("a.com:80", "a.com"),
+        ("[::1]:80", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("a:x", "a:x"),
+        ("a:", "a:"),
+    ],
 )
 def test_ports_are_stripped(host: str, stripped: str) -> None:
     assert strip_port(host) == stripped
@@ -96,6 +103,8 @@ def test_only_the_matching_port() -> None:
     assert (strip_port("a:80", 80), strip_port("a:81", 80)) == ("a", "a:81")
 
 
-@pytest.mark.parametrize("host, stripped", [("a.com.", "a.com"), ("a.com.:80", "a.com:80"), ("a.com:80", "a.com:80"), ("a", "a")])
+@pytest.mark.parametrize(
+    "host, stripped", [("a.com.", "a.com"), ("a.com.:80", "a.com:80"), ("a.com:80", "a.com:80"), ("a", "a")]
+)
 def test_the_trailing_dot(host: str, stripped: str) -> None:
     assert strip_trailing_dot(host) == stripped

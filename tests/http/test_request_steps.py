@@ -32,7 +32,12 @@ def test_a_plain_request_gets_two_headers() -> None:
 
 
 def test_what_a_trusted_proxy_said_stays() -> None:
-    told = [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-request-id", "abc"), ("referer", "http://a/")]
+    told = [
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "abc"),
+        ("referer", "http://a/"),
+    ]
     assert seen({}, *told).headers == told
 
 
@@ -134,7 +139,11 @@ def test_grpc_is_not_redirected() -> None:
 
 
 def test_paths_that_go_on() -> None:
-    manager = {"normalize_path": True, "merge_slashes": True, "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD"}
+    manager = {
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
+    }
     assert seen(manager, path="/a%2f%2E%2e//b/?x=//").path == "/b/?x=//"
     assert seen({}, path="/a/../b").path == "/a/../b"
 

@@ -22,7 +22,10 @@ def test_a_counted_body_and_none() -> None:
     bench = Bench(filters(10))
     bench.ask("POST", body=b"1234567890")
     bench.ask()
-    assert [(each.body, each.header("content-length")) for each in bench.requests] == [(b"1234567890", "10"), (b"", None)]
+    assert [(each.body, each.header("content-length")) for each in bench.requests] == [
+        (b"1234567890", "10"),
+        (b"", None),
+    ]
 
 
 def test_too_much_is_refused() -> None:

@@ -26,7 +26,9 @@ def override(**mutations: Any) -> dict[str, Any]:
 def test_requests_and_responses() -> None:
     bench = Bench(filters(
         request_mutations=[add("x-a", "1"), add("x-a", "%REQ(x-a)%+"), {"remove": "X-Gone"}],
-        response_mutations=[add("x-code", "%RESPONSE_CODE%"), {"remove_on_match": {"key_matcher": {"prefix": "x-up-"}}}],
+        response_mutations=[
+            add("x-code", "%RESPONSE_CODE%"), {"remove_on_match": {"key_matcher": {"prefix": "x-up-"}}},
+        ],
     ))  # fmt: skip
     bench.answer = Answer(headers=[("x-up-1", "1"), ("x-stay", "1"), ("x-up-2", "1")])
     answer = bench.ask(headers=[("x-gone", "1")])

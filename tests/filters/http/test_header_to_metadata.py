@@ -51,7 +51,16 @@ def test_cookies(cookie: str, value: str | None) -> None:
 
 @pytest.mark.parametrize(
     "text, number",
-    [("42", 42), (" 1.5 ", 1.5), ("1e3", 1000), ("-7", -7), ("many", None), ("1_0", None), ("\xb2", None), ("0x10", None)],
+    [
+        ("42", 42),
+        (" 1.5 ", 1.5),
+        ("1e3", 1000),
+        ("-7", -7),
+        ("many", None),
+        ("1_0", None),
+        ("\xb2", None),
+        ("0x10", None),
+    ],
 )
 def test_numbers(text: str, number: float | None) -> None:
     found = metadata(Bench(filters(rule(on_header_present=to(type="NUMBER")))), ("x", text))

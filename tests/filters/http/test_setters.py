@@ -27,9 +27,7 @@ def test_the_first_value_stays() -> None:
 def test_values_merge_where_they_may_overwrite() -> None:
     first = entry({"a": "x", "m": {"one": 1, "t": 1}, "l": [1], "s": "text"})
     second = entry({"a": "y", "m": {"two": 2, "t": "x"}, "l": [2], "s": [3]}, allow_overwrite=True)
-    assert metadata(first, second) == {
-        "ns": {"a": "y", "m": {"one": 1, "two": 2, "t": "x"}, "l": [1, 2], "s": [3]}
-    }
+    assert metadata(first, second) == {"ns": {"a": "y", "m": {"one": 1, "two": 2, "t": "x"}, "l": [1, 2], "s": [3]}}
 
 
 def test_the_old_form() -> None:
