@@ -66,9 +66,9 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_unusual",
-        "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity", "manager", "requests",
-        "stream", "transport",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_said", "_same",
+        "_unusual", "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity", "manager",
+        "requests", "stream", "transport",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
@@ -93,6 +93,9 @@ class Http1Server(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._chunked_out = False
         self._feeding = False
+        # The last plain head that was a read of its own; and, where it came twice in a row, what it says.
+        self._same = b""
+        self._said: tuple[str, str, str, tuple[Pair, ...], dict[str, str]] | None = None
         # A response's head that waits for the first of its body, so that both go in one write.
         self._head = b""
         # Whether a pipelined request waits with the reader stopped, and how many others want it stopped.
@@ -171,6 +174,9 @@ class Http1Server(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> bytes | None:
         """The bytes behind the head, or None while it is not complete."""
+        if data == self._same and self._said is not None:
+            self._repeat(*self._said)
+            return b""
         end = data.find(b"\r\n\r\n")
         options = self.manager.http1
         if 0 < end <= options.max_head:
@@ -186,7 +192,7 @@ class Http1Server(asyncio.Protocol):
                     raise
                 end = -1
             else:
-                self._request(line, pairs, lines)
+                self._request(line, pairs, lines, data, end)
                 return data[end + 4 :]
         return self._read_irregular_head(data, options.max_head)
 
@@ -205,27 +211,48 @@ class Http1Server(asyncio.Protocol):
             line = REQUEST_LINES[lines[0]]
         except IrregularLine:
             raise CodecError("http1.codec_error") from None
-        self._request(line, parse_pairs(lines[1:]), lines)
+        self._request(line, parse_pairs(lines[1:]), lines, data, -1)
         return data[taken:]
 
-    def _request(self, line: RequestLine, pairs: list[Pair], lines: list[str]) -> None:
-        """A head is complete and well-formed: frame its body, then start the stream."""
-        manager = self.manager
+    def _request(self, line: RequestLine, pairs: list[Pair], lines: list[str], data: bytes, end: int) -> None:
+        """A head is complete and well-formed: frame its body, then start the stream. It ends at `end` in `data`."""
+        method, path, _, _, _, plain, _ = line
         host = pairs.pop(0)[1] if pairs and pairs[0][0] == "host" else None
         index = dict(pairs)
         count = len(pairs)
-        plain = line.plain and len(index) == count and not self._unusual
-        if plain and host is not None and count < manager.http1.max_headers and "host" not in index:
-            request = RequestHeaders(line.method, line.path, host, pairs, index)
+        plain = plain and len(index) == count and not self._unusual
+        if plain and host is not None and count < self.manager.http1.max_headers and "host" not in index:
+            request = RequestHeaders(method, path, host, pairs, index)
         else:
-            request = RequestHeaders(line.method, line.path, host or "", pairs)
+            request = RequestHeaders(method, path, host or "", pairs)
             host = self._settle(line, request, host, lines)
+            plain = False
         self._left = 0
-        if line.method == "CONNECT":
+        if method == "CONNECT":
             self._left = _HELD
-        if not _OF_INTEREST.isdisjoint(index) and self._frame(request):
-            host = None
+        if not _OF_INTEREST.isdisjoint(index):
+            plain = False
+            if self._frame(request):
+                host = None
+        if plain and len(data) == end + 4:
+            self._remember(data, request)
+        self._begin(request, host)
+
+    def _remember(self, data: bytes, request: RequestHeaders) -> None:
+        """A read that is a plain head and nothing else; what it says is kept once it came a second time."""
+        if data == self._same:
+            self._said = (request.method, request.path, request.authority, (*request.pairs,), request.index.copy())
+        else:
+            self._same = data
+            self._said = None
+
+    def _repeat(self, method: str, path: str, host: str, pairs: tuple[Pair, ...], index: dict[str, str]) -> None:
+        """The same head once more, as probes, pollers and load generators send: it was read before."""
+        self._begin(RequestHeaders(method, path, host, [*pairs], index.copy()), host)
+
+    def _begin(self, request: RequestHeaders, host: str | None) -> None:
         self.requests += 1
+        manager = self.manager
         stream = self.stream = manager.start(self, self.connection, request)
         end = not self._left
         if self.http10:
@@ -234,8 +261,8 @@ class Http1Server(asyncio.Protocol):
             request.has_authority = False
             stream.request_complete = end
             stream.reply(LocalReply(400, b"", "missing_host_header"))
-        elif line.method == "QUERY" and "content-type" not in index:
-            # RFC 9.1 of the QUERY method: content without a type means nothing.
+        elif request.method == "QUERY" and "content-type" not in request.index:
+            # Content whose type is not told means nothing (draft-ietf-httpbis-safe-method-w-body §2).
             stream.request_complete = end
             stream.reply(LocalReply(400, b"", "query_missing_content_type"))
         else:
@@ -425,14 +452,15 @@ class Http1Server(asyncio.Protocol):
             if body:
                 self.send_data(stream, body, True)
             return
-        if stream.close_after or not self.keep_alive or not stream.request_complete or self._unusual:
+        first = _STATUS_LINES.get(headers.status)
+        if (
+            first is None or stream.close_after or not self.keep_alive or not stream.request_complete
+            or self._unusual or headers.spelling is not None
+        ):  # fmt: skip
             pairs = self._say_persistence(stream, headers.pairs)
+            head = write_head(self._status_line(headers), format_pairs(headers, pairs, self.manager.http1))
         else:
-            pairs = headers.pairs
-        options = self.manager.http1
-        if options.key_format or headers.spelling is not None:
-            pairs = format_pairs(headers, pairs, options)
-        head = write_head(self._status_line(headers), pairs)
+            head = write_head(first, headers.pairs)
         self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(body)
         if len(body) > _JOIN_LIMIT:
             self.transport.writelines((head, body))

@@ -167,14 +167,27 @@ def _absolute(method: str, target: str, version: str) -> RequestLine:
 
 def parse_status_line(line: str) -> tuple[int, str, bool]:
     """(status, reason phrase, whether the version is 1.1)."""
-    if line == "HTTP/1.1 200 OK":
-        return 200, "OK", True
     if "\n" in line:
         raise IrregularLine
     match = _STATUS_LINE.match(line.rstrip("\r"))
     if match is None:
         raise CodecError("http1.codec_error")
     return int(match[2]), match[3] or "", match[1] == "1.1"
+
+
+class StatusLines(dict[str, tuple[int, str, bool]]):
+    """line -> (status, reason phrase, whether the version is 1.1); memoised."""
+
+    def __missing__(self, line: str) -> tuple[int, str, bool]:
+        parsed = parse_status_line(line)
+        if len(line) <= _MEMO_LINE:
+            if len(self) >= _MEMO_SIZE:
+                self.clear()
+            self[line] = parsed
+        return parsed
+
+
+STATUS_LINES = StatusLines()
 
 
 class ContentLengths(dict[str, int]):

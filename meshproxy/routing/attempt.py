@@ -30,7 +30,7 @@ from meshproxy.upstream.stats import Responses
 from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
 if TYPE_CHECKING:
-    from meshproxy.routing.forward import Forward
+    from meshproxy.routing.forward import ConnectConfig, Forward
     from meshproxy.routing.router import Router
 
 # Methods that may be sent twice without harm (RFC 9110 §9.2.2).
@@ -86,12 +86,20 @@ class Attempt:
         endpoint = cluster.balancer.pick(stream)
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
-        pool = None if endpoint is None else self._pool_of(endpoint)
+        action = self.action
+        pool: Http1Pool | TcpTunnel | None
+        if endpoint is None:
+            pool = None
+        elif action.connect is None:
+            # The pool that is there is the common case.
+            pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority)
+        else:
+            pool = self._pool_of(endpoint, action.connect)
         if pool is None:
             self._refuse(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
-        if self.action.auto_host_rewrite:
-            self.action.rewrite_host(self.router, stream, pool.endpoint)
+        if action.auto_host_rewrite:
+            action.rewrite_host(self.router, stream, pool.endpoint)
         self.pool = pool
         client = pool.take(self)
         # Limits may have refused it already.
@@ -100,11 +108,10 @@ class Attempt:
             if client is not None:
                 self._send(client)
 
-    def _pool_of(self, endpoint: Endpoint) -> Http1Pool | TcpTunnel | None:
-        action, request = self.action, self.stream.request
-        connect = action.connect
-        if connect is None or not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
-            return self.cluster.pool(endpoint, action.priority)
+    def _pool_of(self, endpoint: Endpoint, connect: "ConnectConfig") -> Http1Pool | TcpTunnel | None:
+        request = self.stream.request
+        if not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
+            return self.cluster.pool(endpoint, self.action.priority)
         version, client = connect.proxy_protocol, self.stream.connection
         return TcpTunnel(self.cluster, endpoint, proxy_header(version, client.peer, client.local) if version else b"")
 
@@ -123,7 +130,7 @@ class Attempt:
 
     def _send(self, client: Http1Client | TcpTunnel) -> None:
         stream = self.stream
-        if not self._begin():
+        if not self.counted and not self._begin():
             client.pool.release(client)  # type: ignore[arg-type]
             self.on_reset(OVERFLOW, "")
             return
@@ -194,8 +201,14 @@ class Attempt:
     def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
         """A whole response in one read."""
         self._take_headers(headers, not body)
-        self._ended()
-        self.stream.respond(headers, body)
+        stream = self.stream
+        stream.upstream = None
+        self._end()
+        if stream.request_complete and self._responses:
+            elapsed = round((stream.response_started_at - stream.request_done_at) * 1000)
+            for responses in self._responses:
+                responses.time.record(elapsed)
+        stream.respond(headers, body)
 
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
         self._take_headers(headers, end)
@@ -209,23 +222,29 @@ class Attempt:
         self._kept = None
         now = stream.manager.loop.time()
         stream.last_activity = stream.response_started_at = now
-        if self.router.dynamic_stats:
+        router = self.router
+        if router.dynamic_stats:
             self._responses = charge(stream, self.cluster, stream.endpoint, headers.status, headers)
-        if stream.request_complete and not self.router.suppress_envoy_headers:
+        if stream.request_complete and not router.suppress_envoy_headers:
             elapsed = str(round((now - stream.request_done_at) * 1000))
             if "x-envoy-upstream-service-time" in headers.index:
                 headers.set("x-envoy-upstream-service-time", elapsed)
             else:
                 headers.add_new(("x-envoy-upstream-service-time", elapsed))
-        self._count_success(headers, end)
+        if headers.status < 500:
+            if "content-type" in stream.request.index and is_grpc(stream.request):
+                self._count_grpc_head(headers, end)
+            else:
+                stream.endpoint.stats.rq_success += 1
         stream.details = "via_upstream"
         action = self.action
         if action.attempt_count_in_response:
             headers.set("x-envoy-attempt-count", str(stream.attempts))
-        if stream.route.response_edits:
+        edits = stream.route.response_edits
+        if edits:
             # What the edits say may depend on the response.
             stream.response = headers
-            for edit in stream.route.response_edits:
+            for edit in edits:
                 edit(stream, headers)
         if self._held is not None and self.client is not None and self.client.tunnel:
             self._send_held()
@@ -333,16 +352,16 @@ class Attempt:
 
     def _begin(self) -> bool:
         """False where the cluster has as many requests as it may have."""
-        if self.counted:
-            return True
         pool = self.pool
         assert pool is not None
         if not pool.begin():
             return False
         self.counted = True
-        for extra in self.stream.extra_stats:
-            extra.upstream_rq_total += 1
-        if self.cluster.pool_settings.max_stream_duration or self.stream.asked is not None:
+        stream = self.stream
+        if stream.extra_stats:
+            for extra in stream.extra_stats:
+                extra.upstream_rq_total += 1
+        if self.cluster.pool_settings.max_stream_duration or stream.asked is not None:
             self._limit_duration()
         return True
 
@@ -364,12 +383,8 @@ class Attempt:
             if self.cluster.pool_settings.max_stream_duration or self.stream.asked is not None:
                 self.cluster.durations(asyncio.get_running_loop(), _duration_reached).discard(self)
 
-    def _count_success(self, headers: ResponseHeaders, end: bool) -> None:
-        if headers.status >= 500:
-            return
-        if not is_grpc(self.stream.request):
-            self.stream.endpoint.stats.rq_success += 1
-        elif end or "grpc-status" in headers.index:
+    def _count_grpc_head(self, headers: ResponseHeaders, end: bool) -> None:
+        if end or "grpc-status" in headers.index:
             self._count_grpc(headers)
         else:
             self._grpc = True

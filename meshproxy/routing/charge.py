@@ -28,7 +28,8 @@ def charge(
     else:
         charged = _responses_of(stream, cluster, endpoint, headers)
     for responses in charged:
-        responses.charge(status)
+        codes = responses.codes
+        codes[status] = codes.get(status, 0) + 1
     return charged
 
 

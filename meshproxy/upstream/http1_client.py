@@ -15,7 +15,7 @@ from meshproxy.http.h1_head import (
     split_head,
     write_head,
 )
-from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, IrregularLine, lower_ascii, parse_status_line
+from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, STATUS_LINES, IrregularLine, lower_ascii
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Http1Client(asyncio.Protocol):
 
     __slots__ = (
         "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_paused",
-        "_request_done", "_upgrading", "attempt", "closing", "cut", "dial", "dialled_at", "last_used", "local",
-        "pool", "requests", "response_started", "transport", "tunnel",
+        "_request_done", "_said", "_same", "_upgrading", "attempt", "closing", "cut", "dial", "dialled_at", "last_used",
+        "local", "pool", "requests", "response_started", "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(self, pool: "Http1Pool") -> None:
@@ -88,6 +88,9 @@ class Http1Client(asyncio.Protocol):
         self._head_only = False
         self._chunked = False
         self._request_done = True
+        # The last head; and, where it came twice in a row, what it says: upstreams repeat themselves too.
+        self._same = b""
+        self._said: tuple[int, str, tuple[Pair, ...], dict[str, str]] | None = None
         # A request's head that waits for the first of its body, so that both go in one write.
         self._head = b""
         self._upgrading = False
@@ -260,16 +263,23 @@ class Http1Client(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> bytes:
         """The bytes behind the head; what is not yet a whole head is kept."""
+        said = self._said
+        if said is not None and data.startswith(self._same):
+            status, reason, pairs, index = said
+            headers = ResponseHeaders(status, [*pairs], reason, index.copy())
+            return self._deliver(headers, True, data[len(self._same) :])
         end = data.find(b"\r\n\r\n")
         options = self.pool.settings.http1
         if 0 < end <= options.max_head:
             lines = data[:end].decode("latin-1").split("\r\n")
             try:
-                status, reason, http11 = parse_status_line(lines[0])
+                status, reason, http11 = STATUS_LINES[lines[0]]
                 pairs = [HEADER_LINES[text] for text in lines[1:]]
             except IrregularLine:
                 pass
             else:
+                if http11 and status >= 200:
+                    self._remember(data[: end + 4], status, reason, pairs)
                 return self._response(status, reason, http11, pairs, lines, data[end + 4 :])
         if not b"HTTP/".startswith(data[:5]):
             raise CodecError("http1.codec_error")
@@ -279,7 +289,7 @@ class Http1Client(asyncio.Protocol):
             return b""
         lines, taken = head
         try:
-            status, reason, http11 = parse_status_line(lines[0])
+            status, reason, http11 = STATUS_LINES[lines[0]]
         except IrregularLine:
             raise CodecError("http1.codec_error") from None
         return self._response(status, reason, http11, parse_pairs(lines[1:]), lines, data[taken:])
@@ -297,6 +307,19 @@ class Http1Client(asyncio.Protocol):
             headers = ResponseHeaders(status, join_inline(pairs, INLINE_RESPONSE), reason)
         if options.key_format == "preserve":
             headers.spelling = spelling_of(lines[1:])
+        return self._deliver(headers, http11, rest)
+
+    def _remember(self, head: bytes, status: int, reason: str, pairs: list[Pair]) -> None:
+        """What a head says is kept once it came a second time in a row on this connection."""
+        if head != self._same:
+            self._same = head
+            self._said = None
+        elif len(index := dict(pairs)) == len(pairs) and not self.pool.settings.http1.key_format:
+            self._said = (status, reason, (*pairs,), index)
+
+    def _deliver(self, headers: ResponseHeaders, http11: bool, rest: bytes) -> bytes:
+        """Hands a head on, and the body if it came whole; the bytes behind it."""
+        status = headers.status
         attempt = self.attempt
         assert attempt is not None
         if status < 200 and status != 101:

@@ -53,7 +53,7 @@ class Http1Pool:
     """Idle connections are taken from the end (the warmest); attempts that find none wait in order."""
 
     __slots__ = (
-        "_durations", "_idles", "clients", "cluster", "connections", "dialling", "draining", "endpoint", "idle",
+        "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint", "idle",
         "limits", "priority", "settings", "stats", "waiting",
     )  # fmt: skip
 
@@ -72,6 +72,7 @@ class Http1Pool:
         # All of them: idle, busy, and on their way.
         self.connections = 0
         self.waiting: deque[Waiting] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.draining = False
         # Each connection is in these for as long as it lives; being used only moves its time.
         self._idles: TimeoutQueue[Http1Client] | None = None
@@ -134,7 +135,7 @@ class Http1Pool:
     # ---- for connections ----
 
     def connected(self, client: Http1Client) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         client.last_used = now
         client.local = socket_address(client.transport.get_extra_info("sockname"))
@@ -152,7 +153,8 @@ class Http1Pool:
 
     def release(self, client: Http1Client) -> None:
         """An exchange ended well: the connection serves the next one, unless its time is over."""
-        client.last_used = asyncio.get_running_loop().time()
+        assert self._loop is not None
+        client.last_used = self._loop.time()
         if client.closing or client not in self.clients or self.draining:
             client.close()
         elif 0 < self.settings.max_requests <= client.requests:
