@@ -168,11 +168,14 @@ def test_what_operators_say_reaches_all_and_those_that_come_later(tmp_path: Path
 
 def test_draining_reaches_all(proxy: Running) -> None:
     clients = [proxy.connect() for _ in range(8)]
+    for client in clients:
+        client.sendall(REQUEST.replace(b"close", b"keep-alive"))
+        assert b"connection: close" not in client.recv(1000)
     assert proxy.admin("/drain_listeners?inboundonly", "POST")[0] == 200
     wait_for(lambda: _is_refused(proxy.port))
     for client in clients:
         with client:
-            client.sendall(REQUEST)
+            client.sendall(REQUEST.replace(b"close", b"keep-alive"))
             assert b"connection: close" in client.recv(1000)
 
 
