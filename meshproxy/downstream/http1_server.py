@@ -66,9 +66,9 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_said", "_same",
-        "_unusual", "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity", "manager",
-        "requests", "stream", "transport",
+        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_said",
+        "_same", "_unusual", "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity",
+        "manager", "requests", "stream", "transport",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:

@@ -265,8 +265,8 @@ class Http1Client(asyncio.Protocol):
         """The bytes behind the head; what is not yet a whole head is kept."""
         said = self._said
         if said is not None and data.startswith(self._same):
-            status, reason, pairs, index = said
-            headers = ResponseHeaders(status, [*pairs], reason, index.copy())
+            status, reason, known, index = said
+            headers = ResponseHeaders(status, [*known], reason, index.copy())
             return self._deliver(headers, True, data[len(self._same) :])
         end = data.find(b"\r\n\r\n")
         options = self.pool.settings.http1

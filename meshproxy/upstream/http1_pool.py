@@ -53,8 +53,8 @@ class Http1Pool:
     """Idle connections are taken from the end (the warmest); attempts that find none wait in order."""
 
     __slots__ = (
-        "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint", "idle",
-        "limits", "priority", "settings", "stats", "waiting",
+        "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
+        "idle", "limits", "priority", "settings", "stats", "waiting",
     )  # fmt: skip
 
     def __init__(self, cluster: "Cluster", endpoint: "Endpoint", priority: int) -> None:
