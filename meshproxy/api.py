@@ -4,6 +4,7 @@ from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
 from meshproxy.config.build_matchers import build_string_matcher
 from meshproxy.config.build_mutations import build_mutations
+from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_rewrites import build_substitution
 from meshproxy.config.build_route_match import build_fraction
 from meshproxy.config.build_token_bucket import build_token_bucket
@@ -25,6 +26,7 @@ from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.path_match import fold_case
+from meshproxy.routing.rate_limits import Descriptor, RateLimit, descriptors
 
 __all__ = [
     "CLOSE",
@@ -34,6 +36,7 @@ __all__ = [
     "ConfigError",
     "Connection",
     "ConnectionRecord",
+    "Descriptor",
     "Fraction",
     "HeaderEdit",
     "Headers",
@@ -44,6 +47,7 @@ __all__ = [
     "NetworkFilter",
     "NotTls",
     "Outcome",
+    "RateLimit",
     "RequestHeaders",
     "ResponseHeaders",
     "StatGroup",
@@ -55,10 +59,12 @@ __all__ = [
     "build_fraction",
     "build_header_value",
     "build_mutations",
+    "build_rate_limits",
     "build_string_matcher",
     "build_substitution",
     "build_token_bucket",
     "compile_format",
+    "descriptors",
     "fold_case",
     "parse_client_hello",
     "read_data_source",

@@ -1,27 +1,32 @@
 """Requests at a limited rate (envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from meshproxy.api import (
     ConfigError,
+    Descriptor,
     Fraction,
     HeaderEdit,
     HttpFilter,
     LocalReply,
+    RateLimit,
     ResponseHeaders,
     StatGroup,
     Stream,
     TokenBucket,
     build_fraction,
     build_header_value,
-    build_token_bucket,
+    build_rate_limits,
+    descriptors,
 )
+
+from .rate_limiter import Limiter, build_limiter
 
 _NEVER = Fraction(0)
 _TOO_MANY = 429
 _RESOURCE_EXHAUSTED = 8
-_BUCKET_KEY = "per_connection_local_rate_limiter"
+_LIMITER_KEY = "per_connection_local_rate_limiter"
 
 
 class LocalRateLimitStats(StatGroup):
@@ -33,12 +38,17 @@ class LocalRateLimitStats(StatGroup):
 
 
 class LocalRateLimit(HttpFilter):
-    """One bucket for all requests; or, with `per_connection`, a fresh one like it for each connection of a client."""
+    """One limiter for all requests; or, per connection, a fresh one like it for each connection of a client."""
 
     def __init__(self, config: Any, ctx: Any) -> None:
-        _refuse_unsupported(config)
-        self._bucket = build_token_bucket(config.token_bucket, ctx) if config.token_bucket else None
+        if config.local_cluster_rate_limit:
+            config.reject("local_cluster_rate_limit", "not supported: the limit is not shared with other proxies")
+        self._limiter = build_limiter(config, ctx)
         self._per_connection: bool = config.local_rate_limit_per_downstream_connection
+        self._limits = build_rate_limits(config, ctx)
+        self._wants_descriptors = bool(config.descriptors)
+        self._stage: int = config.stage
+        self._host_limits: str = config.enum("vh_rate_limits")
         self._is_on: Callable[[Fraction], bool] = ctx.runtime.enabled
         self._enabled = build_fraction(config.filter_enabled) if config.filter_enabled else _NEVER
         self._enforced = build_fraction(config.filter_enforced) if config.filter_enforced else _NEVER
@@ -69,8 +79,10 @@ class LocalRateLimit(HttpFilter):
             return None
         stats = self.stats
         stats.enabled += 1
-        bucket = self.bucket_of(stream)
-        if bucket is None or bucket.take():
+        limiter = self._of_connection(stream) if self._per_connection else self._limiter
+        taken, bucket = limiter.take(self._descriptors(stream) if self._wants_descriptors else ())
+        self.decided(stream, bucket)
+        if taken:
             stats.ok += 1
             return None
         stats.rate_limited += 1
@@ -85,28 +97,38 @@ class LocalRateLimit(HttpFilter):
             grpc_status=self._grpc_status,
         )  # fmt: skip
 
-    def bucket_of(self, stream: Stream) -> TokenBucket | None:
-        """The bucket that counts for this stream; None where there is no limit."""
-        bucket = self._bucket
-        if bucket is None or not self._per_connection:
-            return bucket
+    def decided(self, stream: Stream, bucket: TokenBucket | None) -> None:
+        """The bucket that decided over a stream."""
+
+    def _descriptors(self, stream: Stream) -> Iterable[Descriptor]:
+        """Those of the filter's own rate_limits; without them, those of the route and its virtual host."""
+        if self._limits:
+            return descriptors(stream, self._limits, self._stage)
+        route = stream.route
+        if route is None or not route.action.forwards:
+            return ()
+        own = route.action.rate_limits
+        limits: tuple[RateLimit, ...] = own.limits if own is not None else ()
+        together = self._host_limits == "INCLUDE" or (own is not None and own.with_host)
+        if together or (self._host_limits == "OVERRIDE" and not limits):
+            limits += stream.virtual_host.rate_limits
+        return descriptors(stream, limits, self._stage)
+
+    def _of_connection(self, stream: Stream) -> Limiter:
+        """The limiter of this client connection; all filters of the chain share it, as in Envoy."""
         connection = stream.connection
-        own: TokenBucket | None = (connection.filter_state or {}).get(_BUCKET_KEY)
+        own: Limiter | None = (connection.filter_state or {}).get(_LIMITER_KEY)
         if own is None:
-            own = bucket.fresh()
-            connection.set_state(_BUCKET_KEY, own)
+            own = self._limiter.fresh()
+            connection.set_state(_LIMITER_KEY, own)
         return own
 
 
 class TellingRateLimit(LocalRateLimit):
     """With enable_x_ratelimit_headers: responses say how much is left (draft-polli-ratelimit-headers-03)."""
 
-    def on_request_headers(self, stream: Stream, end: bool) -> LocalReply | None:
-        counted = self.stats.enabled
-        reply = super().on_request_headers(stream, end)
-        if self.stats.enabled != counted:
-            stream.keep(self, self.bucket_of(stream))
-        return reply
+    def decided(self, stream: Stream, bucket: TokenBucket | None) -> None:
+        stream.keep(self, bucket)
 
     def on_response_headers(self, stream: Stream, end: bool) -> None:
         bucket: TokenBucket | None = stream.kept(self)
@@ -116,14 +138,6 @@ class TellingRateLimit(LocalRateLimit):
         response.add("x-ratelimit-limit", str(bucket.maximum))
         response.add("x-ratelimit-remaining", str(int(bucket.tokens)))
         response.add("x-ratelimit-reset", str(bucket.seconds_to_next()))
-
-
-def _refuse_unsupported(config: Any) -> None:
-    config.ignore("stage", "vh_rate_limits", "max_dynamic_descriptors", "always_consume_default_token_bucket",
-                  why="descriptors are not supported yet")  # fmt: skip
-    for field in ("descriptors", "rate_limits", "local_cluster_rate_limit"):
-        if getattr(config, field):
-            config.reject(field, "not supported yet: only the token_bucket is")
 
 
 def _edit(config: Any, field: str) -> HeaderEdit:

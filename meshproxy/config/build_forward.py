@@ -7,6 +7,7 @@ from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_rewrites import build_host_rewrite, build_path_rewrite
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.route_scope import Scope
@@ -18,6 +19,7 @@ from meshproxy.routing.edits import request_edits, response_edits
 from meshproxy.routing.forward import ConnectConfig, Forward
 from meshproxy.routing.grpc_timeout import GrpcTimeout, MaxDuration
 from meshproxy.routing.path_match import PathMatch, fold_case
+from meshproxy.routing.rate_limits import RouteLimits
 from meshproxy.routing.route import RequestEdit, Route
 from meshproxy.routing.uri_template import UriTemplate
 from meshproxy.routing.weighted import WeightedChoice
@@ -30,7 +32,6 @@ _HASHING = "no balancer here hashes yet"
 _IGNORED: dict[str, tuple[str, ...]] = {
     "retries are not supported yet": ("retry_policy", "retry_policy_typed_config", "hedge_policy"),
     "mirroring is not supported yet": ("request_mirror_policies",),
-    "rate limits by a service are not supported yet": ("rate_limits", "include_vh_rate_limits"),
     "internal redirects are not supported yet": (
         "internal_redirect_policy",
         "internal_redirect_action",
@@ -60,6 +61,9 @@ def build_forward(view: View, match: PathMatch, template: UriTemplate | None, sc
     forward.priority = 1 if view.enum("priority") == "HIGH" else 0
     if view.metadata_match:
         forward.metadata_match = metadata_of(view.metadata_match).get("envoy.lb", {})
+    limits = build_rate_limits(view, scope.ctx)
+    with_host = view.get("include_vh_rate_limits", False)
+    forward.rate_limits = RouteLimits(limits, with_host) if limits or with_host else None
     _set_upgrades(forward, view)
     return forward
 

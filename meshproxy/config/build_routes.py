@@ -8,6 +8,7 @@ from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matcher_tree import build_matcher_tree
 from meshproxy.config.build_matchers import build_header_matchers
 from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_route import build_route
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError

@@ -13,6 +13,7 @@ from meshproxy.routing.asked import ASKING, take_asked
 from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.grpc_timeout import GrpcTimeout, write_grpc_timeout
+from meshproxy.routing.rate_limits import RouteLimits
 from meshproxy.routing.rewrites import PathRewrite, set_host
 from meshproxy.routing.stats import find_virtual_cluster
 from meshproxy.upstream.cluster import Cluster, Clusters
@@ -48,6 +49,7 @@ class Forward:
         "not_found_status",
         "priority",
         "queue",
+        "rate_limits",
         "rewrites",
         "timeout",
         "timeout_text",
@@ -76,6 +78,7 @@ class Forward:
         self.metadata_match: Mapping[str, Any] = _NONE
         # Upgrade type (lower case) -> whether this route allows it, in place of what the manager says.
         self.upgrades: Mapping[str, bool] = _NONE
+        self.rate_limits: RouteLimits | None = None
         self.connect: ConnectConfig | None = None
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None:

@@ -7,6 +7,7 @@ from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.routing.index import RouteIndex
 from meshproxy.routing.path_match import PathMatch, fold_case, without_parameters, without_query
+from meshproxy.routing.rate_limits import RateLimit
 from meshproxy.routing.route import Route
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ class VirtualHost:
     those that are internal to the mesh.
     """
 
-    __slots__ = ("choose_index", "ignore_path_parameters", "index", "metadata", "name", "routes", "tls_external_only",
-                 "tls_redirect", "virtual_clusters")  # fmt: skip
+    __slots__ = ("choose_index", "ignore_path_parameters", "index", "metadata", "name", "rate_limits", "routes",
+                 "tls_external_only", "tls_redirect", "virtual_clusters")  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[tuple[PathMatch, Route]]) -> None:
         entries = list(entries)
@@ -36,6 +37,7 @@ class VirtualHost:
         self.tls_redirect: Route | None = None
         self.tls_external_only = False
         self.virtual_clusters: tuple[VirtualCluster, ...] = ()
+        self.rate_limits: tuple[RateLimit, ...] = ()
 
     def find(self, stream: Stream, request: RequestHeaders) -> Route | None:
         if self.tls_redirect is not None and self._needs_tls(request):

@@ -82,14 +82,91 @@ def test_routes_have_their_own() -> None:
     assert bench.stats("route.http_local_rate_limit")["enforced"] == 1
 
 
+ONE = {"max_tokens": 1, "fill_interval": "1000s"}
+BY_CLIENT = {"actions": [{"request_headers": {"header_name": "X-Client", "descriptor_key": "client"}}]}
+
+
+def descriptor(tokens: dict[str, Any] = ONE, **entries: str) -> dict[str, Any]:
+    return {"entries": [{"key": key, "value": value} for key, value in entries.items()], "token_bucket": tokens}
+
+
+def by_descriptor(*patterns: dict[str, Any], limits: Any = (BY_CLIENT,), **fields: Any) -> Bench:
+    bucket = {"max_tokens": 100, "fill_interval": "1000s"}
+    own = config(token_bucket=bucket, descriptors=list(patterns), rate_limits=list(limits), **fields)
+    return Bench([{"name": "rl", "typed_config": own}])
+
+
+def statuses(bench: Bench, *clients: str) -> list[int]:
+    return [bench.ask(headers=[("x-client", client)] if client else []).status for client in clients]
+
+
+def test_descriptors_have_buckets() -> None:
+    bench = by_descriptor(descriptor(client="a"))
+    assert statuses(bench, "a", "a", "b", "b", "") == [200, 429, 200, 200, 200]
+
+
+def test_an_entry_without_value_stands_for_all() -> None:
+    bench = by_descriptor(descriptor(client=""), max_dynamic_descriptors=2)
+    assert statuses(bench, "a", "a", "b", "b") == [200, 429, 200, 429]
+    # A third client takes the place of the first, whose bucket is new when it comes again.
+    assert statuses(bench, "c", "b", "a") == [200, 429, 200]
+
+
+def test_routes_and_hosts_make_descriptors() -> None:
+    def key(text: str) -> dict[str, Any]:
+        return {"actions": [{"generic_key": {"descriptor_value": text}}]}
+
+    own = config(
+        token_bucket={"max_tokens": 100, "fill_interval": "1000s"},
+        descriptors=[descriptor(generic_key="route"), descriptor(generic_key="host")],
+    )
+    routes = [
+        {"match": {"path": "/own"}, "route": {"cluster": "c", "rate_limits": [key("route")]}},
+        {"match": {"path": "/both"}, "route": {
+            "cluster": "c", "rate_limits": [key("other")], "include_vh_rate_limits": True}},
+        {"match": {"prefix": "/"}, "route": {"cluster": "c"}},
+    ]  # fmt: skip
+    bench = Bench([{"name": "rl", "typed_config": own}], routes=routes, host={"rate_limits": [key("host")]})
+    assert [bench.ask(path=path).status for path in ("/own", "/own", "/", "/", "/both")] == [200, 429, 200, 429, 429]
+
+
+@pytest.mark.parametrize(
+    "action, entry",
+    [
+        ({"source_cluster": {}}, {"source_cluster": ""}),
+        ({"destination_cluster": {}}, {"destination_cluster": "upstream"}),
+        ({"remote_address": {}}, {"remote_address": "127.0.0.1"}),
+        ({"masked_remote_address": {"v4_prefix_mask_len": 8}}, {"masked_remote_address": "127.0.0.0/8"}),
+        ({"query_parameters": {"query_parameter_name": "q", "descriptor_key": "k"}}, {"k": "1"}),
+        ({"header_value_match": {"descriptor_value": "v", "headers": [{"name": "x-client", "present_match": True}]}},
+         {"header_match": "v"}),
+        ({"query_parameter_value_match": {"descriptor_value": "v", "query_parameters": [{"name": "q"}]}},
+         {"query_match": "v"}),
+        ({"metadata": {"descriptor_key": "k", "metadata_key": {"key": "n", "path": [{"key": "a"}]},
+                       "default_value": "d"}}, {"k": "d"}),
+    ],
+)  # fmt: skip
+def test_actions(action: dict[str, Any], entry: dict[str, str]) -> None:
+    bench = by_descriptor(descriptor(**entry), limits=[{"actions": [action]}])
+    assert [bench.ask(path="/?q=1", headers=[("x-client", "a")]).status for _ in range(2)] == [200, 429]
+
+
+def test_a_missing_value_drops_the_descriptor_or_is_skipped() -> None:
+    generic = {"generic_key": {"descriptor_key": "g", "descriptor_value": "v"}}
+    for skip, expected in ((False, [200, 200]), (True, [200, 429])):
+        header = {"header_name": "x-none", "descriptor_key": "n", "skip_if_absent": skip}
+        bench = by_descriptor(descriptor(g="v"), limits=[{"actions": [generic, {"request_headers": header}]}])
+        assert [bench.ask().status for _ in range(2)] == expected
+
+
 @pytest.mark.parametrize(
     "fields, reason",
     [
         ({"token_bucket": {"max_tokens": 1, "fill_interval": "0.01s"}}, ">= 50ms"),
-        ({"token_bucket": BUCKET, "descriptors": [{"entries": [{"key": "a"}], "token_bucket": BUCKET}]},
-         "descriptors: not supported yet"),
+        ({"token_bucket": BUCKET, "descriptors": [descriptor(a="1"), descriptor(a="1")]}, "duplicate descriptor"),
+        ({"token_bucket": BUCKET, "local_cluster_rate_limit": {}}, "not shared with other proxies"),
     ],
-)  # fmt: skip
+)
 def test_refused(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Bench([{"name": "rl", "typed_config": config(**fields)}])

@@ -1,0 +1,183 @@
+"""envoy.config.route.v3.RateLimit: the descriptors under which a request is counted."""
+
+from collections.abc import Callable
+from ipaddress import ip_interface
+from typing import Any
+
+from meshproxy.config.build_matchers import (
+    build_header_matchers,
+    build_query_matcher,
+    header_getter,
+    query_parameters,
+)
+from meshproxy.config.context import Context
+from meshproxy.config.errors import ConfigError
+from meshproxy.config.view import View
+from meshproxy.http.stream import Stream
+from meshproxy.observe.formatter import wire_text
+from meshproxy.routing.rate_limits import SKIP, Action, Entry, RateLimit
+
+
+def build_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
+    """`rate_limits` of a route, a virtual host or a filter."""
+    limits = []
+    for i, each in enumerate(view.rate_limits):
+        with view.at("rate_limits", i):
+            limits.append(_limit(each, ctx))
+    return tuple(limits)
+
+
+def _limit(view: View, ctx: Context) -> RateLimit:
+    view.ignore("disable_key", why="rate limits are not disabled by runtime")
+    view.ignore("limit", "hits_addend", "apply_on_stream_done", why="a request counts once, when it comes")
+    view.ignore("x_ratelimit_option", why="the filter says whether responses tell what is left")
+    actions = []
+    for i, action in enumerate(view.actions):
+        with view.at("actions", i):
+            actions.append(_action(action, ctx))
+    return RateLimit(view.get("stage", 0), tuple(actions))
+
+
+def _action(view: View, ctx: Context) -> Action:
+    kind = view.which("action_specifier")
+    build = _BUILDERS.get(kind or "")
+    if kind is None or build is None:
+        raise ConfigError(f"{kind or 'an action without a kind'}: not supported")
+    with view.at(kind):
+        return build(getattr(view, kind), ctx)
+
+
+def _source_cluster(_view: View, ctx: Context) -> Action:
+    entry = ("source_cluster", ctx.node.cluster)
+    return lambda _stream: entry
+
+
+def _destination_cluster(_view: View, _ctx: Context) -> Action:
+    def entry(stream: Stream) -> Entry | None:
+        action = stream.route.action
+        if not action.forwards:
+            return None
+        name = action.cluster_name if action.name_of is None else action.name_of(stream)
+        return ("destination_cluster", name)
+
+    return entry
+
+
+def _request_headers(view: View, _ctx: Context) -> Action:
+    get = header_getter(view.header_name)
+    key = wire_text(view.descriptor_key)
+    missing = SKIP if view.skip_if_absent else None
+
+    def entry(stream: Stream) -> Any:
+        value = get(stream.request)
+        return missing if value is None else (key, value)
+
+    return entry
+
+
+def _query_parameters(view: View, _ctx: Context) -> Action:
+    name, key = wire_text(view.query_parameter_name), wire_text(view.descriptor_key)
+    missing = SKIP if view.skip_if_absent else None
+
+    def entry(stream: Stream) -> Any:
+        value = query_parameters(stream.request.path).get(name)
+        return missing if value is None else (key, value)
+
+    return entry
+
+
+def _remote_address(_view: View, _ctx: Context) -> Action:
+    def entry(stream: Stream) -> Entry | None:
+        host = stream.peer[0]
+        return ("remote_address", host) if _is_ip(host) else None
+
+    return entry
+
+
+def _masked_remote_address(view: View, _ctx: Context) -> Action:
+    v4, v6 = view.get("v4_prefix_mask_len", 32), view.get("v6_prefix_mask_len", 128)
+
+    def entry(stream: Stream) -> Entry | None:
+        host = stream.peer[0]
+        if not _is_ip(host):
+            return None
+        return ("masked_remote_address", str(ip_interface(f"{host}/{v6 if ':' in host else v4}").network))
+
+    return entry
+
+
+def _is_ip(host: str) -> bool:
+    """The others are paths of unix sockets."""
+    return bool(host) and host[0] not in "/@"
+
+
+def _generic_key(view: View, _ctx: Context) -> Action:
+    view.ignore("default_value", why="the value is fixed")
+    entry = (wire_text(view.descriptor_key) or "generic_key", wire_text(view.descriptor_value))
+    return lambda _stream: entry
+
+
+def _header_value_match(view: View, ctx: Context) -> Action:
+    match = build_header_matchers(view.headers, ctx)
+    return _matched(view, "header_match", lambda stream: match(stream.request))
+
+
+def _query_parameter_value_match(view: View, ctx: Context) -> Action:
+    matchers = [build_query_matcher(each, ctx) for each in view.query_parameters]
+
+    def match(stream: Stream) -> bool:
+        parameters = query_parameters(stream.request.path)
+        return all(matches(parameters) for matches in matchers)
+
+    return _matched(view, "query_match", match)
+
+
+def _matched(view: View, default_key: str, match: Callable[[Stream], bool]) -> Action:
+    view.ignore("default_value", why="the value is fixed")
+    entry = (wire_text(view.descriptor_key) or default_key, wire_text(view.descriptor_value))
+    wanted = view.get("expect_match", True)
+    return lambda stream: entry if match(stream) == wanted else None
+
+
+def _metadata(view: View, _ctx: Context) -> Action:
+    source = view.enum("source")
+    if source not in ("DYNAMIC", "ROUTE_ENTRY"):
+        view.reject("source", f"{source}: not supported")
+    of_route = source == "ROUTE_ENTRY"
+    return _from_metadata(
+        view, SKIP if view.skip_if_absent else None,
+        lambda stream: stream.route.metadata if of_route else stream.metadata,
+    )  # fmt: skip
+
+
+def _dynamic_metadata(view: View, _ctx: Context) -> Action:
+    return _from_metadata(view, None, lambda stream: stream.metadata)
+
+
+def _from_metadata(view: View, missing: Any, read: Callable[[Stream], Any]) -> Action:
+    key, default = wire_text(view.descriptor_key), wire_text(view.default_value)
+    path = [view.metadata_key.key, *(segment.key for segment in view.metadata_key.path)]
+
+    def entry(stream: Stream) -> Any:
+        value = read(stream)
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        text = value if isinstance(value, str) and value else default
+        return (key, text) if text else missing
+
+    return entry
+
+
+_BUILDERS: dict[str, Callable[[View, Context], Action]] = {
+    "source_cluster": _source_cluster,
+    "destination_cluster": _destination_cluster,
+    "request_headers": _request_headers,
+    "query_parameters": _query_parameters,
+    "remote_address": _remote_address,
+    "masked_remote_address": _masked_remote_address,
+    "generic_key": _generic_key,
+    "header_value_match": _header_value_match,
+    "query_parameter_value_match": _query_parameter_value_match,
+    "metadata": _metadata,
+    "dynamic_metadata": _dynamic_metadata,
+}
