@@ -68,7 +68,7 @@ class Http1Server(asyncio.Protocol):
     __slots__ = (
         "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_said",
         "_same", "_unusual", "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity",
-        "manager", "requests", "stream", "transport",
+        "manager", "requests", "stream", "transport", "unsent",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
@@ -82,6 +82,8 @@ class Http1Server(asyncio.Protocol):
         # Requests need a second look: names are spelled as they came, or the last one was HTTP/1.0.
         self._unusual = manager.http1.unusual
         self.requests = 0
+        # Bytes that were not written when the connection was closed, or at the last look of the delayed close.
+        self.unsent = 0
         # The manager has counted it as one that spoke HTTP/1.
         self.counted = False
         # Loop time at which the last exchange ended, or the connection began: for the idle timeout.
@@ -588,8 +590,12 @@ class Http1Server(asyncio.Protocol):
             queue.add(self)
             # What the client still sends stays unread, as with Envoy: TCP tells it that nobody listens.
             self.transport.pause_reading()
-        else:
-            self.transport.close()
+            return
+        self.transport.close()
+        self.unsent = self.transport.get_write_buffer_size()
+        if self.unsent and queue is not None:
+            # A client that does not read must not hold the connection for ever.
+            queue.add(self)
 
     def _feed_buffer(self) -> None:
         data, self._buffer = self._buffer, b""

@@ -223,8 +223,13 @@ class Timekeeper:
         return 0.0
 
     def _close_delayed(self, server: "Http1Server") -> float:
+        unsent = server.transport.get_write_buffer_size()
+        if 0 < unsent < server.unsent:
+            # It goes slowly, but it goes: Envoy's timer begins anew with every write.
+            server.unsent = unsent
+            return self.delayed_close.seconds if self.delayed_close is not None else 0.0
         self._manager.stats.downstream_cx_delayed_close_timeout += 1
-        server.transport.close()
+        server.transport.abort()
         return 0.0
 
 

@@ -178,10 +178,12 @@ class Http1Client(asyncio.Protocol):
         self._write(write_head("0", pairs))
 
     def abandon(self) -> None:
-        """The exchange is over before its end: the connection is of no further use."""
+        """The exchange is over before its end: the connection is of no further use, nor is what it has not sent."""
         self.attempt = None
         self.cut = True
-        self.close()
+        if not self.closing:
+            self.closing = True
+            self.transport.abort()
 
     def close(self) -> None:
         if not self.closing:
