@@ -47,10 +47,15 @@ class Verdict:
 
 
 def judge(envoy: Mapping[str, Any], ours: Mapping[str, Any], differs: Mapping[str, str]) -> Verdict:
-    """`differs` maps a place (shell pattern) to the reason why we differ there; one that did not run differs once."""
-    for failure in ("refused", "crashed"):
-        if failure in ours:
-            return Verdict((Difference(failure, ABSENT, ours[failure]),), (), ())
+    """`differs` maps a place (shell pattern) to the reason why we differ there; one that did not run differs once.
+
+    To refuse a configuration may be meant (`refused`, by that name alone), to crash never is.
+    """
+    if "crashed" in ours:
+        return Verdict((Difference("crashed", ABSENT, ours["crashed"]),), (), ())
+    if "refused" in ours:
+        refused = Difference("refused", ABSENT, ours["refused"], differs.get("refused"))
+        return Verdict(() if refused.reason else (refused,), (refused,) if refused.reason else (), ())
     found = [_with_reason(difference, differs) for difference in differences(envoy, ours)]
     needed = {pattern for pattern in differs for difference in found if fnmatchcase(difference.place, pattern)}
     return Verdict(

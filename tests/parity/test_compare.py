@@ -40,6 +40,15 @@ def test_a_proxy_that_did_not_run_differs_once() -> None:
     assert "no such field" in str(verdict)
 
 
+def test_to_refuse_may_be_meant_but_not_by_a_pattern() -> None:
+    assert judge(ENVOY, {"refused": "no such field"}, {"refused": "not yet"}).passed
+    assert not judge(ENVOY, {"refused": "no such field"}, {"*": "we know better"}).passed
+
+
+def test_to_crash_is_never_meant() -> None:
+    assert not judge(ENVOY, {"crashed": "Traceback"}, {"crashed": "never mind"}).passed
+
+
 def test_a_meant_difference_that_is_gone_fails() -> None:
     verdict = judge({"a": 1}, {"a": 1}, {"a": "reason"})
     assert not verdict.passed
