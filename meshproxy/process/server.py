@@ -280,5 +280,7 @@ class Server:
         stats.total_connections = sum(listener.open for listener in self.listeners)
         stats.parent_connections = stats.hot_restart_epoch = 0
         runtime = self.ctx.runtime
+        overrides = [values for name, values in runtime.layers if name == runtime.admin_layer]
+        self.stats.runtime.admin_overrides_active = int(any(overrides))
         self.stats.runtime.num_layers = len(runtime.layers)
         self.stats.runtime.num_keys = len({key for _, values in runtime.layers for key in values})
