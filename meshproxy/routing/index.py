@@ -17,9 +17,31 @@ Positions = tuple[int, ...]
 ByLength = tuple[tuple[int, dict[str, Positions]], ...]
 
 _NONE: Positions = ()
-# How many paths an index remembers, and up to which length.
-_MEMO_SIZE = 4096
+# How many paths all indexes together remember, and up to which length.
+_MEMO_SIZE = 16_384
 _MEMO_PATH = 256
+
+
+class _Memory:
+    """What all indexes remember counts together: many hosts must not add up to much memory under a scan."""
+
+    def __init__(self) -> None:
+        self._used: list[dict[str, Positions]] = []
+        self._count = 0
+
+    def keep(self, known: dict[str, Positions], path: str, positions: Positions) -> None:
+        if self._count >= _MEMO_SIZE:
+            for each in self._used:
+                each.clear()
+            self._used.clear()
+            self._count = 0
+        if not known:
+            self._used.append(known)
+        known[path] = positions
+        self._count += 1
+
+
+_memory = _Memory()
 
 
 class RouteIndex:
@@ -68,9 +90,7 @@ class RouteIndex:
         if len(positions) > 1:
             positions = tuple(sorted(positions))
         if len(path) <= _MEMO_PATH:
-            if len(self._known) >= _MEMO_SIZE:
-                self._known.clear()
-            self._known[path] = positions
+            _memory.keep(self._known, path, positions)
         return positions
 
 

@@ -223,3 +223,13 @@ def test_no_route() -> None:
     reply = answer(table, asking)
     assert (reply.status, reply.flag, reply.details) == (404, "NR", "route_not_found")
     assert asking.manager.stats.no_route == 1
+
+
+def test_what_all_indexes_remember_is_bounded() -> None:
+    from meshproxy.routing import index
+
+    memory = index._Memory()
+    known: list[dict[str, index.Positions]] = [{} for _ in range(100)]
+    for i in range(3 * index._MEMO_SIZE):
+        memory.keep(known[i % 100], f"/{i}", (0,))
+    assert sum(map(len, known)) <= index._MEMO_SIZE
