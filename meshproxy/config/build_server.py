@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy.config.context import Node
-from meshproxy.config.errors import ConfigError
+from meshproxy.config.errors import ConfigError, ConfigErrors, Problems
 from meshproxy.config.structs import flatten, struct_dict
 from meshproxy.config.view import View
 from meshproxy.net.runtime import Runtime
@@ -102,26 +102,36 @@ def _read_directory(root: Path) -> dict[str, Any]:
 
 
 def read_rest(view: View) -> None:
-    """Refuses what is not there yet, and accepts by name what has no meaning here."""
-    for name, why in _NOT_YET.items():
-        field = getattr(view, name)
-        if field:
-            view.reject(name, why)
+    """Refuses what is not there yet, all of it at once, and accepts by name what has no meaning here."""
     for name, why in _WITHOUT_MEANING.items():
         view.ignore(name, why=why)
     view.static_resources.ignore("secrets", why="TLS is not supported yet")
+    manager = view.cluster_manager
+    manager.ignore("outlier_detection", "load_stats_config", why="not supported yet")
+    manager.ignore("local_cluster_name", why="zone-aware routing is not supported yet")
+    manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")
+    found = Problems()
+    for name, why in _NOT_YET.items():
+        with found.collect():
+            if getattr(view, name):
+                view.reject(name, why)
+    for extension in view.bootstrap_extensions:
+        with found.collect():
+            extension.reject("typed_config", f"unsupported bootstrap extension {extension.name}")
+    with found.collect():
+        _read_regex_engine(view)
+    with found.collect():
+        _read_overload(view.overload_manager)
+    if found.errors:
+        raise ConfigErrors(found.errors, rooted=True)
+
+
+def _read_regex_engine(view: View) -> None:
     if view.default_regex_engine:
         engine = view.default_regex_engine.typed_config
         if not engine.type_name.endswith("regex_engines.v3.GoogleRE2"):
             view.reject("default_regex_engine", f"unsupported regex engine {engine.type_name}")
         engine.unpack().take()
-    for extension in view.bootstrap_extensions:
-        extension.reject("typed_config", f"unsupported bootstrap extension {extension.name}")
-    manager = view.cluster_manager
-    manager.ignore("outlier_detection", "load_stats_config", why="not supported yet")
-    manager.ignore("local_cluster_name", why="zone-aware routing is not supported yet")
-    manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")
-    _read_overload(view.overload_manager)
 
 
 def _read_overload(view: View) -> None:

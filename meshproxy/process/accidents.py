@@ -39,8 +39,8 @@ class Building:
         if error is None or not isinstance(error, Exception):
             return False
         self._failed.append(self._where)
-        if isinstance(error, ValueError):
-            # Rooms below config refuse a value that way, knowing nothing of configuration.
+        if isinstance(error, ValueError | OSError):
+            # Rooms below config refuse a value that way, knowing nothing of configuration; or a file cannot be had.
             error = ConfigError(str(error))
         if isinstance(error, ConfigError):
             error.climb(self._where)
