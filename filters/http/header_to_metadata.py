@@ -5,6 +5,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -25,6 +26,7 @@ from meshproxy.api import (
 
 _DEFAULT_NAMESPACE = "envoy.filters.http.header_to_metadata"
 _MAX_VALUE = 8 * 1024
+_HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 
 
@@ -210,17 +212,28 @@ def _convert(target: Target, text: str, stats: HeaderToMetadataStats) -> tuple[A
             stats.base64_decode_failed += 1
             return None
     if target.type == "NUMBER":
-        text = text.strip(" \t\n\v\f\r")
-        if not _NUMBER.match(text):
-            return None
-        number = float(text)
-        return (int(number) if number.is_integer() else number,)
+        number = _number(text.strip(" \t\n\v\f\r"))
+        return None if number is None else (int(number) if number.is_integer() else number,)
     if target.type == "PROTOBUF_VALUE":
         try:
             return (value_of(Value.FromString(text.encode("latin-1"))),)
         except DecodeError:
             return None
     return (text,)
+
+
+def _number(text: str) -> float | None:
+    """A number as absl::SimpleAtod reads it."""
+    try:
+        if _NUMBER.match(text):
+            number = float(text)
+        elif _HEXADECIMAL.match(text):
+            number = float.fromhex(text)
+        else:
+            return None
+    except OverflowError:
+        return None
+    return number if isfinite(number) else None
 
 
 def _decode(text: str) -> str:

@@ -50,6 +50,7 @@ def _type_of(view: View) -> str:
 
 
 def _build(view: View, kind: str, ctx: Context) -> HttpFilter | None:
+    name, disabled = view.name, view.disabled
     try:
         with view.at("typed_config"):
             cls = find_extension(kind)
@@ -61,6 +62,6 @@ def _build(view: View, kind: str, ctx: Context) -> HttpFilter | None:
     with view.at("typed_config"):
         built: HttpFilter | None = cls.build(view.typed_config.unpack(), ctx)
     if built is not None:
-        built.name = view.name
-        built.disabled = view.disabled
+        built.name = name
+        built.disabled = disabled
     return built

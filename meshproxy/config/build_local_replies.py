@@ -43,4 +43,5 @@ def _format(view: View, field: str) -> BodyFormat | None:
     if not child:
         return None
     with view.at(field):
-        return BodyFormat(*build_format(child))
+        text, content_type = build_format(child)
+        return BodyFormat(text, content_type, child.which("format") == "json_format")

@@ -100,14 +100,15 @@ def forwarded_past(trusted: Ranges, append: bool) -> Detection:
         forwarded = request.get("x-forwarded-for")
         if forwarded is None or not peer or peer not in trusted:
             return missing
-        parts = forwarded.split(",")
-        for part in reversed(parts):
+        address: str | None = None
+        for part in reversed(forwarded.split(",")):
             address = ADDRESSES[part.strip(" \t")]
             if address is None:
                 return missing
             if address not in trusted:
-                return Detected(address, False, append)
-        return missing
+                break
+        # Where all are trusted it is the first of them.
+        return Detected(address, False, append)
 
     return detect
 

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BodyFormat:
-    """body_format: `format` makes the body from the stream (whose `local_reply_body` is the text so far)."""
+    """body_format: `format` makes the body from the stream (whose `local_reply_body` is the text so far).
+
+    `json`: the line ends with a newline, which is no part of a message to gRPC clients.
+    """
 
     format: Callable[["Stream"], str]
     content_type: str
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,10 @@ class LocalReplies:
         if form is None:
             return body, reply.content_type
         stream.local_reply_body = body.decode("latin-1")
-        return form.format(stream).encode("latin-1"), form.content_type
+        text = form.format(stream)
+        if form.json and is_grpc(stream.request):
+            text = text.removesuffix("\n")
+        return text.encode("latin-1"), form.content_type
 
 
 def _speak_grpc(stream: "Stream", reply: LocalReply, headers: ResponseHeaders, body: bytes) -> None:
@@ -84,7 +91,7 @@ def _speak_grpc(stream: "Stream", reply: LocalReply, headers: ResponseHeaders, b
     headers.set("content-type", GRPC)
     if "grpc-status" not in headers:
         headers.add("grpc-status", str(reply.grpc_status if reply.grpc_status is not None else grpc_status_of(status)))
-    text = body.decode("latin-1").removesuffix("\n")
+    text = body.decode("latin-1")
     if text and stream.request.method != "HEAD":
         headers.set("grpc-message", encode_message(text))
     headers.remove("content-length")

@@ -47,6 +47,7 @@ def test_past_trusted_ranges() -> None:
     assert detect(chain, "10.0.0.3").address == "1.2.3.4"
     assert detect(chain, "8.8.8.8").address is None
     assert detect(request(x_forwarded_for="1.2.3.4, bad, 10.0.0.2"), "10.0.0.3").address is None
+    assert detect(request(x_forwarded_for="10.0.0.1, 10.0.0.2"), "10.0.0.3").address == "10.0.0.1"
     assert detect(request(), "10.0.0.3").address is None
 
 

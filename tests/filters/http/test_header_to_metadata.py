@@ -59,7 +59,9 @@ def test_cookies(cookie: str, value: str | None) -> None:
         ("many", None),
         ("1_0", None),
         ("\xb2", None),
-        ("0x10", None),
+        ("0x10", 16),
+        ("1e999", None),
+        ("0x1p99999", None),
     ],
 )
 def test_numbers(text: str, number: float | None) -> None:
