@@ -120,7 +120,11 @@ class Workers:
         worker.started = loop.time()
         for word, *arguments in self._said():
             channel.tell(word, *arguments)
-        worker.pid = await channel.ask("start", counts)
+        try:
+            worker.pid = await channel.ask("start", counts)
+        except ChannelError:
+            channel.close()
+            raise
         _log.debug("worker %d is process %d", worker.number, worker.pid)
 
     def _lost(self, worker: Worker) -> None:
@@ -135,18 +139,28 @@ class Workers:
             start_task(self._replace(worker), f"replace worker {worker.number}")
 
     async def _replace(self, worker: Worker) -> None:
-        if asyncio.get_running_loop().time() - worker.started < _SHORT_LIFE:
-            await asyncio.sleep(_PATIENCE)
-        if self._stopping:
-            return
-        try:
-            await self._spawn(worker)
-        except ChannelError as error:
-            _log.error("worker %d does not start: %s", worker.number, error)
-        except OSError:
-            _log.critical("worker %d cannot be replaced: the process that forks workers is gone", worker.number)
-            if not any(each.channel for each in self.all):
-                self._failed()
+        wait = asyncio.get_running_loop().time() - worker.started < _SHORT_LIFE
+        while not self._stopping:
+            if wait:
+                await asyncio.sleep(_PATIENCE)
+            wait = True
+            try:
+                await self._spawn(worker)
+                return
+            except ChannelError as error:
+                # Its channel is closed, which brings us here again.
+                _log.error("worker %d does not start: %s", worker.number, error)
+                return
+            except ConnectionError:
+                self._give_up(worker)
+                return
+            except OSError as error:
+                _log.error("worker %d cannot be started now: %s", worker.number, error.strerror)
+
+    def _give_up(self, worker: Worker) -> None:
+        _log.critical("worker %d cannot be replaced: the process that forks workers is gone", worker.number)
+        if not any(each.channel for each in self.all):
+            self._failed()
 
     def _keep_counts(self, worker: Worker) -> None:
         """Its counters and histograms stay in the sum; gauges were about what has gone with it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .running import Running, ask, cluster, config, running, wait_for
+from .running import Running, ask, cluster, config, running, starting, wait_for
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
@@ -164,6 +164,16 @@ def test_what_operators_say_reaches_all_and_those_that_come_later(tmp_path: Path
         os.kill(max(before), signal.SIGKILL)
         wait_for(lambda: set(workers(proxy)) - before)
         assert {proxy.get()[0] for _ in range(16)} == {404}
+
+
+def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
+    script = (
+        "from meshproxy.process.listener_set import ListenerSet\n"
+        "async def refuse(*_): raise OSError('this cannot be')\nListenerSet.adopt = refuse"
+    )
+    with starting(tmp_path, config(), "--concurrency", "2", script=script) as proxy:
+        assert proxy.end() == 1
+        assert proxy.log.splitlines()[-1] == "meshproxy: this cannot be"
 
 
 def test_draining_reaches_all(proxy: Running) -> None:
