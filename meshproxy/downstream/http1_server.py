@@ -548,8 +548,15 @@ class Http1Server(asyncio.Protocol):
 
     def pause_reading(self, stream: Stream) -> None:
         self._pauses += 1
-        if not self.closing:
+        if not self.closing and self._pauses == 1:
             self.transport.pause_reading()
+            self.manager.time.paused.discard(self)
+            self.manager.time.paused.add(self)
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody wants no more from this client for now."""
+        return self._pauses > 0
 
     def resume_reading(self, stream: Stream) -> None:
         if self._pauses:

@@ -6,6 +6,7 @@ queue.
 """
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,23 @@ class HttpTimeouts:
     max_stream: float = 0.0
 
 
+# Seconds between two looks at a client whose reader is stopped.
+_LOOK_AT_PAUSED = 0.5
+# The first byte of Linux's struct tcp_info: states in which the peer has ended its side, or the connection is gone.
+_ENDED = frozenset({7, 8})
+
+
+def _look_at_paused(server: "Http1Server") -> float:
+    """Ends a connection whose client has gone while nobody reads from it (Envoy's early close detection)."""
+    if server.closing or not server.paused:
+        return 0.0
+    sock = server.transport.get_extra_info("socket")
+    if sock.family != socket.AF_UNIX and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _ENDED:
+        server.transport.abort()
+        return 0.0
+    return _LOOK_AT_PAUSED
+
+
 class Timekeeper:
     """Watches the connections of one manager."""
 
@@ -57,6 +75,8 @@ class Timekeeper:
         heads = [seconds for seconds in (timeouts.request_headers, timeouts.request, timeouts.stream_idle) if seconds]
         self._heads = self._connections(min(heads, default=0.0), self._head_too_slow)
         self.slow_heads: set[Http1Server] = set()
+        # Connections whose reader is stopped see no end: somebody has to look after them.
+        self.paused: TimeoutQueue[Http1Server] = TimeoutQueue(loop, _LOOK_AT_PAUSED, _look_at_paused)
         self._drains: TimeoutQueue[Http1Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
         self._queues = tuple(
             self._deadlines.queue(seconds, expired)
@@ -80,7 +100,7 @@ class Timekeeper:
 
     def connection_lost(self, server: "Http1Server") -> None:
         self.slow_heads.discard(server)
-        for queue in (self._watch, self._ages, self._heads, self._drains):
+        for queue in (self._watch, self._ages, self._heads, self._drains, self.paused):
             if queue is not None:
                 queue.discard(server)
 
