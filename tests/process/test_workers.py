@@ -223,4 +223,7 @@ def _is_refused(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port), 5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # It waited to be accepted when the socket was closed.
+        return False
     return False
