@@ -188,6 +188,8 @@ class HttpManager:
             stream.close_after = True
             stream.reply(LocalReply(403, b"", "upgrade_failed"))
             return False
+        if stream.connect_authority:
+            stream.request.authority = stream.connect_authority
         if allowed:
             self.stats.downstream_cx_upgrades_total += 1
             self.stats.downstream_cx_upgrades_active += 1

@@ -140,6 +140,9 @@ def clean_host(trailing_dot: bool, port: str) -> Step:
             host = strip_trailing_dot(host)
         if port:
             host = strip_port(host, stream.connection.local[1] if port == "matching" else None)
+        if request.method == "CONNECT":
+            # The target is not whole without its port: routes are matched without it, the upstream is told all.
+            stream.connect_authority = request.authority
         request.authority = host
         return None
 

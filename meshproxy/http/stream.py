@@ -135,6 +135,8 @@ class Stream:
     informational = False
     # An upgrade or CONNECT that the manager let pass.
     upgraded = False
+    # The target of a CONNECT whose authority was changed for the routes (strip_any_host_port).
+    connect_authority = ""
     # %LOCAL_REPLY_BODY%
     local_reply_body = ""
     _clear = False
