@@ -153,7 +153,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_tree_does_more_than_be_refused(data: st.DataObject) -> None:
     tree = inline(routes("{match: {prefix: /, headers: [{name: a}]}, route: {cluster: b, timeout: 1.5s}}")).tree
