@@ -3,10 +3,9 @@
 The codec frames, and removes what belongs to the connection alone; what a request means is the manager's business.
 """
 
-import asyncio
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from meshproxy.downstream.http1_writer import HELD, REASONS, TUNNEL, Http1Writer
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
 from meshproxy.http.filter import LocalReply
@@ -14,12 +13,10 @@ from meshproxy.http.h1_connection import sanitize_request
 from meshproxy.http.h1_head import (
     INLINE_REQUEST,
     check_first_line,
-    format_pairs,
     join_inline,
     parse_pairs,
     spelling_of,
     split_head,
-    write_head,
 )
 from meshproxy.http.h1_lines import (
     CONTENT_LENGTHS,
@@ -30,34 +27,22 @@ from meshproxy.http.h1_lines import (
     RequestLine,
     lower_ascii,
 )
-from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders, nameless_request
+from meshproxy.http.headers import Headers, Pair, RequestHeaders, nameless_request
 from meshproxy.http.stream import Stream
 
 if TYPE_CHECKING:
     from meshproxy.downstream.http_manager import HttpManager
     from meshproxy.net.connection import Connection
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
-# What Envoy calls them, where that differs.
-_REASONS |= {
-    413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 418: "Unknown", 451: "Unknown",
-    599: "Last Unassigned Server Error Code",
-}  # fmt: skip
-_STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}" for status, reason in _REASONS.items()}
 _METHOD_START = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Names in a request's head that the codec has to look at.
 _OF_INTEREST = frozenset(
     {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect", "te", "content-length"}
 )
 _CHUNKED = -1
-# Bytes of an upgrade or CONNECT: held until it is accepted, then handed on as they are.
-_HELD = -2
-_TUNNEL = -3
-# A head and a body up to this size are joined; larger ones are handed to the socket as two pieces.
-_JOIN_LIMIT = 16 * 1024
 
 
-class Http1Server(asyncio.Protocol):
+class Http1Server(Http1Writer):
     """Reads heads and bodies, writes answers; requests that come early wait their turn.
 
     What it asks of its manager: `http1` (Http1Options), `buffer_limit`, `proxy_100_continue`, `stats`, `loop`,
@@ -66,21 +51,15 @@ class Http1Server(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked_close", "_buffer", "_chunked_out", "_decoder", "_feeding", "_head", "_left", "_pauses", "_said",
-        "_same", "_unusual", "_waits", "closing", "connection", "counted", "http10", "keep_alive", "last_activity",
-        "manager", "requests", "stream", "transport", "unsent",
+        "_asked_close", "_buffer", "_decoder", "_feeding", "_pauses", "_said", "_same", "_waits", "closing",
+        "connection", "counted", "last_activity", "requests", "stream", "unsent",
     )  # fmt: skip
 
     def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
-        self.manager = manager
+        super().__init__(manager)
         self.connection = connection
-        self.transport: Any = None
         self.stream: Stream | None = None
         self.closing = False
-        self.keep_alive = True
-        self.http10 = False
-        # Requests need a second look: names are spelled as they came, or the last one was HTTP/1.0.
-        self._unusual = manager.http1.unusual
         self.requests = 0
         # Bytes that were not written when the connection was closed, or at the last look of the delayed close.
         self.unsent = 0
@@ -90,16 +69,11 @@ class Http1Server(asyncio.Protocol):
         self.last_activity = connection.started
         self._asked_close = False
         self._buffer = b""
-        # Request body bytes still to come; _CHUNKED, _HELD, _TUNNEL; 0: a head is expected.
-        self._left = 0
         self._decoder: ChunkedDecoder | None = None
-        self._chunked_out = False
         self._feeding = False
         # The last plain head that was a read of its own; and, where it came twice in a row, what it says.
         self._same = b""
         self._said: tuple[str, str, str, tuple[Pair, ...], dict[str, str]] | None = None
-        # A response's head that waits for the first of its body, so that both go in one write.
-        self._head = b""
         # Whether a pipelined request waits with the reader stopped, and how many others want it stopped.
         self._waits = False
         self._pauses = 0
@@ -231,7 +205,7 @@ class Http1Server(asyncio.Protocol):
             plain = False
         self._left = 0
         if method == "CONNECT":
-            self._left = _HELD
+            self._left = HELD
         if not _OF_INTEREST.isdisjoint(index):
             plain = False
             if self._frame(request):
@@ -352,7 +326,7 @@ class Http1Server(asyncio.Protocol):
                 raise CodecError("http1.body_disallowed")
         host_removed = sanitize_request(request)
         if request.protocol is not None:
-            self._left = _HELD
+            self._left = HELD
         expect = request.index.get("expect")
         if expect is not None and lower_ascii(expect) == "100-continue" and not self.manager.proxy_100_continue:
             request.remove("expect")
@@ -365,10 +339,10 @@ class Http1Server(asyncio.Protocol):
         if left == _CHUNKED:
             return self._read_chunked(data)
         stream = self.stream
-        if left == _HELD:
+        if left == HELD:
             self._hold(data)
             return b""
-        if left == _TUNNEL:
+        if left == TUNNEL:
             if stream is not None:
                 stream.last_activity = self.manager.loop.time()
                 stream.receive_data(data, False)
@@ -419,127 +393,23 @@ class Http1Server(asyncio.Protocol):
             stream.details = error.details
             stream.reset()
             return
-        reason = _REASONS[error.status].encode()
+        reason = REASONS[error.status].encode()
         stream.reply(LocalReply(error.status, reason, error.details, flag="DPE", close=True))
 
     def _start_nameless(self) -> Stream:
         """A stream for a request whose head could not be read: it is counted and logged as the others are."""
         return self.manager.start(self, self.connection, nameless_request())
 
-    # ---- the response (ServerSide) ----
-
-    def send_headers(self, stream: Stream, headers: ResponseHeaders, end: bool) -> None:
-        self._chunked_out = False
-        status = headers.status
-        pairs = headers.pairs
-        if self._left == _HELD and (status == 101 or (stream.request.method == "CONNECT" and 200 <= status < 300)):
-            self._accept_tunnel()
-        else:
-            pairs = self._say_persistence(stream, pairs)
-            pairs = self._say_length(stream, headers, pairs, end)
-        options = self.manager.http1
-        if headers.spelling is not None or options.key_format:
-            pairs = format_pairs(headers, pairs, options)
-        head = write_head(self._status_line(headers), pairs)
-        if end or self._left == _TUNNEL:
-            self._write(head)
-        else:
-            self._head = head
-        if self._left == _TUNNEL and self._buffer and not self._feeding:
-            self.manager.loop.call_soon(self._feed_buffer)
-
-    def send_response(self, stream: Stream, headers: ResponseHeaders, body: bytes) -> None:
-        if "content-length" not in headers.index or self._left:
-            self.send_headers(stream, headers, not body)
-            if body:
-                self.send_data(stream, body, True)
-            return
-        first = _STATUS_LINES.get(headers.status)
-        if (
-            first is None or stream.close_after or not self.keep_alive or not stream.request_complete
-            or self._unusual or headers.spelling is not None
-        ):  # fmt: skip
-            pairs = self._say_persistence(stream, headers.pairs)
-            head = write_head(self._status_line(headers), format_pairs(headers, pairs, self.manager.http1))
-        else:
-            head = write_head(first, headers.pairs)
-        self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(body)
-        if len(body) > _JOIN_LIMIT:
-            self.transport.writelines((head, body))
-        else:
-            self.transport.write(head + body)
-
-    def _say_persistence(self, stream: Stream, pairs: list[Pair]) -> list[Pair]:
-        if stream.close_after or not self.keep_alive or not stream.request_complete:
-            self.keep_alive = False
-            return [*pairs, ("connection", "close")]
-        return [*pairs, ("connection", "keep-alive")] if self.http10 else pairs
-
-    def _say_length(self, stream: Stream, headers: ResponseHeaders, pairs: list[Pair], end: bool) -> list[Pair]:
-        """Frames the body (RFC 9112 §6.3); a response to HEAD says how one to GET would be framed."""
-        status = headers.status
-        if "content-length" in headers.index or status == 204 or status == 304 or status < 200:
-            return pairs
-        if end and stream.request.method != "HEAD":
-            return [*pairs, ("content-length", "0")]
-        if self.http10:
-            self.keep_alive = self.keep_alive and end
-            return pairs
-        self._chunked_out = True
-        return [*pairs, ("transfer-encoding", "chunked")]
+    # ---- the connection ----
 
     def _accept_tunnel(self) -> None:
-        self._left = _TUNNEL
-        self.keep_alive = False
+        super()._accept_tunnel()
         if self._waits:
             self._waits = False
             self._resume()
-
-    def _status_line(self, headers: ResponseHeaders) -> str:
-        status = headers.status
-        if headers.reason and self.manager.http1.forward_reason_phrase:
-            line = f"HTTP/1.1 {status} {headers.reason}"
-        else:
-            line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"
-        return "HTTP/1.0" + line[8:] if self.http10 else line
-
-    def send_informational(self, stream: Stream, headers: ResponseHeaders) -> None:
-        if not self.http10:
-            self._write(write_head(self._status_line(headers), headers.pairs))
-
-    def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
-        if self._chunked_out:
-            if data:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-            if end:
-                data += b"0\r\n\r\n"
-        head = self._head
-        if head:
-            self._head = b""
-            if len(data) > _JOIN_LIMIT:
-                self.manager.stats.downstream_cx_tx_bytes_total += len(head) + len(data)
-                self.transport.writelines((head, data))
-                return
-            data = head + data
-        if data:
-            self._write(data)
-
-    def flush(self, stream: Stream) -> None:
-        """No body came with the head: the head goes alone."""
-        head = self._head
-        if head:
-            self._head = b""
-            self._write(head)
-
-    def send_trailers(self, stream: Stream, trailers: Headers) -> None:
-        self.flush(stream)
-        if not self._chunked_out:
-            return
-        if not self.manager.http1.enable_trailers:
-            self._write(b"0\r\n\r\n")
-            return
-        pairs = format_pairs(trailers, trailers.pairs, self.manager.http1)
-        self._write(write_head("0", pairs))
+        if self._buffer and not self._feeding:
+            # Behind the head that is being written.
+            self.manager.loop.call_soon(self._feed_buffer)
 
     def reset(self, stream: Stream) -> None:
         """Cuts the connection: the client must not take the response for whole."""
@@ -612,7 +482,3 @@ class Http1Server(asyncio.Protocol):
     def _resume(self) -> None:
         if not self.closing and not self._pauses and not self._waits:
             self.transport.resume_reading()
-
-    def _write(self, data: bytes) -> None:
-        self.manager.stats.downstream_cx_tx_bytes_total += len(data)
-        self.transport.write(data)
