@@ -17,7 +17,8 @@ from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.headers import Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.local_replies import LocalReplies
 from meshproxy.http.request_steps import Step
-from meshproxy.http.stream import NO_HOOKS, ServerSide, Stream, Terminal
+from meshproxy.http.sides import ServerSide, Terminal
+from meshproxy.http.stream import NO_HOOKS, Stream
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
 from meshproxy.routing.forward import Forward

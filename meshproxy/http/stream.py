@@ -10,10 +10,12 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import Hooks, LocalReply
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.http.hold import Hold
+from meshproxy.http.sides import Manager, ServerSide
 from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
@@ -23,78 +25,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("http")
 
 NO_HOOKS = Hooks([])
-
-
-class ServerSide(Protocol):
-    """What a stream asks of the codec that faces the client. HTTP/1 and HTTP/2 servers implement it."""
-
-    def send_headers(self, stream: "Stream", headers: ResponseHeaders, end: bool) -> None: ...
-    def send_response(self, stream: "Stream", headers: ResponseHeaders, body: bytes) -> None:
-        """A whole response at once."""
-
-    def send_informational(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
-    def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
-    def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
-    def flush(self, stream: "Stream") -> None: ...
-    def reset(self, stream: "Stream") -> None: ...
-    def pause_reading(self, stream: "Stream") -> None: ...
-    def resume_reading(self, stream: "Stream") -> None: ...
-    def drain(self) -> None:
-        """The connection serves no more requests than it has."""
-
-    def release(self, stream: "Stream") -> None: ...
-
-
-class Terminal(Protocol):
-    """The last filter of a chain (the router): it takes the request and gives the response."""
-
-    def start(self, stream: "Stream", end: bool) -> None: ...
-    def send_data(self, stream: "Stream", data: bytes, end: bool) -> None: ...
-    def send_trailers(self, stream: "Stream", trailers: Headers) -> None: ...
-    def flush(self, stream: "Stream") -> None:
-        """What came so far of an unfinished request should leave now."""
-
-    def abort(self, stream: "Stream") -> None: ...
-    def pause_reading(self, stream: "Stream") -> None: ...
-    def resume_reading(self, stream: "Stream") -> None: ...
-
-
-class Manager(Protocol):
-    """What a stream asks of the HTTP connection manager that made it."""
-
-    loop: asyncio.AbstractEventLoop
-    terminal: Terminal
-    buffer_limit: int
-    proxy_100_continue: bool
-    # http.<stat_prefix>.*
-    stats: Any
-
-    def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
-    def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> tuple[ResponseHeaders, bytes]: ...
-    def find_route(self, stream: "Stream") -> None: ...
-    def count(self, status: int) -> None: ...
-    def finish(self, stream: "Stream") -> None: ...
-
-
-class Hold:
-    """What came while a direction waits for a filter."""
-
-    __slots__ = ("chunks", "ended", "full", "limit", "size", "task", "trailers", "waiter")
-
-    def __init__(self, limit: int) -> None:
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.limit = limit
-        self.ended = False
-        self.full = False
-        self.trailers: Headers | None = None
-        self.waiter: Any = None
-        self.task: asyncio.Task[Any] | None = None
-
-    def drop(self) -> None:
-        """Nobody wants the outcome any more: the filter that waits is cancelled (unless it is what runs now)."""
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
 
 
 class Stream:
