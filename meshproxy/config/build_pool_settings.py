@@ -7,6 +7,8 @@ from meshproxy.upstream.http1_pool import PoolSettings
 
 _EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+# Of responses over HTTP/1; the documents of Envoy say 60, its codec says this.
+_DEFAULT_HEAD_KB = 80
 _HTTP2 = "HTTP/2 upstreams are not supported yet"
 
 
@@ -63,7 +65,7 @@ def _read_common(settings: PoolSettings, common: View) -> None:
     settings.max_stream_duration = common.seconds("max_stream_duration", 0.0) or 0.0
     settings.max_requests = common.get("max_requests_per_connection", settings.max_requests)
     settings.http1.max_headers = common.get("max_headers_count", settings.http1.max_headers)
-    settings.http1.max_head = common.get("max_response_headers_kb", 60) * 1024
+    settings.http1.max_head = common.get("max_response_headers_kb", _DEFAULT_HEAD_KB) * 1024
     settings.http1.underscores = {"REJECT_REQUEST": "reject", "DROP_HEADER": "drop"}.get(
         common.enum("headers_with_underscores_action"), "allow"
     )

@@ -84,7 +84,7 @@ def test_defaults_are_envoys(ctx: Context) -> None:
     cluster = build(ctx, assignment(endpoint("10.0.0.1")))
     settings = cluster.pool_settings
     assert (settings.connect_timeout, settings.idle_timeout, settings.max_requests) == (5.0, 3600.0, 0)
-    assert (settings.http1.max_head, settings.http1.max_headers, settings.buffer_limit) == (61440, 100, 1 << 20)
+    assert (settings.http1.max_head, settings.http1.max_headers, settings.buffer_limit) == (80 * 1024, 100, 1 << 20)
     limits = cluster.limits[1]
     assert (limits.max_connections, limits.max_pending, limits.max_requests) == (1024, 1024, 1024)
     assert limits.max_retries == 3
