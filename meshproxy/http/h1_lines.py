@@ -20,6 +20,7 @@ def _names(text: str) -> frozenset[str]:
 
 _MEMO_SIZE = 4096
 _MEMO_LINE = 256
+_LINES_OF_A_NAME = 64
 # Lines of these headers differ with every message, or hold secrets: not worth keeping, or not fit for it.
 _NEVER_KEPT = _names(
     """
@@ -59,26 +60,49 @@ def lower_ascii(text: str) -> str:
 
 
 class HeaderLines(dict[str, Pair]):
-    """line -> (lower-case name, value)."""
+    """line -> (lower-case name, value).
+
+    Names repeat even where values do not, so names are known apart; a name that came with many values is one whose
+    lines are not worth keeping.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Name as written -> [lower-case name, lines that may still be kept].
+        self._names: dict[str, tuple[str, list[int]]] = {}
 
     def __missing__(self, line: str) -> Pair:
         if "\n" in line or "\r" in line or line[:1] in (" ", "\t"):
             raise IrregularLine
         name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.match(name):
-            raise CodecError("http1.invalid_characters" if "\0" in name else "http1.codec_error")
+        known = self._names.get(name) if colon else None
+        if known is None:
+            if not colon or not _TOKEN.match(name):
+                raise CodecError("http1.invalid_characters" if "\0" in name else "http1.codec_error")
+            known = self._learn(name)
+        lower, left = known
         value = value.strip(" \t")
-        if _CONTROL.search(value):
+        if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
             raise CodecError("http1.invalid_characters")
-        name = name.translate(_LOWER)
-        if name == "host" and _NOT_IN_AUTHORITY.search(value):
+        if lower == "host" and _NOT_IN_AUTHORITY.search(value):
             raise CodecError("http.invalid_authority")
-        pair = (name, value)
-        if len(line) <= _MEMO_LINE and name not in _NEVER_KEPT:
+        pair = (lower, value)
+        if left[0] and len(line) <= _MEMO_LINE:
+            left[0] -= 1
             if len(self) >= _MEMO_SIZE:
                 self.clear()
+                self._names.clear()
             self[line] = pair
         return pair
+
+    def _learn(self, name: str) -> tuple[str, list[int]]:
+        lower = name.translate(_LOWER)
+        if len(self._names) >= _MEMO_SIZE:
+            self._names.clear()
+        known = (lower, [0 if lower in _NEVER_KEPT else _LINES_OF_A_NAME])
+        if len(name) <= _MEMO_LINE:
+            self._names[name] = known
+        return known
 
 
 class RequestLine(NamedTuple):
@@ -98,9 +122,14 @@ class RequestLine(NamedTuple):
 
 
 class RequestLines(dict[str, RequestLine]):
-    """line -> RequestLine."""
+    """line -> RequestLine; paths vary, so only lines that take long to read are kept."""
 
     def __missing__(self, line: str) -> RequestLine:
+        method, _, rest = line.partition(" ")
+        target, _, version = rest.partition(" ")
+        plain = version == "HTTP/1.1" and method in METHODS and target[:1] == "/" and method != "CONNECT"
+        if plain and target.isascii() and target.isprintable():
+            return RequestLine(method, target, None, None, version, True)
         if "\n" in line:
             raise IrregularLine
         parsed = _request_line(line)
