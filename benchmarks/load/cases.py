@@ -26,10 +26,12 @@ class Case:
     goals: dict[str, float] = field(default_factory=dict)
 
 
-def _requests(path: str, body: int = 0, keep_alive: bool = True) -> Callable[[Proxy, float], Figures]:
+def _requests(
+    path: str, body: int = 0, keep_alive: bool = True, varied: bool = False
+) -> Callable[[Proxy, float], Figures]:
     def measure(proxy: Proxy, seconds: float) -> Figures:
         before = proxy.cpu_s()
-        total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive)
+        total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive, varied)
         return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
 
     return measure
@@ -83,6 +85,7 @@ def _memory(proxy: Proxy, seconds: float) -> Figures:
 CPU = "CPU µs per request"
 CASES = [
     Case("get", "small GET, keep-alive", _requests(SMALL), goals={CPU: 1.0}),
+    Case("get-varied", "small GET, no two heads the same", _requests(SMALL, varied=True)),
     Case("down-1k", "GET of 1 KiB", _requests(KIB)),
     Case("down-100k", "GET of 100 KiB", _requests(KIB100)),
     Case("up-1k", "POST of 1 KiB", _requests(SMALL, 1024)),

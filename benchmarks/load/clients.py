@@ -48,7 +48,19 @@ def listens(port: int) -> bool:
     return port in listening()
 
 
-def wrk(port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True) -> tuple[int, float]:
+# No two heads are the same: the path has one of 5,000 queries, and a header has a number of its own.
+_VARIED = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", "%s?" .. n %% 5000, {["x-trace"] = tostring(n) .. "-0123456789abcdef"})
+end
+"""
+
+
+def wrk(
+    port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True, varied: bool = False
+) -> tuple[int, float]:
     """Requests answered by 200 and requests per second; any other answer is an error."""
     arguments = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s"]
     if not keep_alive:
@@ -56,6 +68,10 @@ def wrk(port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = 
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if body:
             script.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body})\n')
+            script.flush()
+            arguments += ["-s", script.name]
+        if varied:
+            script.write(_VARIED % path)
             script.flush()
             arguments += ["-s", script.name]
         printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
