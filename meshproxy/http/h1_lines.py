@@ -68,7 +68,7 @@ class HeaderLines(dict[str, Pair]):
 
     def __init__(self) -> None:
         super().__init__()
-        # Name as written -> [lower-case name, lines that may still be kept].
+        # Name as written -> (lower-case name, [how many more of its lines may be kept]).
         self._names: dict[str, tuple[str, list[int]]] = {}
 
     def __missing__(self, line: str) -> Pair:

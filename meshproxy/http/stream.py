@@ -62,7 +62,6 @@ class Stream:
     delay_close = False
     # %PROTOCOL%
     protocol = "HTTP/1.1"
-    informational = False
     # An upgrade or CONNECT that the manager let pass.
     upgraded = False
     # The target of a CONNECT whose authority was changed for the routes (strip_any_host_port).
