@@ -127,7 +127,7 @@ class _Plan:
         specific = _specific(rules)
         demanded = rules is not None and (rules.message.required or getattr(specific, "required", False))
         # A field of a oneof is demanded through its oneof only.
-        if demanded and (field.containing_oneof is None or len(field.containing_oneof.fields) == 1):
+        if demanded and field.containing_oneof is None:
             self.demands.append((name, REQUIRED))
         visit = _visit(field, rules, specific)
         if visit is None:

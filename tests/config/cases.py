@@ -53,6 +53,11 @@ def options(body: str) -> str:
     return cluster(f"typed_extension_protocol_options: {{{HTTP_OPTIONS}: {{{at_type}, {body}}}}}")
 
 
+def admin_log(kind: str) -> str:
+    at_type = f"'@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.{kind}"
+    return f"admin: {{access_log: [{{name: log, typed_config: {{{at_type}}}}}]}}"
+
+
 def secret(value: str) -> str:
     return f"static_resources: {{secrets: [{{name: a, generic_secret: {{secret: {{inline_bytes: {value}}}}}}}]}}"
 
@@ -353,6 +358,8 @@ RULES = [
             ),
         ],
     ),
+    # Required fields of a oneof that is not required.
+    *(Case(True, admin_log(kind)) for kind in ("StdoutAccessLog", "StderrAccessLog")),
 ]
 
 CASES = [
