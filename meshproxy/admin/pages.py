@@ -27,7 +27,11 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """`body`: text at once, or piece by piece where it is long."""
+    """`body`: text at once, or piece by piece where it is long.
+
+    Pieces are made while the page is written, with other connections' turns in between (net/slices.py): a generator
+    gives something, if only "", at least every few hundred microseconds.
+    """
 
     body: str | bytes | Iterable[str]
     status: int = 200

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from meshproxy.admin.pages import PAGES, TEXT, Answer, Page, Request, help_text, parse_query
 from meshproxy.admin.server_view import Server
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.stream import Stream
+from meshproxy.net.slices import Turns
 from meshproxy.net.tasks import start_task
 
 _log = logging.getLogger("admin")
 
-# Pieces of long answers, in characters: what is written between two looks at other connections.
+# Of an answer that is one long text, this many characters are written between two looks at other connections.
 _PIECE = 64 * 1024
 # A form that is posted; nobody posts more.
 _MAX_BODY = 1024 * 1024
@@ -38,6 +39,7 @@ class AdminTerminal:
     def __init__(self, server: Server, allowed: Callable[[str], bool]) -> None:
         self._server = server
         self._allowed = allowed
+        self._turns = Turns()
 
     # ---- from the stream ----
 
@@ -83,12 +85,20 @@ class AdminTerminal:
             return
         stream.details = "via_admin"
         stream.respond_headers(_head(answer), False)
-        for piece in _pieces(answer.body):
-            await asyncio.sleep(0)
+        try:
+            await self._write_body(stream, exchange, answer)
+        except Exception:
+            # What was sent already must not look whole.
+            _log.exception("the page %s failed", stream.request.path)
+            stream.reset()
+
+    async def _write_body(self, stream: Stream, exchange: Exchange, answer: Answer) -> None:
+        async for texts in self._turns.slices(_texts(answer.body)):
             await exchange.writable.wait()
             if exchange.gone or stream.done:
                 return
-            stream.respond_data(piece, False)
+            if data := _encoded(texts):
+                stream.respond_data(data, False)
         stream.respond_data(b"", True)
         if answer.then is not None:
             answer.then()
@@ -136,19 +146,14 @@ def _head(answer: Answer) -> ResponseHeaders:
     return ResponseHeaders(answer.status, pairs)
 
 
-def _pieces(body: "str | bytes | object") -> Iterator[bytes]:
-    """The body in pieces of a bearable size."""
-    if isinstance(body, bytes):
-        yield body
-        return
-    waiting: list[str] = []
-    size = 0
-    for text in (body,) if isinstance(body, str) else body:  # type: ignore[attr-defined]
-        waiting.append(text)
-        size += len(text)
-        if size >= _PIECE:
-            yield "".join(waiting).encode("latin-1", "meshproxy.utf8")
-            waiting.clear()
-            size = 0
-    if waiting:
-        yield "".join(waiting).encode("latin-1", "meshproxy.utf8")
+def _texts(body: str | bytes | Iterable[str]) -> Iterator[str | bytes]:
+    """The body in pieces that are written at once."""
+    if isinstance(body, (str, bytes)):
+        for start in range(0, len(body), _PIECE):
+            yield body[start : start + _PIECE]
+    else:
+        yield from body
+
+
+def _encoded(texts: list[str | bytes]) -> bytes:
+    return b"".join([text if isinstance(text, bytes) else text.encode("latin-1", "meshproxy.utf8") for text in texts])

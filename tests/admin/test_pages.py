@@ -1,7 +1,11 @@
 """The pages, asked for over a socket. Texts are Envoy 1.40's."""
 
+from collections.abc import Iterator
+from http.client import IncompleteRead
+
 import pytest
 
+from meshproxy.admin.pages import PAGES, Answer
 from tests.admin.conftest import BOOTSTRAP, Client, Start
 
 
@@ -44,6 +48,17 @@ def test_every_page_answers(admin: Client) -> None:
         if line.startswith("  /") and "(POST)" not in line:
             path = line.strip().partition(":")[0]
             assert admin(path).status in (200, 501), path
+
+
+def test_a_page_that_fails_half_way_is_not_taken_for_whole(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[str]:
+        yield "half"
+        raise RuntimeError("no more")
+
+    page = PAGES["/ready"]._replace(make=lambda _server, _request: Answer(broken()))
+    monkeypatch.setitem(PAGES, "/ready", page)
+    with pytest.raises((ConnectionError, IncompleteRead)):
+        admin("/ready")
 
 
 def test_what_the_process_is_told(admin: Client) -> None:
