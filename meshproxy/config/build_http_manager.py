@@ -6,6 +6,7 @@ from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
+from meshproxy.config.build_matchers import build_string_matcher
 from meshproxy.config.build_request_steps import build_request_steps
 from meshproxy.config.build_router import build_router
 from meshproxy.config.build_routes import build_route_table
@@ -53,7 +54,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     routes = _build_routes(view, ctx)
     manager = HttpManager(ctx.loop, view.stat_prefix, routes, filters, _timeouts(view))
     manager.buffer_limit = buffer_limit
-    _read_codec(view, manager)
+    _read_codec(view, manager, ctx)
     manager.terminal = build_router(router)
     manager.request_steps = build_request_steps(view, ctx, manager.stats, routes.internal_only_headers)
     manager.response_steps = _response_steps(view)
@@ -90,7 +91,7 @@ def _timeouts(view: View) -> HttpTimeouts:
     )
 
 
-def _read_codec(view: View, manager: HttpManager) -> None:
+def _read_codec(view: View, manager: HttpManager, ctx: Context) -> None:
     codec = view.enum("codec_type")
     if codec not in ("AUTO", "HTTP1"):
         view.reject("codec_type", f"{codec} is not supported yet")
@@ -98,6 +99,7 @@ def _read_codec(view: View, manager: HttpManager) -> None:
     http1 = view.http_protocol_options
     with view.at("http_protocol_options"):
         read_http1_options(options, http1)
+        options.ignored_upgrades = tuple(build_string_matcher(each, ctx) for each in http1.ignore_http_11_upgrade)
     common = view.common_http_protocol_options
     common.ignore("max_response_headers_kb", why="it is for upstreams")
     options.max_head = view.get("max_request_headers_kb", _DEFAULT_HEAD_KB) * _KIB

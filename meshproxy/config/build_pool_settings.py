@@ -33,7 +33,7 @@ def build_pool_settings(cluster: View) -> PoolSettings:
         _read_extension(settings, extension.unpack())
     else:
         _read_common(settings, cluster.common_http_protocol_options)
-        read_http1_options(settings.http1, cluster.http_protocol_options)
+        _read_http1(settings, cluster.http_protocol_options)
         if cluster.has("http2_protocol_options"):
             cluster.reject("http2_protocol_options", _HTTP2)
         cluster.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
@@ -56,7 +56,12 @@ def _read_extension(settings: PoolSettings, options: View) -> None:
     for name in ("http2_protocol_options", "http3_protocol_options"):
         if protocols.has(name):
             protocols.reject(name, _HTTP2 if name.startswith("http2") else "HTTP/3 upstreams are not supported")
-    read_http1_options(settings.http1, protocols.http_protocol_options)
+    _read_http1(settings, protocols.http_protocol_options)
+
+
+def _read_http1(settings: PoolSettings, options: View) -> None:
+    options.ignore("ignore_http_11_upgrade", why="it is for what clients ask")
+    read_http1_options(settings.http1, options)
 
 
 def _read_common(settings: PoolSettings, common: View) -> None:

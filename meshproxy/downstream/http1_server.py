@@ -9,7 +9,7 @@ from meshproxy.downstream.http1_writer import HELD, REASONS, TUNNEL, Http1Writer
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
 from meshproxy.http.filter import LocalReply
-from meshproxy.http.h1_connection import sanitize_request
+from meshproxy.http.h1_connection import drop_upgrades, sanitize_request
 from meshproxy.http.h1_head import (
     INLINE_REQUEST,
     check_first_line,
@@ -324,6 +324,8 @@ class Http1Server(Http1Writer):
             self._left = CONTENT_LENGTHS[length]
             if self._left and request.method == "CONNECT":
                 raise CodecError("http1.body_disallowed")
+        if options.ignored_upgrades and "upgrade" in index:
+            drop_upgrades(request, options.ignored_upgrades)
         host_removed = sanitize_request(request)
         if request.protocol is not None:
             self._left = HELD

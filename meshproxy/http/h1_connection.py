@@ -1,5 +1,7 @@
 """Headers that belong to one HTTP/1 connection and not to the message (RFC 9110 §7.6.1), as Envoy treats them."""
 
+from collections.abc import Callable
+
 from meshproxy.http.errors import CodecError
 from meshproxy.http.h1_lines import lower_ascii
 from meshproxy.http.headers import RequestHeaders
@@ -32,6 +34,22 @@ def sanitize_request(request: RequestHeaders) -> bool:
     if te is not None:
         _keep_trailers_only(request, te)
     return "host" in tokens
+
+
+def drop_upgrades(request: RequestHeaders, ignored: tuple[Callable[[str], bool], ...]) -> None:
+    """Takes the upgrades that one of `ignored` matches out of the request, and the last one's word in Connection."""
+    offered = [token.strip(" \t") for token in request.index["upgrade"].split(",")]
+    kept = [token for token in offered if not any(matches(token) for matches in ignored)]
+    if kept:
+        request.set("upgrade", ",".join(kept))
+        return
+    request.remove("upgrade")
+    tokens = [token.strip(" \t") for token in request.index.get("connection", "").split(",")]
+    tokens = [token for token in tokens if token and lower_ascii(token) != "upgrade"]
+    if tokens:
+        request.set("connection", ",".join(tokens))
+    else:
+        request.remove("connection")
 
 
 def _remove_nominated(request: RequestHeaders, tokens: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Reading and writing whole HTTP/1 heads, and the headers that Envoy holds one of."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy.http.errors import CodecError
@@ -35,6 +36,8 @@ class Http1Options:
     underscores: str = "allow"
     # Any token is a method.
     allow_custom_methods: bool = False
+    # ignore_http_11_upgrade: matchers of upgrades that are taken out of a request.
+    ignored_upgrades: tuple[Callable[[str], bool], ...] = ()
 
     @property
     def unusual(self) -> bool:

@@ -41,8 +41,8 @@ _STRUCTURED = frozenset(
 
 
 def wire_text(text: str) -> str:
-    """What stands in a configuration, as Latin-1 text of its UTF-8 bytes."""
-    return text if text.isascii() else text.encode("utf-8").decode("latin-1")
+    """What stands in a configuration, as Latin-1 text of its bytes: UTF-8, and any others as surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 class Command(NamedTuple):

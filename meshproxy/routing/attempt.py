@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Methods that may be sent twice without harm (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class Attempt:
@@ -200,6 +201,8 @@ class Attempt:
 
     def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
         """A whole response in one read."""
+        if self.stream.upgraded and self._handshake_failed(headers):
+            return
         self._take_headers(headers, not body)
         stream = self.stream
         stream.upstream = None
@@ -211,10 +214,25 @@ class Attempt:
         stream.respond(headers, body)
 
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
+        if self.stream.upgraded and self._handshake_failed(headers):
+            return
         self._take_headers(headers, end)
         if end:
             self._ended()
         self.stream.respond_headers(headers, end)
+
+    def _handshake_failed(self, headers: ResponseHeaders) -> bool:
+        """A WebSocket handshake that is answered with neither 101 nor an error: the client gets the head alone."""
+        stream = self.stream
+        if headers.status == 101 or headers.status >= 400 or stream.request.protocol != "websocket":
+            return False
+        headers.remove_if(_FRAMING)
+        stream.response_started_at = stream.manager.loop.time()
+        stream.details = "websocket_handshake_unsuccessful"
+        self.abort()
+        stream.upstream = None
+        stream.respond(headers, b"")
+        return True
 
     def _take_headers(self, headers: ResponseHeaders, end: bool) -> None:
         stream = self.stream
