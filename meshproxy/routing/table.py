@@ -77,9 +77,9 @@ class RouteTable:
         self.hosts = tuple(dict.fromkeys(domains.values()))
         folded = {fold_case(domain): host for domain, host in domains.items()}
         self._default = folded.pop("*", None)
-        suffixes = {domain[1:]: host for domain, host in folded.items() if domain[0] == "*"}
-        prefixes = {domain[:-1]: host for domain, host in folded.items() if domain[0] != "*" and domain[-1] == "*"}
-        self._exact = {domain: host for domain, host in folded.items() if "*" not in (domain[0], domain[-1])}
+        suffixes = {domain[1:]: host for domain, host in folded.items() if domain[:1] == "*"}
+        prefixes = {domain[:-1]: host for domain, host in folded.items() if domain[:1] != "*" and domain[-1:] == "*"}
+        self._exact = {domain: host for domain, host in folded.items() if "*" not in (domain[:1], domain[-1:])}
         self._suffixes = _longest_first(suffixes)
         self._prefixes = _longest_first(prefixes)
         self._ignore_port = ignore_port
