@@ -23,8 +23,8 @@ _log = logging.getLogger("admin")
 
 # Files of this room that register pages.
 _PAGE_FILES = (
-    "certs", "clusters", "config_dump", "control", "home", "listeners", "loggers", "memory", "ready", "runtime",
-    "server_info", "stats", "unsupported",
+    "certs", "clusters", "config_dump", "control", "failures", "home", "listeners", "loggers", "memory", "ready",
+    "runtime", "server_info", "stats", "unsupported",
 )  # fmt: skip
 
 

@@ -5,11 +5,12 @@ from typing import Any, Literal, Protocol
 
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
+from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Snapshot
 
-# What workers count: stats, or the counts of the endpoints.
-Shown = Literal["stats", "endpoints"]
+# What workers know: stats, the counts of the endpoints, recent failures, or all of them.
+Shown = Literal["stats", "endpoints", "failures", "all"]
 
 
 class Server(Protocol):
@@ -38,10 +39,13 @@ class Server(Protocol):
         """The envoy.config.bootstrap.v3.Bootstrap that was loaded."""
 
     async def refresh(self, shown: Shown) -> None:
-        """Asks the workers, so that `snapshot()` or the endpoints of `ctx.clusters` are up to date."""
+        """Asks the workers, so that `snapshot()`, the endpoints of `ctx.clusters` or `failures()` are up to date."""
 
     def snapshot(self) -> Snapshot:
         """The stats of the whole proxy: of this process, or of all workers together."""
+
+    def failures(self) -> list[Failure]:
+        """Recent failures of the whole proxy, newest last."""
 
     def reset_counters(self) -> None: ...
     def reopen_logs(self) -> None: ...

@@ -63,6 +63,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
         manager.local_replies = build_local_replies(view.local_reply_config, ctx)
     _read_upgrades(view, manager, scoped)
     _read_access_logs(view, manager, ctx)
+    manager.failed = ctx.failures.add
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
     ctx.stats.add("http1", manager.http1_stats)
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))

@@ -62,6 +62,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.inspections = TimeoutQueue(ctx.loop, timeout, Inspection.expire) if timeout else None
     listener.continue_on_filters_timeout = view.continue_on_listener_filters_timeout
     listener.log = _build_log(view, ctx)
+    listener.failed = ctx.failures.add
     for chain in listener.chains:
         chain.counted = listener.log is not None
     if view.get("use_original_dst", False):

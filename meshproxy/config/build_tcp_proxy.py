@@ -35,6 +35,7 @@ def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
     proxy.max_duration = view.get("max_downstream_connection_duration", 0.0)
     proxy.max_duration_jitter = view.max_downstream_connection_duration_jitter_percentage.value
     proxy.log = log_all(build_access_logs(view.access_log, ctx))
+    proxy.failed = ctx.failures.add
     options = view.access_log_options
     proxy.log_on_connect = view.flush_access_log_on_connected or options.flush_access_log_on_connected
     proxy.log_on_start = options.flush_access_log_on_start

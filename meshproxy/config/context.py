@@ -8,6 +8,7 @@ from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.runtime import Runtime
 from meshproxy.net.splice import Pipes
+from meshproxy.observe.failures import Failures
 from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
@@ -41,6 +42,7 @@ class Context:
     pipes: dict[int, Pipes] = field(default_factory=dict)
     stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
+    failures: Failures = field(default_factory=Failures)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)
     # For what is below a listener: what its stats begin with (`listener.0.0.0.0_80`).

@@ -58,6 +58,8 @@ class HttpManager:
         self.response_steps: tuple[ResponseStep, ...] = ()
         self.log: Callable[[Stream], None] | None = None
         self.log_new_requests = False
+        # Told of exchanges that end with a flag, a 5xx or a cut; the others never come near it.
+        self.failed: Callable[[Stream], None] | None = None
         # All connections, or those in the set, are to end with their next response.
         self.draining = False
         self.connections: set[Http1Server] = set()
@@ -225,6 +227,8 @@ class HttpManager:
             stats.downstream_rq_2xx += 1
         else:
             self.count(status)
+            if self.failed is not None and (status >= 500 or stream.flags):
+                self.failed(stream)
 
     def _add_missing(self, headers: ResponseHeaders) -> None:
         """Date and Server where the upstream sent one of them, or where Server is not ours to set."""
@@ -280,6 +284,8 @@ class HttpManager:
             stats.downstream_cx_upgrades_active -= 1
         if not (stream.request_complete and stream.response_complete):
             stats.downstream_rq_rx_reset += 1
+            if self.failed is not None and stream.flags and not stream.response_complete:
+                self.failed(stream)
         now = stream.last_activity = self.loop.time()
         stats.downstream_rq_time.record(round((now - stream.started) * 1000))
         if self.log is not None:

@@ -64,6 +64,8 @@ class Listener:
         # Connections whose original destination is another listener's address are handed to that one.
         self.hands_over_to: Listeners | None = None
         self.log: Callable[[Any], None] | None = None
+        # Told of connections that no filter chain wants.
+        self.failed: Callable[[Any], None] | None = None
         self.sockets: list[socket.socket] = []
         self.open = 0
         self._acceptors: list[TransportAcceptor | SocketAcceptor] = []
@@ -119,8 +121,10 @@ class Listener:
         chain = self.chains.only or self.chains.find(connection)
         if chain is None:
             self.stats.no_filter_chain_match += 1
-            if self.log is not None:
-                self.log(ConnectionRecord(connection, flags=("NR",), details="filter_chain_not_found"))
+            record = ConnectionRecord(connection, flags=("NR",), details="filter_chain_not_found")
+            for told in (self.log, self.failed):
+                if told is not None:
+                    told(record)
             return None
         connection.chain = chain
         stats = self.stats

@@ -42,6 +42,8 @@ class TcpProxy(TerminalFilter):
         # Percent of max_duration by which it may be longer, so that not all connections end at once.
         self.max_duration_jitter = 0.0
         self.log: Callable[[Any], None] | None = None
+        # Told of sessions that end with a flag.
+        self.failed: Callable[[TcpSession], None] | None = None
         self.log_on_start = False
         self.log_on_connect = False
         self.sessions: set[TcpSession] = set()

@@ -191,6 +191,8 @@ class TcpSession(ConnectionRecord):
         client.close(reset)
         if self._upstream is not None:
             self._upstream.closed(local=not by_upstream)
+        if self.flags and proxy.failed is not None:
+            proxy.failed(self)
         if proxy.log is not None:
             self.log_type = "TcpConnectionEnd"
             self.last_activity = proxy.loop.time()

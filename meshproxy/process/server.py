@@ -21,6 +21,7 @@ from meshproxy.config.build_server import build_node, build_runtime, global_conn
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
+from meshproxy.observe.failures import Failure
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Snapshot, take
 from meshproxy.process import endpoint_counts
@@ -211,14 +212,19 @@ class Server:
         """Asks the workers for what the next page shows of them."""
         if self.workers is None:
             return
-        if shown == "stats":
+        if shown in ("stats", "all"):
             await self.workers.take_stats()
-        else:
+        if shown in ("endpoints", "all"):
             endpoint_counts.put(self.ctx.clusters, await self.workers.take_endpoints())
+        if shown in ("failures", "all"):
+            await self.workers.take_failures()
 
     def snapshot(self) -> Snapshot:
         own = take(self.ctx.stats)
         return own if self.workers is None else self.workers.merged(own)
+
+    def failures(self) -> list[Failure]:
+        return self.ctx.failures.newest() if self.workers is None else self.workers.failures()
 
     def reset_counters(self) -> None:
         self.ctx.stats.reset()

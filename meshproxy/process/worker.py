@@ -41,6 +41,7 @@ class Worker:
             "quit": self._over.set,
             "stats": self._stats,
             "endpoints": lambda: endpoint_counts.take(server.ctx.clusters),
+            "failures": server.ctx.failures.newest,
             "reset_counters": server.reset_counters,
             "reopen_logs": server.reopen_logs,
             "fail_health_checks": server.fail_health_checks,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from meshproxy.net.tasks import start_task
+from meshproxy.observe import failures
+from meshproxy.observe.failures import Failure
 from meshproxy.observe.snapshot import Snapshot, merge
 from meshproxy.process import endpoint_counts
 from meshproxy.process.channel import Channel, ChannelError
@@ -33,7 +35,7 @@ Said = list[tuple[Any, ...]]
 class Worker:
     """One worker, and those that will take its place."""
 
-    __slots__ = ("channel", "counts", "number", "pid", "snapshot", "sockets", "started")
+    __slots__ = ("channel", "counts", "failures", "number", "pid", "snapshot", "sockets", "started")
 
     def __init__(self, number: int, sockets: Sockets) -> None:
         self.number = number
@@ -44,6 +46,7 @@ class Worker:
         # What it said when it was last asked.
         self.snapshot = Snapshot()
         self.counts: Counts = {}
+        self.failures: list[Failure] = []
 
 
 class Workers:
@@ -56,6 +59,7 @@ class Workers:
         self.all: list[Worker] = []
         self._gone = Snapshot()
         self._gone_counts: Counts = {}
+        self._gone_failures: list[Failure] = []
         self._stopping = False
         self._ended = asyncio.Event()
 
@@ -93,6 +97,15 @@ class Workers:
         for worker, counts in await self._ask_all("endpoints"):
             worker.counts = counts
         return endpoint_counts.merge([self._gone_counts, *[worker.counts for worker in self.all]])
+
+    async def take_failures(self) -> None:
+        """Brings `failures` up to date."""
+        for worker, rows in await self._ask_all("failures"):
+            worker.failures = rows
+
+    def failures(self) -> list[Failure]:
+        """Those of all workers and of those that are gone, newest last."""
+        return failures.merge([self._gone_failures, *[worker.failures for worker in self.all]])
 
     def merged(self, own: Snapshot) -> Snapshot:
         """The stats of the whole proxy: main's own, those of the workers and of those that are gone."""
@@ -171,3 +184,5 @@ class Workers:
         counts = endpoint_counts.without_gauges(worker.counts)
         self._gone_counts = endpoint_counts.merge([self._gone_counts, counts])
         worker.counts = {}
+        self._gone_failures = failures.merge([self._gone_failures, worker.failures])
+        worker.failures = []

@@ -18,6 +18,7 @@ from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
+from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Snapshot, take
 from meshproxy.process.options import Options
@@ -78,6 +79,9 @@ class Process:
 
     def snapshot(self) -> Snapshot:
         return take(self.ctx.stats)
+
+    def failures(self) -> list[Failure]:
+        return self.ctx.failures.newest()
 
     def reset_counters(self) -> None:
         self.ctx.stats.reset()

@@ -1,5 +1,6 @@
 """--concurrency N: one proxy to clients and operators, however many processes it is."""
 
+import json
 import os
 import signal
 import socket
@@ -121,6 +122,24 @@ def test_counts_of_endpoints_are_added_up(tmp_path: Path) -> None:
             os.kill(max(before), signal.SIGKILL)
             wait_for(lambda: set(workers(proxy)) - before)
             assert f"origin::127.0.0.1:{origin.port}::rq_total::32\n" in proxy.admin("/clusters")[1]
+
+
+def test_failures_are_added_up_and_outlive_a_worker(tmp_path: Path) -> None:
+    with running(tmp_path, config("direct_response: {status: 503}"), "--concurrency", "2") as proxy:
+        for _ in range(32):
+            assert proxy.get()[0] == 503
+
+        def counted() -> int:
+            (failure,) = json.loads(proxy.admin("/failures?format=json")[1])["failures"]
+            return int(failure["count"])
+
+        assert counted() == 32
+        assert counted() == 32
+        before = set(workers(proxy))
+        os.kill(max(before), signal.SIGKILL)
+        wait_for(lambda: set(workers(proxy)) - before)
+        assert counted() == 32
+        assert proxy.admin("/")[0] == 200
 
 
 def test_nobody_outlives_main(proxy: Running) -> None:
