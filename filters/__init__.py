@@ -23,6 +23,7 @@ TABLE: dict[str, str] = {
     "envoy.extensions.filters.network.sni_cluster.v3.SniCluster": "network.sni_cluster:SniCluster",
     "envoy.extensions.filters.network.set_filter_state.v3.Config": "network.set_filter_state:SetFilterState",
     "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "listener.original_dst:OriginalDst",
+    "envoy.extensions.filters.listener.original_src.v3.OriginalSrc": "listener.original_src:OriginalSrc",
     "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit": "listener.local_ratelimit:LocalRateLimit",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "listener.proxy_protocol:ProxyProtocol",
     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "listener.tls_inspector:TlsInspector",

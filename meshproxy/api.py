@@ -19,6 +19,7 @@ from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
+from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import TokenBucket
@@ -50,6 +51,7 @@ __all__ = [
     "RateLimit",
     "RequestHeaders",
     "ResponseHeaders",
+    "SocketOptions",
     "StatGroup",
     "Stream",
     "TerminalFilter",

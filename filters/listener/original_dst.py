@@ -6,9 +6,12 @@ from typing import Any
 
 from meshproxy.api import Connection, ListenerFilter, Look
 
+# Linux: include/uapi/linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h have the same number.
 _SO_ORIGINAL_DST = 80
 _SOCKADDR_IN = struct.Struct("!2xH4s")
 _SOCKADDR_IN6 = struct.Struct("!2xH4x16s")
+_IP_TRANSPARENT = 19
+_IPV6_TRANSPARENT = 75
 
 
 class OriginalDst(ListenerFilter):
@@ -17,23 +20,36 @@ class OriginalDst(ListenerFilter):
         return cls()
 
     def on_accept(self, connection: Connection, sock: socket.socket) -> Look:
-        original = original_destination(sock)
-        if original is not None:
-            connection.local = original
+        v6 = sock.family == socket.AF_INET6
+        if v6 or sock.family == socket.AF_INET:
+            # A socket for both families has clients of IPv4, too.
+            destination = _v6_destination(sock) if v6 and ":" in connection.local[0] else _v4_destination(sock)
+            if destination is not None:
+                connection.restore(destination)
+            elif _is_transparent(sock, v6):
+                # TPROXY changes no address: the socket's own is where the client meant to go.
+                connection.restored = True
         return 0
 
 
-def original_destination(sock: socket.socket) -> tuple[str, int] | None:
-    """What the kernel's connection tracking knows of the time before iptables; None where nothing was redirected."""
+def _v4_destination(sock: socket.socket) -> tuple[str, int] | None:
+    """What the kernel's connection tracking knows of the time before iptables; None where it does not track."""
     try:
-        if sock.family == socket.AF_INET6:
-            raw = sock.getsockopt(socket.IPPROTO_IPV6, _SO_ORIGINAL_DST, 28)
-            port, host = _SOCKADDR_IN6.unpack_from(raw)
-            return socket.inet_ntop(socket.AF_INET6, host), port
-        if sock.family == socket.AF_INET:
-            port, host = _SOCKADDR_IN.unpack_from(sock.getsockopt(socket.IPPROTO_IP, _SO_ORIGINAL_DST, 16))
-            return socket.inet_ntoa(host), port
+        port, host = _SOCKADDR_IN.unpack_from(sock.getsockopt(socket.IPPROTO_IP, _SO_ORIGINAL_DST, 16))
     except OSError:
-        # Not tracked, or not redirected: the socket's own address is the destination.
-        pass
-    return None
+        return None
+    return socket.inet_ntoa(host), port
+
+
+def _v6_destination(sock: socket.socket) -> tuple[str, int] | None:
+    try:
+        port, host = _SOCKADDR_IN6.unpack_from(sock.getsockopt(socket.IPPROTO_IPV6, _SO_ORIGINAL_DST, 28))
+    except OSError:
+        return None
+    return socket.inet_ntop(socket.AF_INET6, host), port
+
+
+def _is_transparent(sock: socket.socket, v6: bool) -> bool:
+    if v6:
+        return bool(sock.getsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT))
+    return bool(sock.getsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT))

@@ -123,7 +123,8 @@ class ProxyProtocol(ListenerFilter):
     def _apply(self, connection: Connection, header: ProxyHeader) -> None:
         if header.peer is not None and header.local is not None:
             connection.peer = header.peer
-            connection.local = header.local
+            if header.local != connection.local:
+                connection.restore(header.local)
         for kind, value in header.tlvs:
             for rule in self._rules.get(kind, ()):
                 if connection.metadata is None:

@@ -36,6 +36,11 @@ def build_balancer(cluster: View, stats: ClusterStats) -> PriorityBalancer:
     return balancer
 
 
+def provided_by_cluster(cluster: View) -> bool:
+    """Whether the cluster's type has to bring a balancer. As in Envoy, `load_balancing_policy` cannot say so."""
+    return not cluster.load_balancing_policy and cluster.enum("lb_policy") == "CLUSTER_PROVIDED"
+
+
 def _from_enum(cluster: View) -> MakeBalancer:
     policy = cluster.enum("lb_policy")
     cluster.ignore("round_robin_lb_config", "least_request_lb_config", why=f"lb_policy is {policy}")
@@ -45,6 +50,9 @@ def _from_enum(cluster: View) -> MakeBalancer:
     if policy == "LEAST_REQUEST":
         return _least_request(cluster.least_request_lb_config)
     if policy == "RANDOM":
+        return Random
+    if policy == "CLUSTER_PROVIDED":
+        # The cluster's type puts its own in the place of this one, which has nothing to pick from.
         return Random
     cluster.reject("lb_policy", f"{policy} is not supported yet: ROUND_ROBIN, LEAST_REQUEST and RANDOM are")
 

@@ -11,13 +11,12 @@ from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError, at
 from meshproxy.config.view import View
 from meshproxy.net.dial import SocketOptions
-from meshproxy.net.sockets import IP_FREEBIND, IPV6_FREEBIND, SocketOption
+from meshproxy.net.sockets import SocketOption
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.limits import Limits
 from meshproxy.upstream.stats import ClusterStats
 
 _IGNORED = {
-    "cleanup_interval": "only ORIGINAL_DST clusters clean up",
     "close_connections_on_host_health_failure": "health does not change without health checks",
     "ignore_health_on_host_removal": "only active health checks keep removed hosts",
     "lrs_report_endpoint_metrics": "load is not reported yet",
@@ -104,9 +103,7 @@ def _build_socket_options(view: View) -> SocketOptions:
     for i, extra in enumerate(bind.extra_source_addresses):
         with at("extra_source_addresses", i):
             options.bind.append(_source(extra, "address"))
-    if bind.get("freebind", False):
-        options.options.append(SocketOption(socket.IPPROTO_IP, IP_FREEBIND, 1))
-        options.options.append(SocketOption(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1))
+    options.freebind = bind.get("freebind", False)
     options.options.extend(socket_options(bind.socket_options))
     connection = view.upstream_connection_options
     if connection.has("tcp_keepalive"):

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy.config.build_addresses import is_ip
+from meshproxy.config.build_balancers import provided_by_cluster
 from meshproxy.config.build_endpoints import build_endpoints
+from meshproxy.config.build_original_dst import build_original_dst
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.upstream.cluster import Cluster
@@ -20,6 +22,7 @@ _DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
 # Names of extensions, which Envoy asks for here in place of types.
 _CUSTOM = {
     "envoy.cluster.static": "STATIC",
+    "envoy.cluster.original_dst": "ORIGINAL_DST",
     "envoy.cluster.strict_dns": "STRICT_DNS",
     "envoy.cluster.logical_dns": "LOGICAL_DNS",
     "envoy.cluster.dns": "DNS",
@@ -39,7 +42,12 @@ def build_discovery(cluster: Cluster, view: View) -> None:
     kind = _kind_of(view)
     build: Callable[[Cluster, View, _Kind], None] | None = _KINDS.get(kind.name)
     if build is None:
-        view.reject("type", f"{kind.name} is not supported yet: STATIC, STRICT_DNS and LOGICAL_DNS are")
+        view.reject("type", f"{kind.name} is not supported yet: STATIC, STRICT_DNS, LOGICAL_DNS and ORIGINAL_DST are")
+    if kind.name != "ORIGINAL_DST":
+        if provided_by_cluster(view):
+            provided = "cluster provided LB specified but cluster"
+            view.reject("lb_policy", f"{provided} '{view.name}' did not provide one. Check cluster documentation.")
+        view.ignore("cleanup_interval", "original_dst_lb_config", why="only ORIGINAL_DST clusters read it")
     build(cluster, view, kind)
 
 
@@ -83,7 +91,14 @@ def _logical_dns(cluster: Cluster, view: View, kind: _Kind) -> None:
     cluster.discovery = LogicalDns(cluster, templates, _dns_settings(kind.settings))
 
 
-_KINDS = {"STATIC": _static, "STRICT_DNS": _strict_dns, "LOGICAL_DNS": _logical_dns}
+def _original_dst(cluster: Cluster, view: View, kind: _Kind) -> None:
+    view.ignore(*_DNS_FIELDS, why="the cluster is ORIGINAL_DST")
+    build_original_dst(cluster, view)
+
+
+_KINDS = {
+    "STATIC": _static, "STRICT_DNS": _strict_dns, "LOGICAL_DNS": _logical_dns, "ORIGINAL_DST": _original_dst,
+}  # fmt: skip
 
 
 def _named_endpoints(view: View) -> list[Endpoint]:

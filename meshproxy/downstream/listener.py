@@ -146,7 +146,7 @@ class Listener:
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over an accepted socket that the listener filters let pass."""
-        if self.hands_over_to is not None and connection.local != connection.direct_local:
+        if self.hands_over_to is not None and connection.restored:
             other = self.hands_over_to.find(connection.local)
             if other is not None and other is not self:
                 connection.listener = other

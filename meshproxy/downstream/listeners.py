@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from meshproxy.downstream.listener import Listener
 
-_ANY = ("0.0.0.0", "::")
 
 
 class Listeners:
@@ -14,6 +13,8 @@ class Listeners:
 
     def __init__(self) -> None:
         self._by_address: dict[tuple[str, int], Listener] = {}
+        # By port, those on any IPv6 address that take IPv4, too.
+        self._for_both: dict[int, Listener] = {}
 
     def add(self, listener: "Listener") -> None:
         """Raises ValueError where another listener has one of its addresses."""
@@ -25,11 +26,15 @@ class Listeners:
         for where in listener.addresses:
             if where.unix or where.address[1]:
                 self._by_address[where.address] = listener
+            if where.ipv4_compat and where.address[0] == "::":
+                self._for_both[where.address[1]] = listener
 
     def remove(self, listener: "Listener") -> None:
         for where in listener.addresses:
             if self._by_address.get(where.address) is listener:
                 del self._by_address[where.address]
+            if where.ipv4_compat and self._for_both.get(where.address[1]) is listener:
+                del self._for_both[where.address[1]]
 
     def __iter__(self) -> "Iterator[Listener]":
         """Each one once."""
@@ -40,8 +45,7 @@ class Listeners:
         found = self._by_address.get(address)
         if found is not None:
             return found
-        for host in _ANY:
-            found = self._by_address.get((host, address[1]))
-            if found is not None:
-                return found
-        return None
+        host, port = address
+        if ":" in host:
+            return self._by_address.get(("::", port))
+        return self._by_address.get(("0.0.0.0", port)) or self._for_both.get(port)

@@ -119,7 +119,7 @@ class TcpSession(ConnectionRecord):
             return None
         self.attempts += 1
         self.endpoint = endpoint
-        return TcpConnection(self.proxy.loop, cluster, endpoint)
+        return TcpConnection(self.proxy.loop, cluster, endpoint, self.connection.upstream_source)
 
     async def _join(self, upstream: TcpConnection, sock: socket.socket) -> None:
         proxy = self.proxy

@@ -1,7 +1,10 @@
 """What is known about one accepted connection, whatever is spoken on it."""
 
 import itertools
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from meshproxy.net.dial import SocketOptions
 
 _ids = itertools.count()
 
@@ -28,11 +31,13 @@ class Connection:
         "metadata",
         "peer",
         "record",
+        "restored",
         "server_name",
         "started",
         "tls",
         "transport_failure",
         "transport_protocol",
+        "upstream_source",
     )
 
     def __init__(self, listener: Owner, local: tuple[str, int], peer: tuple[str, int], started: float) -> None:
@@ -45,6 +50,8 @@ class Connection:
         # `local` is where the client meant to go (original destination); `peer` who the client is (proxy protocol).
         self.local = local
         self.direct_local = local
+        # Somebody on the way (the kernel, a PROXY header) said where the client meant to go; `local` is that.
+        self.restored = False
         self.peer = peer
         self.direct_peer = peer
         self.started = started
@@ -56,8 +63,15 @@ class Connection:
         self.alpn = ""
         self.tls: Any = None
         self.transport_failure = ""
+        # Connections to upstreams for it come from there, and not from where the cluster says (original_src).
+        self.upstream_source: SocketOptions | None = None
         self.filter_state: dict[str, Any] | None = None
         self.metadata: dict[str, dict[str, Any]] | None = None
+
+    def restore(self, destination: tuple[str, int]) -> None:
+        """Notes where the client meant to go."""
+        self.local = destination
+        self.restored = True
 
     def set_state(self, key: str, value: Any) -> None:
         """For filters and logs that come later."""

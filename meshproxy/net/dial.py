@@ -5,12 +5,20 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from meshproxy.net.connection import address_text
 from meshproxy.net.descriptors import ceiling
-from meshproxy.net.sockets import SocketOption
+from meshproxy.net.sockets import (
+    IP_BIND_ADDRESS_NO_PORT,
+    IP_FREEBIND,
+    IP_TRANSPARENT,
+    IPV6_FREEBIND,
+    IPV6_TRANSPARENT,
+    SO_MARK,
+    SocketOption,
+)
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -37,10 +45,21 @@ class DialError(Exception):
 
 @dataclass(slots=True)
 class SocketOptions:
-    """What is set on a socket before it connects. bind: source addresses, the first of the peer's family counts."""
+    """What is set on a socket before it connects. bind: source addresses, the first of the peer's family counts.
+
+    freebind, transparent: the source may be an address that this machine does not have, without or with answers to it
+    being for us. mark: the firewall's mark of what is sent, 0 for none. Marks and transparency need CAP_NET_ADMIN.
+    """
 
     bind: list[tuple[str, int]] = field(default_factory=list)
     options: list[SocketOption] = field(default_factory=list)
+    freebind: bool = False
+    transparent: bool = False
+    mark: int = 0
+
+    def under(self, source: "SocketOptions | None") -> "SocketOptions":
+        """These, but where the connection of one client has a `source` of its own."""
+        return self if source is None else replace(source, options=self.options + source.options)
 
 
 async def dial(
@@ -141,8 +160,7 @@ def _make_socket(address: tuple[str, int], socket_options: SocketOptions) -> soc
             raise DialError(_IMMEDIATE + os.strerror(errno.EMFILE), bind=True)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for option in socket_options.options:
-                sock.setsockopt(option.level, option.name, option.value)
+            _set_options(sock, socket_options)
             _bind(sock, socket_options.bind)
     except OSError as error:
         sock.close()
@@ -153,10 +171,26 @@ def _make_socket(address: tuple[str, int], socket_options: SocketOptions) -> soc
     return sock
 
 
+def _set_options(sock: socket.socket, wanted: SocketOptions) -> None:
+    v6 = sock.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP
+    for option in wanted.options:
+        sock.setsockopt(option.level, option.name, option.value)
+    if wanted.freebind:
+        sock.setsockopt(level, IPV6_FREEBIND if v6 else IP_FREEBIND, 1)
+    if wanted.transparent:
+        sock.setsockopt(level, IPV6_TRANSPARENT if v6 else IP_TRANSPARENT, 1)
+    if wanted.mark:
+        sock.setsockopt(socket.SOL_SOCKET, SO_MARK, wanted.mark)
+
+
 def _bind(sock: socket.socket, sources: list[tuple[str, int]]) -> None:
     for source in sources:
         if (":" in source[0]) == (sock.family == socket.AF_INET6):
             try:
+                if not source[1]:
+                    # The port is chosen when the peer is known: otherwise one source had ports for 28000 connections.
+                    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind(source)
             except OSError as error:
                 reason = f"failed to bind to {source[0]}:{source[1]}: {_words(error)}"

@@ -9,10 +9,11 @@ State = Literal["prebind", "bound", "listening"]
 
 # Linux numbers that the socket module of Python 3.11 does not name.
 IP_FREEBIND = 15
+IP_BIND_ADDRESS_NO_PORT = 24
 IPV6_FREEBIND = 78
 IP_TRANSPARENT = getattr(socket, "IP_TRANSPARENT", 19)
 IPV6_TRANSPARENT = 75
-SO_ORIGINAL_DST = 80
+SO_MARK = 36
 IPPROTO_MPTCP = 262
 
 _MAX_UNIX_PATH = 107

@@ -30,7 +30,7 @@ from meshproxy.upstream.stats import Responses
 from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
 if TYPE_CHECKING:
-    from meshproxy.routing.forward import ConnectConfig, Forward
+    from meshproxy.routing.forward import Forward
     from meshproxy.routing.router import Router
 
 # Methods that may be sent twice without harm (RFC 9110 §9.2.2).
@@ -91,11 +91,11 @@ class Attempt:
         pool: Http1Pool | TcpTunnel | None
         if endpoint is None:
             pool = None
-        elif action.connect is None:
+        elif action.connect is None and stream.connection.upstream_source is None:
             # The pool that is there is the common case.
             pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority)
         else:
-            pool = self._pool_of(endpoint, action.connect)
+            pool = self._tunnel_to(endpoint) or self._pool_of(endpoint)
         if pool is None:
             self._refuse(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
@@ -109,12 +109,20 @@ class Attempt:
             if client is not None:
                 self._send(client)
 
-    def _pool_of(self, endpoint: Endpoint, connect: "ConnectConfig") -> Http1Pool | TcpTunnel | None:
-        request = self.stream.request
-        if not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
+    def _pool_of(self, endpoint: Endpoint) -> Http1Pool | None:
+        source = self.stream.connection.upstream_source
+        if source is None:
             return self.cluster.pool(endpoint, self.action.priority)
+        return self.cluster.pool_from(source, endpoint, self.action.priority)
+
+    def _tunnel_to(self, endpoint: Endpoint) -> TcpTunnel | None:
+        """Where a CONNECT of this route ends here."""
+        connect, request = self.action.connect, self.stream.request
+        if connect is None or not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
+            return None
         version, client = connect.proxy_protocol, self.stream.connection
-        return TcpTunnel(self.cluster, endpoint, proxy_header(version, client.peer, client.local) if version else b"")
+        header = proxy_header(version, client.peer, client.local) if version else b""
+        return TcpTunnel(self.cluster, endpoint, header, client.upstream_source)
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream
@@ -353,7 +361,7 @@ class Attempt:
         client, kept = self.client, self._kept
         if not isinstance(client, Http1Client) or kept is None or self._heard or client.response_started:
             return False
-        pool = self.cluster.pool(client.pool.endpoint, self.action.priority)
+        pool = self._pool_of(client.pool.endpoint)
         if pool is None or not pool.take_fresh(self):
             return False
         self.pool = pool

@@ -55,14 +55,26 @@ class Cluster:
     def pool(self, endpoint: Endpoint, priority: int = 0) -> Http1Pool | None:
         """The connections to an endpoint; None where the cluster has as many pools as it may have."""
         pool = endpoint.pools[priority]
-        if pool is None:
-            limits = self.limits[priority]
-            if limits.pools >= limits.max_pools:
-                self.stats.upstream_cx_pool_overflow += 1
-                return None
-            limits.pools += 1
-            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority)
+        if pool is None and self._may_pool(priority):
+            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority, self.socket_options)
         return pool
+
+    def pool_from(self, source: SocketOptions, endpoint: Endpoint, priority: int = 0) -> Http1Pool | None:
+        """Those that come from a client's own address: they serve that client alone."""
+        key = (*source.bind, source.mark, priority)
+        pool = endpoint.source_pools.get(key)
+        if pool is None and self._may_pool(priority):
+            pool = Http1Pool(self, endpoint, priority, self.socket_options.under(source))
+            endpoint.source_pools[key] = pool
+        return pool
+
+    def _may_pool(self, priority: int) -> bool:
+        limits = self.limits[priority]
+        if limits.pools >= limits.max_pools:
+            self.stats.upstream_cx_pool_overflow += 1
+            return False
+        limits.pools += 1
+        return True
 
     def durations(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Any], float]) -> TimeoutQueue[Any]:
         """The exchanges of a cluster that has a max_stream_duration."""
@@ -94,6 +106,24 @@ class Cluster:
         if changed or known:
             self.stats.membership_change += 1
         self.refresh()
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """One more, found while it serves; the balancer knows it already."""
+        self.endpoints.append(endpoint)
+        self._counted(added=1)
+
+    def remove_endpoints(self, gone: list[Endpoint]) -> None:
+        left = set(gone)
+        self.endpoints = [endpoint for endpoint in self.endpoints if endpoint not in left]
+        for endpoint in gone:
+            endpoint.close()
+        self._counted(added=0)
+
+    def _counted(self, added: int) -> None:
+        stats = self.stats
+        stats.sockets_matched += added
+        stats.membership_change += 1
+        stats.membership_total = stats.membership_healthy = len(self.endpoints)
 
     def refresh(self) -> None:
         """Endpoints, weights or health changed: new tables for the balancer, new gauges."""

@@ -24,7 +24,7 @@ class Endpoint:
 
     __slots__ = (
         "address", "address_text", "canary", "health_flags", "healthy", "hostname", "locality", "locality_weight",
-        "metadata", "pools", "priority", "stats", "weight",
+        "metadata", "pools", "priority", "source_pools", "stats", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,8 @@ class Endpoint:
         self.stats = EndpointStats()
         # The HTTP/1 connections of this worker to this endpoint, by routing priority; made on first use.
         self.pools: list[Http1Pool | None] = [None, None]
+        # The same for clients whose connections come from an address of their own, by that and by priority.
+        self.source_pools: dict[Any, Http1Pool] = {}
 
     def set_health(self, flags: tuple[str, ...]) -> None:
         """Whoever calls this tells the cluster too (`Cluster.refresh`): balancers pick from prepared tables."""
@@ -78,6 +80,20 @@ class Endpoint:
 
     def close(self) -> None:
         """The endpoint left the cluster: idle connections go now, busy ones once they are done."""
-        for pool in self.pools:
+        for pool in (*self.pools, *self.source_pools.values()):
             if pool is not None:
                 pool.drain()
+
+    def forget(self, pool: "Http1Pool") -> bool:
+        """The pool has no connections any more; False where this endpoint has forgotten it already."""
+        if self.pools[pool.priority] is pool:
+            self.pools[pool.priority] = None
+            return True
+        keys = [key for key, value in self.source_pools.items() if value is pool]
+        for key in keys:
+            del self.source_pools[key]
+        return bool(keys)
+
+    def in_use(self) -> bool:
+        """Whether there are connections to it."""
+        return bool(self.stats.cx_active)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, LOCAL_CONNECT_FAILED, OVERFLOW, Failure
 from meshproxy.http.h1_head import Http1Options
 from meshproxy.net.connection import socket_address
-from meshproxy.net.dial import DialError, dial
+from meshproxy.net.dial import DialError, SocketOptions, dial
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.http1_client import Http1Client
@@ -54,16 +54,19 @@ class Http1Pool:
 
     __slots__ = (
         "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
-        "idle", "limits", "priority", "settings", "stats", "waiting",
+        "idle", "limits", "priority", "settings", "socket_options", "stats", "waiting",
     )  # fmt: skip
 
-    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", priority: int) -> None:
+    def __init__(
+        self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions
+    ) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
         self.priority = priority
         self.limits = cluster.limits[priority]
         self.stats = cluster.stats
         self.settings: PoolSettings = cluster.pool_settings
+        self.socket_options = socket_options
         self.idle: list[Http1Client] = []
         # Connections that may serve again.
         self.clients: set[Http1Client] = set()
@@ -246,7 +249,7 @@ class Http1Pool:
 
         timeout = self.settings.connect_timeout
         try:
-            await dial(loop, make_client, self.endpoint.address, timeout, self.cluster.socket_options)
+            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options)
         except DialError as error:
             del self.dialling[task]
             self._dial_failed(error, started)
@@ -298,9 +301,7 @@ class Http1Pool:
 
     def _leave_if_empty(self) -> None:
         """A pool without connections is none."""
-        pools = self.endpoint.pools
-        if not self.connections and pools[self.priority] is self:
-            pools[self.priority] = None
+        if not self.connections and self.endpoint.forget(self):
             self.limits.pools -= 1
 
     def _serve(self, client: Http1Client) -> None:

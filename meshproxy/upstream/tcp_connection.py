@@ -5,7 +5,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from meshproxy.net.connection import socket_address
-from meshproxy.net.dial import DialError, dial_socket
+from meshproxy.net.dial import DialError, SocketOptions, dial_socket
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 
 class TcpConnection:
-    """local: this side's address once `open` has returned."""
+    """local: this side's address once `open` has returned. source: where it comes from, if not from where the cluster
+    says."""
 
-    __slots__ = ("_cluster", "_connected", "_endpoint", "_limits", "_loop", "_started", "local")
+    __slots__ = ("_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "_started", "local")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, cluster: "Cluster", endpoint: "Endpoint") -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, cluster: "Cluster", endpoint: "Endpoint",
+        source: SocketOptions | None = None,
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._cluster = cluster
         self._endpoint = endpoint
+        self._source = source
         self._limits = cluster.limits[0]
         self._started = loop.time()
         self._connected = False
@@ -30,9 +35,10 @@ class TcpConnection:
         """A connected non-blocking socket; `closed` has to follow. Raises DialError, which is counted already."""
         self._count_dial()
         cluster = self._cluster
+        options = cluster.socket_options.under(self._source)
         try:
             sock = await dial_socket(
-                self._loop, self._endpoint.address, cluster.pool_settings.connect_timeout, cluster.socket_options
+                self._loop, self._endpoint.address, cluster.pool_settings.connect_timeout, options
             )
         except DialError as error:
             self._count_failure(error)

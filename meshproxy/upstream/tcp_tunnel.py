@@ -16,7 +16,7 @@ from meshproxy.http.failures import (
     OVERFLOW,
 )
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
-from meshproxy.net.dial import DialError
+from meshproxy.net.dial import DialError, SocketOptions
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.http1_client import Exchange
 from meshproxy.upstream.http1_pool import Waiting
@@ -28,20 +28,23 @@ if TYPE_CHECKING:
 
 
 class TcpTunnel(asyncio.Protocol):
-    """`header`: bytes that go first (a PROXY header), or none."""
+    """`header`: bytes that go first (a PROXY header), or none. `source`: see TcpConnection."""
 
-    __slots__ = ("_closing", "_connection", "_header", "_task", "_waiting", "attempt", "cluster", "endpoint", "local",
-                 "transport")  # fmt: skip
+    __slots__ = ("_closing", "_connection", "_header", "_source", "_task", "_waiting", "attempt", "cluster", "endpoint",
+                 "local", "transport")  # fmt: skip
 
     # What an attempt asks of an HTTP client.
     tunnel = True
     requests = 0
     response_started = True
 
-    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", header: bytes) -> None:
+    def __init__(
+        self, cluster: "Cluster", endpoint: "Endpoint", header: bytes, source: SocketOptions | None = None
+    ) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
         self._header = header
+        self._source = source
         self._connection: TcpConnection | None = None
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
@@ -81,7 +84,7 @@ class TcpTunnel(asyncio.Protocol):
 
     async def _open(self, attempt: Waiting) -> None:
         loop = asyncio.get_running_loop()
-        self._connection = TcpConnection(loop, self.cluster, self.endpoint)
+        self._connection = TcpConnection(loop, self.cluster, self.endpoint, self._source)
         try:
             sock = await self._connection.open()
         except DialError as error:

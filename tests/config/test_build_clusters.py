@@ -18,11 +18,15 @@ from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import LogicalDns, StrictDns
 from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH
+from meshproxy.upstream.original_dst import OriginalDst
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 POLICIES = "type.googleapis.com/envoy.extensions.load_balancing_policies"
 CANARY = "metadata: {filter_metadata: {envoy.lb: {canary: true}}}"
 DNS = "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster"
+
+
+ORIGINAL_DST = ("type: ORIGINAL_DST", "lb_policy: CLUSTER_PROVIDED")
 
 
 @pytest.fixture
@@ -194,6 +198,19 @@ def test_the_socket_to_the_upstream(ctx: Context) -> None:
     ]  # fmt: skip
 
 
+def test_clusters_that_go_where_the_client_meant_to_go(ctx: Context) -> None:
+    cluster = build(
+        ctx, *ORIGINAL_DST, "cleanup_interval: 7s", "original_dst_lb_config: {upstream_port_override: 80}"
+    )
+    assert isinstance(cluster.balancer, OriginalDst) and cluster.discovery is cluster.balancer
+    assert (cluster.balancer.port, cluster.balancer.cleanup_seconds, cluster.balancer.asked) == (80, 7.0, ())
+
+
+def test_the_same_by_the_name_of_the_extension(ctx: Context) -> None:
+    cluster = build(ctx, "cluster_type: {name: envoy.cluster.original_dst}", "lb_policy: CLUSTER_PROVIDED")
+    assert isinstance(cluster.balancer, OriginalDst)
+
+
 def test_dns_clusters(ctx: Context) -> None:
     cluster = build(
         ctx, "type: STRICT_DNS", "dns_refresh_rate: 2s", "dns_jitter: 1s", "dns_lookup_family: V4_ONLY",
@@ -233,8 +250,14 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        (("type: EDS",), "type: EDS is not supported yet: STATIC, STRICT_DNS and LOGICAL_DNS are"),
+        (("type: EDS",), "type: EDS is not supported yet: STATIC, STRICT_DNS, LOGICAL_DNS and ORIGINAL_DST are"),
         (("lb_policy: MAGLEV",), "lb_policy: MAGLEV is not supported yet: ROUND_ROBIN, LEAST_REQUEST and RANDOM are"),
+        (("lb_policy: CLUSTER_PROVIDED",), "lb_policy: cluster provided LB specified but cluster 'c' did not provide"),
+        (("type: ORIGINAL_DST",), "lb_policy: LB policy ROUND_ROBIN is not valid for Cluster type ORIGINAL_DST"),
+        ((*ORIGINAL_DST, "load_assignment: {cluster_name: c}"),
+         "load_assignment: ORIGINAL_DST clusters must have no load assignment configured"),
+        ((*ORIGINAL_DST, "original_dst_lb_config: {http_header_name: x-to}"),
+         "original_dst_lb_config.http_header_name: Set use_http_header to true"),
         ((assignment(endpoint("a.test")),), "load_assignment: malformed IP address: a.test"),
         (("type: LOGICAL_DNS", assignment(endpoint("a"), endpoint("b"))), "must have a single endpoint"),
         (("type: STRICT_DNS", "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints:"

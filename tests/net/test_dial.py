@@ -126,3 +126,24 @@ def test_options_and_the_source_of_the_right_family() -> None:
             sock.close()
 
     run(work())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_source_that_this_machine_has_not_is_for_freebind(host: str) -> None:
+    """The connection itself cannot come about: nothing here answers to that address."""
+
+    async def work() -> None:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+            listening.bind((host, 0))
+            listening.listen()
+            where = listening.getsockname()[:2]
+            foreign = SocketOptions(bind=[("192.0.2.77", 0), ("2001:db8::77", 0)])
+            with pytest.raises(DialError, match="failed to bind to") as refused:
+                await dial_socket(asyncio.get_running_loop(), where, 0.05, foreign)
+            assert refused.value.bind
+            foreign.freebind = True
+            with pytest.raises(DialError) as late:
+                await dial_socket(asyncio.get_running_loop(), where, 0.05, foreign)
+            assert not late.value.bind
+
+    run(work())
