@@ -18,9 +18,11 @@ _STATS = (
 )  # fmt: skip
 _COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 _GAUGES = ("cx_active", "rq_active", "rq_pending_active")
-_LIMITS = ("max_connections", "max_pending", "max_requests", "max_retries")
+_LIMITS = {
+    "max_connections": "connections", "max_pending_requests": "pending", "max_requests": "requests",
+    "max_retries": "retries",
+}  # fmt: skip
 _PRIORITIES = ("default", "high")
-_NAMES = {"max_pending": "max_pending_requests"}
 
 
 @page(
@@ -53,8 +55,8 @@ def _lines(cluster: Cluster) -> Iterator[str]:
     name = cluster.name
     yield f"{name}::observability_name::{cluster.alt_stat_name}\n"
     for priority, limits in zip(_PRIORITIES, cluster.limits, strict=True):
-        for limit in _LIMITS:
-            yield f"{name}::{priority}_priority::{_NAMES.get(limit, limit)}::{getattr(limits, limit)}\n"
+        for limit, count in _LIMITS.items():
+            yield f"{name}::{priority}_priority::{limit}::{getattr(limits, count).maximum}\n"
     yield f"{name}::added_via_api::{str(cluster.added_via_api).lower()}\n"
     for endpoint in cluster.endpoints:
         yield "".join([f"{name}::{endpoint.address_text}::{key}::{value}\n" for key, value in _facts(endpoint)])
@@ -85,7 +87,7 @@ def _tree(clusters: Iterable[Cluster]) -> dict[str, Any]:
 def _status(cluster: Cluster) -> dict[str, Any]:
     thresholds = []
     for priority, limits in zip(("", "HIGH"), cluster.limits, strict=True):
-        numbers = {_NAMES.get(limit, limit): getattr(limits, limit) for limit in _LIMITS}
+        numbers = {limit: getattr(limits, count).maximum for limit, count in _LIMITS.items()}
         thresholds.append(_without_empty({"priority": priority, **numbers}))
     return {
         "name": cluster.name,

@@ -145,6 +145,7 @@ def global_connection_limit(view: View) -> int:
     limit = 0
     for i, monitor in enumerate(view.overload_manager.resource_monitors):
         with view.overload_manager.at("resource_monitors", i):
+            _ = monitor.name  # the type says which monitor it is
             config = monitor.typed_config.unpack()
             if not config.type_name.endswith("DownstreamConnectionsConfig"):
                 raise ConfigError(f"unsupported resource monitor {monitor.name!r}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
+from meshproxy.net.count import Counts
 from meshproxy.net.runtime import Runtime
 from meshproxy.net.splice import Pipes
 from meshproxy.observe.failures import Failures
@@ -36,6 +37,8 @@ class Context:
     clusters: Clusters = field(default_factory=Clusters)
     runtime: Runtime = field(default_factory=Runtime)
     node: Node = field(default_factory=Node)
+    # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.
+    counts: Counts = field(default_factory=Counts)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
     listeners: Listeners = field(default_factory=Listeners)
     # By size, shared by all TCP proxies.

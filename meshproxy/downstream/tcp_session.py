@@ -108,17 +108,19 @@ class TcpSession(ConnectionRecord):
     def _next(self, cluster: Cluster) -> TcpConnection | None:
         """A connection to try, or None where the cluster has none to give."""
         limits = cluster.limits[0]
-        if limits.connections >= limits.max_connections:
+        if not limits.connections.take():
             cluster.stats.upstream_cx_overflow += 1
             self.add_flag("UO")
             return None
         endpoint = cluster.balancer.pick(self)
         if endpoint is None:
+            limits.connections.give()
             cluster.stats.upstream_cx_none_healthy += 1
             self.add_flag("UH")
             return None
         self.attempts += 1
         self.endpoint = endpoint
+        limits.pending.add()
         return TcpConnection(self.proxy.loop, cluster, endpoint, self.connection.upstream_source)
 
     async def _join(self, upstream: TcpConnection, sock: socket.socket) -> None:

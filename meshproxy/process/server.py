@@ -21,6 +21,8 @@ from meshproxy.config.build_server import build_node, build_runtime, global_conn
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
+from meshproxy.net.count import UNLIMITED, Counts
+from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Snapshot, take
@@ -57,7 +59,10 @@ class Server:
         self.admin: Admin | None = None
         # Of main, where there are any.
         self.workers: Workers | None = None
-        self.ctx = Context(loop, options=vars(options), runtime=SharedRuntime(self._tell))
+        self.numbers = SharedNumbers(options.concurrency) if options.concurrency > 1 else None
+        self.ctx = Context(
+            loop, options=vars(options), runtime=SharedRuntime(self._tell), counts=Counts(self.numbers)
+        )  # fmt: skip
         self.ctx.log_files.flush_seconds = options.file_flush_interval_msec / 1000
         self.ctx.log_files.flush_bytes = options.file_flush_min_size_kb * 1024
         self.ctx.stats.add("filesystem", self.ctx.log_files.stats)
@@ -105,7 +110,7 @@ class Server:
             build_runtime(view, ctx.runtime)
             self.stats.runtime.load_success += 1
         with building("overload_manager"):
-            ctx.connections.limit = global_connection_limit(view) or ctx.connections.limit
+            ctx.connections.allowed = ctx.counts.make(global_connection_limit(view) or UNLIMITED)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)

@@ -19,6 +19,8 @@ def serve_as_worker(server: Server, late: LateLoop, number: int, descriptors: li
     """The whole life of a worker. `descriptors`: the channel to main, then the listening sockets."""
     loop = uvloop.new_event_loop()
     late.bind(loop)
+    assert server.numbers is not None, "it was shared before the fork"
+    server.numbers.join(number)
     _renumber(server.ctx.stats, number)
     control, *listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     loop.run_until_complete(Worker(server, listening).run(control))

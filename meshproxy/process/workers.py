@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe import failures
 from meshproxy.observe.failures import Failure
@@ -50,10 +51,16 @@ class Worker:
 
 
 class Workers:
-    """All workers. zygote: see zygote.py. said: what a new worker has to know. failed: called when none can be had."""
+    """All workers. zygote: see zygote.py. numbers: what they count for limits.
 
-    def __init__(self, zygote: socket.socket, said: Callable[[], Said], failed: Callable[[], None]) -> None:
+    said: what a new worker has to know. failed: called when none can be had.
+    """
+
+    def __init__(
+        self, zygote: socket.socket, numbers: SharedNumbers, said: Callable[[], Said], failed: Callable[[], None]
+    ) -> None:
         self._zygote = zygote
+        self._numbers = numbers
         self._said = said
         self._failed = failed
         self.all: list[Worker] = []
@@ -143,6 +150,7 @@ class Workers:
     def _lost(self, worker: Worker) -> None:
         """Its end of the channel is closed."""
         worker.channel = None
+        self._numbers.clear(worker.number)
         self._keep_counts(worker)
         if self._stopping:
             if not any(each.channel for each in self.all):

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 
 class TcpConnection:
-    """local: this side's address once `open` has returned. source: where it comes from, if not from where the cluster
-    says."""
+    """What it takes from the cluster's limits, a connection and a pending request, whoever makes it has taken already.
+
+    local: this side's address once `open` has returned. source: where it comes from, if not from where the cluster
+    says.
+    """
 
     __slots__ = ("_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "_started", "local")
 
@@ -55,7 +58,7 @@ class TcpConnection:
     def closed(self, local: bool) -> None:
         """local: this side ended it, rather than the endpoint."""
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
-        self._limits.connections -= 1
+        self._limits.connections.give()
         stats.upstream_cx_active -= 1
         endpoint_stats.cx_active -= 1
         stats.upstream_cx_destroy += 1
@@ -66,7 +69,7 @@ class TcpConnection:
         stats.upstream_cx_length_ms.record(round((self._loop.time() - self._started) * 1000))
         if not self._connected:
             return
-        self._limits.requests -= 1
+        self._limits.requests.give()
         endpoint_stats.rq_active -= 1
         stats.upstream_rq_per_cx.record(1)
         stats.upstream_cx_destroy_with_active_rq += 1
@@ -76,9 +79,7 @@ class TcpConnection:
             stats.upstream_cx_destroy_remote_with_active_rq += 1
 
     def _count_dial(self) -> None:
-        stats, endpoint_stats, limits = self._cluster.stats, self._endpoint.stats, self._limits
-        limits.connections += 1
-        limits.pending += 1
+        stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
         stats.upstream_cx_total += 1
         stats.upstream_cx_active += 1
         stats.upstream_rq_pending_total += 1
@@ -88,7 +89,7 @@ class TcpConnection:
         endpoint_stats.rq_pending_active += 1
 
     def _dialled(self) -> None:
-        self._limits.pending -= 1
+        self._limits.pending.give()
         self._cluster.stats.upstream_rq_pending_active -= 1
         self._endpoint.stats.rq_pending_active -= 1
 
@@ -96,7 +97,7 @@ class TcpConnection:
         self._dialled()
         self._connected = True
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
-        self._limits.requests += 1
+        self._limits.requests.add()
         stats.upstream_rq_total += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1

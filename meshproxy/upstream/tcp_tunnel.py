@@ -61,12 +61,7 @@ class TcpTunnel(asyncio.Protocol):
         return self
 
     def take(self, attempt: Waiting) -> None:
-        limits = self.cluster.limits[0]
-        if limits.pending >= limits.max_pending or limits.connections >= limits.max_connections:
-            self.cluster.stats.upstream_rq_pending_overflow += 1
-            attempt.on_reset(OVERFLOW, "")
-        else:
-            self._task = start_task(self._open(attempt), "dial for a tunnel")
+        self._task = start_task(self._open(attempt), "dial for a tunnel")
 
     def forget(self, attempt: Waiting) -> None:
         if self._waiting is not None:
@@ -84,6 +79,10 @@ class TcpTunnel(asyncio.Protocol):
 
     async def _open(self, attempt: Waiting) -> None:
         loop = asyncio.get_running_loop()
+        if not self._is_within_limits():
+            self.cluster.stats.upstream_rq_pending_overflow += 1
+            attempt.on_reset(OVERFLOW, "")
+            return
         self._connection = TcpConnection(loop, self.cluster, self.endpoint, self._source)
         try:
             sock = await self._connection.open()
@@ -97,6 +96,15 @@ class TcpTunnel(asyncio.Protocol):
             await loop.create_unix_connection(lambda: self, sock=sock)
         else:
             await loop.create_connection(lambda: self, sock=sock)
+
+    def _is_within_limits(self) -> bool:
+        limits = self.cluster.limits[0]
+        if not limits.pending.take():
+            return False
+        if limits.connections.take():
+            return True
+        limits.pending.give()
+        return False
 
     # ---- as a client ----
 

@@ -227,7 +227,7 @@ def test_a_client_that_goes_takes_its_try_with_it(connected: bool) -> None:
                     assert log(made)[1] == ("DC",)
                     assert (stats.upstream_rq_active, stats.upstream_rq_pending_active) == (0, 0)
                     assert stats.upstream_rq_cancelled == (0 if connected else 1)
-                    assert made.cluster.limits[0].pending == made.cluster.limits[0].requests == 0
+                    assert made.cluster.limits[0].pending.own == made.cluster.limits[0].requests.own == 0
                     for pool in made.cluster.endpoints[0].pools:
                         if pool is not None:
                             pool.close()
