@@ -10,6 +10,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import Hooks, LocalReply
@@ -284,6 +285,15 @@ class Stream:
     def kept(self, owner: object) -> Any:
         """What `owner` has kept; None where it has not."""
         return None if self._kept is None else self._kept.get(owner)
+
+    @property
+    def random(self) -> int:
+        """64 random bits that are the same whenever this exchange is asked: its route stays what was drawn once."""
+        number: int | None = self.kept("random")
+        if number is None:
+            number = getrandbits(64)
+            self.keep("random", number)
+        return number
 
     # ---- waiting ----
 

@@ -90,17 +90,15 @@ class WatchdogStats(StatGroup):
 class ProcessStats:
     """The groups of one process. `worker`: its number."""
 
-    __slots__ = ("clusters", "listeners", "runtime", "server", "watchdog")
+    __slots__ = ("clusters", "listeners", "server", "watchdog")
 
     def __init__(self, registry: Registry, worker: int = 0) -> None:
         self.server = ServerStats()
         self.listeners = ListenerManagerStats()
         self.clusters = ClusterManagerStats()
-        self.runtime = RuntimeStats()
         self.watchdog = WatchdogStats()
         registry.add("server", self.server)
         registry.add("listener_manager", self.listeners)
         registry.add("cluster_manager", self.clusters)
-        registry.add("runtime", self.runtime)
         for prefix in ("main_thread", "workers", "server.main_thread", f"server.worker_{worker}"):
             registry.add(prefix, self.watchdog)

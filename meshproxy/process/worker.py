@@ -49,7 +49,7 @@ class Worker:
             "fail_health_checks": server.fail_health_checks,
             "drain": server.drain,
             "stop_listening": server.stop_listening,
-            "set_runtime_layer": server.ctx.runtime.set_layer,
+            "set_runtime": server.ctx.runtime.set_layers,
             "set_log_level": server.process_log.set_level,
             "set_log_levels": server.process_log.set_levels,
         }
@@ -75,8 +75,10 @@ class Worker:
 
 
 def _renumber(stats: Registry, number: int) -> None:
-    """Stats are named after the worker, whose number nobody knew when they were made."""
+    """Stats are named after the worker, whose number nobody knew when they were made; some are main's alone."""
     groups: list[tuple[str, Any]] = [pair for pair in stats.groups() if pair[0].endswith(".worker_0")]
+    for prefix, group in [pair for pair in stats.groups() if pair[0] == "runtime"]:
+        stats.remove(prefix, group)
     for prefix, group in groups:
         stats.remove(prefix, group)
         stats.add(f"{prefix.removesuffix('0')}{number}", group)

@@ -11,7 +11,6 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.parse import parse
 from meshproxy.config.source import inline
 from meshproxy.config.view import View, unread
-from meshproxy.net.runtime import Runtime
 from meshproxy.upstream.balancers.least_request import LeastRequest
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.round_robin import RoundRobin
@@ -241,7 +240,6 @@ def test_dns_clusters_as_extensions(ctx: Context, name: str, settings: str, kind
 
 
 def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
-    ctx.runtime = Runtime()
     ctx.node.zone = "here"
     cluster = build(ctx)
     assert cluster.runtime is ctx.runtime
