@@ -1,6 +1,5 @@
 """Operators on the upstream side of an exchange."""
 
-
 from meshproxy.net.connection import address_text
 from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
 from meshproxy.observe.operators_connection import masked

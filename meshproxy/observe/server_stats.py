@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from meshproxy.observe.stats import Kind, Registry, StatGroup, Value
+from meshproxy.observe.stats import Registry, Row, StatGroup
 
 
 class ServerStats(StatGroup):
@@ -30,11 +30,10 @@ class ServerStats(StatGroup):
         # Without certificates: the largest number there is.
         self.days_until_first_cert_expiring = 2**32 - 1
 
-    def rows(self) -> Iterator[tuple[Kind, str, Value]]:
+    def update(self) -> None:
         self.refresh(self)
-        return super().rows()
 
-    def more(self) -> Iterator[tuple[Kind, str, Value]]:
+    def more(self) -> Iterator[Row]:
         yield "gauge", "compilation_settings.fips_mode", 0
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
@@ -27,7 +28,7 @@ from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
-from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.observe.snapshot import Part, take
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
 from meshproxy.process.listener_set import ListenerSet
@@ -246,9 +247,10 @@ class Server:
         if shown in ("failures", "all"):
             await self.workers.take_failures()
 
-    def snapshot(self) -> Snapshot:
-        own = take(self.ctx.stats)
-        return own if self.workers is None else self.workers.merged(own)
+    def stat_parts(self) -> Iterator[Part]:
+        yield from take(self.ctx.stats)
+        if self.workers is not None:
+            yield from self.workers.stat_parts()
 
     def failures(self) -> list[Failure]:
         return self.ctx.failures.newest() if self.workers is None else self.workers.failures()

@@ -21,7 +21,7 @@ from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
-from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.observe.snapshot import Part, take
 from meshproxy.process.options import Options
 
 BOOTSTRAP = """
@@ -78,7 +78,7 @@ class Process:
     async def refresh(self, shown: str) -> None:
         self.told.append(shown)
 
-    def snapshot(self) -> Snapshot:
+    def stat_parts(self) -> Iterator[Part]:
         return take(self.ctx.stats)
 
     def failures(self) -> list[Failure]:
