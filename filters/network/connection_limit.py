@@ -6,6 +6,8 @@ from typing import Any
 
 from meshproxy.api import Close, Connection, Count, NetworkFilter, StatGroup, Verdict
 
+_TOO_MANY = Close(reason="over_connection_limit")
+
 
 class ConnectionLimitStats(StatGroup):
     """`connection_limit.<stat_prefix>.*`."""
@@ -46,7 +48,7 @@ class ConnectionLimit(NetworkFilter):
             stats.active_connections += 1
             return None
         stats.limited_connections += 1
-        return self._close_later() if self._delay else Close()
+        return self._close_later() if self._delay else _TOO_MANY
 
     def on_done(self, connection: Connection) -> None:
         self._count.give()
@@ -54,4 +56,4 @@ class ConnectionLimit(NetworkFilter):
 
     async def _close_later(self) -> Close:
         await asyncio.sleep(self._delay)
-        return Close()
+        return _TOO_MANY

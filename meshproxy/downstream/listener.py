@@ -183,12 +183,16 @@ class Listener:
         else:
             chain.serve(sock, connection)
 
-    def connection_ended(self, connection: Connection) -> None:
+    def connection_ended(self, connection: Connection, admitted: bool = True) -> None:
+        """admitted: all network filters of its chain have let it pass, and hear of its end."""
         chain = connection.chain
-        if chain is not None and chain.on_done:
+        if chain is not None and chain.on_done and admitted:
             chain.ended(connection)
         if self.log is not None:
-            self.log(connection.record or ConnectionRecord(connection))
+            record = connection.record or ConnectionRecord(connection)
+            record.log_type = "NotSet"
+            record.last_activity = self.loop.time()
+            self.log(record)
         stats = self.stats
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_active -= 1

@@ -18,7 +18,9 @@ from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.observe.demand import DEMAND
 from meshproxy.upstream.http1_client import Http1Client
+from meshproxy.upstream.http1_metered import MeteredHttp1Client
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -142,7 +144,7 @@ class Http1Pool:
     def connected(self, client: Http1Client) -> None:
         loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
-        client.last_used = now
+        client.last_used = client.connected_at = now
         client.local = socket_address(client.transport.get_extra_info("sockname"))
         self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
         self.dialling.pop(client.dial, None)
@@ -246,7 +248,7 @@ class Http1Pool:
         started = self.dialling[task]
 
         def make_client() -> Http1Client:
-            client = Http1Client(self)
+            client = (MeteredHttp1Client if DEMAND.wire else Http1Client)(self)
             client.dial = task
             client.dialled_at = started
             return client

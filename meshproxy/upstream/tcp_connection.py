@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from meshproxy.net.connection import socket_address
+from meshproxy.net.connection import next_connection_id, socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial_socket
 
 if TYPE_CHECKING:
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 class TcpConnection:
     """What it takes from the cluster's limits, a connection and a pending request, whoever makes it has taken already.
 
-    local: this side's address once `open` has returned. source: where it comes from, if not from where the cluster
-    says.
+    local: this side's address, once `open` has returned. source: where it comes from, if not from where the cluster
+    says. dialled_at, connected_at: loop times.
     """
 
-    __slots__ = ("_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "_started", "local")
+    __slots__ = (
+        "_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "connected_at", "dialled_at", "id",
+        "local",
+    )  # fmt: skip
+
+    # %UPSTREAM_PROTOCOL%
+    protocol: str | None = None
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, cluster: "Cluster", endpoint: "Endpoint",
@@ -30,7 +36,9 @@ class TcpConnection:
         self._endpoint = endpoint
         self._source = source
         self._limits = cluster.limits[0]
-        self._started = loop.time()
+        self.id = next_connection_id()
+        self.dialled_at = loop.time()
+        self.connected_at = 0.0
         self._connected = False
         self.local: tuple[str, int] | None = None
 
@@ -66,7 +74,7 @@ class TcpConnection:
             stats.upstream_cx_destroy_local += 1
         else:
             stats.upstream_cx_destroy_remote += 1
-        stats.upstream_cx_length_ms.record(round((self._loop.time() - self._started) * 1000))
+        stats.upstream_cx_length_ms.record(round((self._loop.time() - self.dialled_at) * 1000))
         if not self._connected:
             return
         self._limits.requests.give()
@@ -101,7 +109,8 @@ class TcpConnection:
         stats.upstream_rq_total += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1
-        stats.upstream_cx_connect_ms.record(round((self._loop.time() - self._started) * 1000))
+        self.connected_at = self._loop.time()
+        stats.upstream_cx_connect_ms.record(round((self.connected_at - self.dialled_at) * 1000))
 
     def _count_failure(self, error: DialError) -> None:
         self._dialled()

@@ -65,7 +65,7 @@ def test_an_answer() -> None:
             assert log(made) == (200, (), "via_upstream")
             stream = made.streams[0]
             assert stream.endpoint.address == server.address
-            assert stream.upstream_local is not None and stream.upstream_local[0] == "127.0.0.1"
+            assert stream.upstream_connection.local[0] == "127.0.0.1"
             stats = made.cluster.stats
             assert (stats.upstream_rq_total, stats.upstream_rq_active) == (1, 0)
             assert counted(made)["external.upstream_rq_200"] == counted(made)["upstream_rq_completed"] == 1
