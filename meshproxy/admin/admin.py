@@ -12,14 +12,21 @@ from meshproxy.downstream.chain_match import ChainMatcher
 from meshproxy.downstream.filter_chain import FilterChain
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import ListenerHttpStats
+from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.listener import Listener
 from meshproxy.downstream.terminals import HttpTerminal
+from meshproxy.http.h1_head import Http1Options
+from meshproxy.http.request_steps import check_path, clean_path, use_remote_address
 from meshproxy.net.connection import address_text, socket_address
+from meshproxy.net.local_address import local_address
 from meshproxy.net.sockets import ListenAddress, SocketOption
 from meshproxy.observe.operators import Exchange
 from meshproxy.routing.table import RouteTable
 
 _log = logging.getLogger("admin")
+
+# Nothing an operator asks for is cut short, and what is answered is closed at once.
+_TIMEOUTS = HttpTimeouts(idle=0, drain=0.1, delayed_close=0, stream_idle=0)
 
 # Files of this room that register pages.
 _PAGE_FILES = (
@@ -36,8 +43,15 @@ class Admin:
         allowed: Callable[[str], bool] = lambda _path: True,
     ) -> None:  # fmt: skip
         """allowed: whether a path may be asked for (allow_paths)."""
-        manager = HttpManager(loop, "admin", RouteTable("admin", {}))
+        manager = HttpManager(loop, "admin", RouteTable("admin", {}), timeouts=_TIMEOUTS)
         manager.terminal = AdminTerminal(server, allowed)
+        manager.http1 = Http1Options(allow_absolute_url=False)
+        manager.request_steps = (
+            check_path(manager.stats),
+            clean_path(manager.stats, "KEEP_UNCHANGED", normalise=True, merge=True),
+            use_remote_address(0, append=True, forward_port=False, local_address=local_address(4), mapped=False,
+                               may_trust=False),
+        )  # fmt: skip
         self._manager = manager
         listener = Listener(loop, "admin", [address])
         listener.ignores_all_connections = True

@@ -1,7 +1,7 @@
 """/certs: the certificates in use. There is no TLS yet, so there are none."""
 
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump
 from meshproxy.admin.server_view import Server
 
 

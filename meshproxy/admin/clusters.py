@@ -1,16 +1,17 @@
 """/clusters: every cluster, its limits, and its endpoints with their health and counters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import re2
 
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.listeners import address_tree
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump
 from meshproxy.admin.server_view import Server
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.endpoint import DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint
+from meshproxy.upstream.limits import Limits
 
 _STATS = (
     "cx_active", "cx_connect_fail", "cx_total", "rq_active", "rq_error", "rq_pending_active", "rq_success",
@@ -18,11 +19,21 @@ _STATS = (
 )  # fmt: skip
 _COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 _GAUGES = ("cx_active", "rq_active", "rq_pending_active")
-_LIMITS = {
-    "max_connections": "connections", "max_pending_requests": "pending", "max_requests": "requests",
-    "max_retries": "retries",
-}  # fmt: skip
+_LIMITS = ("max_connections", "max_pending", "max_requests", "max_retries")
 _PRIORITIES = ("default", "high")
+_JSON_PRIORITIES: tuple[dict[str, str], ...] = ({}, {"priority": "HIGH"})
+_NAMES = {"max_pending": "max_pending_requests"}
+# What the text calls an endpoint's health -> the same in envoy.admin.v3.HostHealthStatus.
+_FLAGS = {
+    "failed_active_hc": "failed_active_health_check",
+    "failed_outlier_check": "failed_outlier_check",
+    "degraded_active_hc": "failed_active_degraded_check",
+    "pending_dynamic_removal": "pending_dynamic_removal",
+    "pending_active_hc": "pending_active_hc",
+    "excluded_via_immediate_hc_fail": "excluded_via_immediate_hc_fail",
+    "active_hc_timeout": "active_hc_timeout",
+}
+_EDS = {FAILED_EDS_HEALTH: "UNHEALTHY", DEGRADED_EDS_HEALTH: "DEGRADED", EDS_STATUS_DRAINING: "DRAINING"}
 
 
 @page(
@@ -38,8 +49,8 @@ def clusters(server: Server, request: Request) -> Answer:
         return Answer("Invalid re2 regex", 400)
     found = [cluster for cluster in server.ctx.clusters if shown(cluster.name)]
     if request.query.get("format") == "json":
-        return Answer(dump(_tree(found)), content_type=JSON)
-    return Answer(line for cluster in found for line in _lines(cluster))
+        return Answer(dump({"cluster_statuses": map(_status, found)} if found else {}), content_type=JSON)
+    return Answer(line.encode() for cluster in found for line in _lines(cluster))
 
 
 def _filter(pattern: str) -> Callable[[str], bool]:
@@ -55,8 +66,8 @@ def _lines(cluster: Cluster) -> Iterator[str]:
     name = cluster.name
     yield f"{name}::observability_name::{cluster.alt_stat_name}\n"
     for priority, limits in zip(_PRIORITIES, cluster.limits, strict=True):
-        for limit, count in _LIMITS.items():
-            yield f"{name}::{priority}_priority::{limit}::{getattr(limits, count).maximum}\n"
+        for limit in _LIMITS:
+            yield f"{name}::{priority}_priority::{_NAMES.get(limit, limit)}::{getattr(limits, limit)}\n"
     yield f"{name}::added_via_api::{str(cluster.added_via_api).lower()}\n"
     for endpoint in cluster.endpoints:
         yield "".join([f"{name}::{endpoint.address_text}::{key}::{value}\n" for key, value in _facts(endpoint)])
@@ -79,44 +90,39 @@ def _facts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
     yield "local_origin_success_rate", -1
 
 
-def _tree(clusters: Iterable[Cluster]) -> dict[str, Any]:
-    statuses = [_without_empty(_status(cluster)) for cluster in clusters]
-    return {"cluster_statuses": statuses} if statuses else {}
-
-
 def _status(cluster: Cluster) -> dict[str, Any]:
-    thresholds = []
-    for priority, limits in zip(("", "HIGH"), cluster.limits, strict=True):
-        numbers = {limit: getattr(limits, count).maximum for limit, count in _LIMITS.items()}
-        thresholds.append(_without_empty({"priority": priority, **numbers}))
+    thresholds = [_thresholds(*each) for each in zip(_JSON_PRIORITIES, cluster.limits, strict=True)]
     return {
-        "name": cluster.name,
-        "added_via_api": cluster.added_via_api,
-        "host_statuses": [_without_empty(_host(endpoint)) for endpoint in cluster.endpoints],
+        **_without_empty({"name": cluster.name, "added_via_api": cluster.added_via_api}),
+        **({"host_statuses": map(_status_of, tuple(cluster.endpoints))} if cluster.endpoints else {}),
         "circuit_breakers": {"thresholds": thresholds},
         "observability_name": cluster.alt_stat_name,
     }
 
 
+def _thresholds(priority: dict[str, str], limits: Limits) -> dict[str, Any]:
+    return {**priority, **{_NAMES.get(limit, limit): getattr(limits, limit) for limit in _LIMITS}}
+
+
+def _status_of(endpoint: Endpoint) -> dict[str, Any]:
+    return _without_empty(_host(endpoint))
+
+
 def _host(endpoint: Endpoint) -> dict[str, Any]:
     stats = [_without_empty({"value": _count(endpoint, name), "name": name}) for name in _COUNTERS]
     gauges = [_without_empty({"type": "GAUGE", "value": _count(endpoint, name), "name": name}) for name in _GAUGES]
-    health: dict[str, Any] = {flag: True for flag in endpoint.health_flags if flag.startswith("failed_")}
-    eds = next((flag for flag in endpoint.health_flags if "eds" in flag), "")
-    health.pop("failed_eds_health", None)
+    health: dict[str, Any] = {_FLAGS[flag]: True for flag in endpoint.health_flags if flag in _FLAGS}
+    eds = next((_EDS[flag] for flag in endpoint.health_flags if flag in _EDS), "HEALTHY")
     region, zone, sub_zone = endpoint.locality
     return {
         "address": address_tree(endpoint.address),
         "stats": stats + gauges,
-        "health_status": {**health, "eds_health_status": _EDS.get(eds, "HEALTHY")},
+        "health_status": {**health, "eds_health_status": eds},
         "weight": endpoint.weight,
         "hostname": endpoint.hostname,
         "priority": endpoint.priority,
         "locality": _without_empty({"region": region, "zone": zone, "sub_zone": sub_zone}),
     }
-
-
-_EDS = {"failed_eds_health": "UNHEALTHY", "degraded_eds_health": "DEGRADED", "eds_status_draining": "DRAINING"}
 
 
 def _count(endpoint: Endpoint, name: str) -> str:

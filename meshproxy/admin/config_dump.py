@@ -1,44 +1,40 @@
 """/config_dump: everything that is configured, in Envoy's typed sections, secrets redacted."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import re2
 
-from meshproxy.admin.field_mask import apply_mask, parse_mask
+from meshproxy.admin.config_sections import (
+    ADMIN,
+    TYPE,
+    Resource,
+    Section,
+    Tree,
+    clusters_section,
+    listeners_section,
+    routes_section,
+    secrets_section,
+    timestamp,
+)
+from meshproxy.admin.field_mask import Mask, apply_mask, fits, parse_mask
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.listeners import address_tree
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump, plain
+from meshproxy.admin.plain import plain
 from meshproxy.admin.server_info import node
 from meshproxy.admin.server_view import Server
 from meshproxy.config.packed import unpack
+from meshproxy.config.types import message_class, type_name
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 
-_TYPE = "type.googleapis.com/"
-_ADMIN = f"{_TYPE}envoy.admin.v3."
 _HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_PLAIN = "text/plain"
-
-Tree = dict[str, Any]
-# The name in a section's list -> the message that one entry is.
-_ENTRIES = {
-    "static_clusters": "ClustersConfigDump.StaticCluster",
-    "dynamic_active_clusters": "ClustersConfigDump.DynamicCluster",
-    "dynamic_warming_clusters": "ClustersConfigDump.DynamicCluster",
-    "static_listeners": "ListenersConfigDump.StaticListener",
-    "dynamic_listeners": "ListenersConfigDump.DynamicListener",
-    "static_route_configs": "RoutesConfigDump.StaticRouteConfig",
-    "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
-    "inline_scoped_route_configs": "ScopedRoutesConfigDump.InlineScopedRouteConfigs",
-    "dynamic_scoped_route_configs": "ScopedRoutesConfigDump.DynamicScopedRouteConfigs",
-    "static_secrets": "SecretsConfigDump.StaticSecret",
-    "dynamic_active_secrets": "SecretsConfigDump.DynamicSecret",
-    "dynamic_warming_secrets": "SecretsConfigDump.DynamicSecret",
-    "static_endpoint_configs": "EndpointsConfigDump.StaticEndpointConfig",
-    "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
-}
+_ANY = "google.protobuf.Any"
+_TEXT = "text/plain"
+# In front of a refusal's content type, as in Envoy.
+_NOSNIFF = [("x-content-type-options", "nosniff")]
 
 
 @page(
@@ -67,30 +63,65 @@ def config_dump(server: Server, request: Request) -> Answer:
         named = _named(pattern)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        return Answer(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {reason}", 400, _PLAIN)
-    sections = list(_sections(server, request.flag("include_eds"), named))
+        return Answer(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {reason}", 400, _TEXT)
+    sections = _sections(server, request.flag("include_eds"), named)
     mask = request.query.get("mask", "")
     resource = request.query.get("resource", "")
     if resource:
         return _resource(sections, resource, mask)
+    trees = [section.tree() for section in sections]
     if mask:
-        paths = parse_mask(mask)
-        masked = [apply_mask(section, paths) for section in sections]
-        sections = [section for section in masked if len(section) > 1]
-        if not sections:
-            return Answer(f"FieldMask {mask} could not be successfully applied to any configs.", 400, _PLAIN)
-    return Answer(dump({"configs": sections}), content_type=JSON)
+        wanted = parse_mask(mask)
+        fitting = [section for section in sections if fits(wanted, _descriptor(section.kind))]
+        if not fitting:
+            return _refuse(400, f"FieldMask {mask} could not be successfully applied to any configs.")
+        trees = [apply_mask(section.tree(), wanted) for section in fitting]
+    return Answer(dump({"configs": trees}), content_type=JSON)
 
 
-def _resource(sections: list[Tree], resource: str, mask: str) -> Answer:
-    if resource not in _ENTRIES:
-        return Answer(f"{resource} not found in config dump", 404, _PLAIN)
-    entries = [entry for section in sections for entry in section.get(resource, ())]
-    typed = [{"@type": _ADMIN + _ENTRIES[resource], **entry} for entry in entries]
-    if mask:
-        paths = parse_mask(mask)
-        typed = [apply_mask(entry, paths) for entry in typed]
-    return Answer(dump({"configs": typed} if typed else {}), content_type=JSON)
+def _resource(sections: list[Section], resource: str, mask: str) -> Answer:
+    """The entries of one list, each with its type."""
+    for section in sections:
+        field = _descriptor(section.kind).fields_by_name.get(resource)
+        if field is None:
+            continue
+        if not field.is_repeated:
+            how = f"Use ?mask={resource} to get only this field"
+            return _refuse(400, f"{resource} is not a repeated field. {how}")
+        entries = section.lists.get(resource, iter(()))
+        if mask and (first := next(entries, None)) is not None:
+            wanted = parse_mask(mask)
+            if not _fits_entry(wanted, field.message_type, first):
+                paths = "".join([f'paths: "{path}"\n' for path in mask.split(",")])
+                return _refuse(400, f"FieldMask {paths} could not be successfully used.")
+            entries = (apply_mask(each, wanted) for each in itertools.chain([first], entries))
+        kind = f"{TYPE}{field.message_type.full_name}"
+        configs = [{"@type": kind, **each} for each in entries]
+        return Answer(dump({"configs": configs} if configs else {}), content_type=JSON)
+    return _refuse(404, f"{resource} not found in config dump")
+
+
+def _fits_entry(wanted: Mask, descriptor: Any, entry: Tree) -> bool:
+    """Whether the mask is one for such entries; what an entry holds has a type of its own."""
+    for name, below in wanted.items():
+        field = descriptor.fields_by_name.get(name)
+        packed = field is not None and not field.is_repeated and getattr(field.message_type, "full_name", "") == _ANY
+        if packed:
+            # A mask that stops in front of what is packed counts as none to Envoy.
+            fit = bool(below) and fits(below, message_class(type_name(entry[name]["@type"])).DESCRIPTOR)
+        else:
+            fit = fits({name: below}, descriptor)
+        if not fit:
+            return False
+    return True
+
+
+def _refuse(status: int, why: str) -> Answer:
+    return Answer(why, status, _TEXT, _NOSNIFF)
+
+
+def _descriptor(kind: str) -> Any:
+    return message_class(ADMIN + kind).DESCRIPTOR
 
 
 def _named(pattern: str) -> Callable[[str], bool]:
@@ -102,41 +133,29 @@ def _named(pattern: str) -> Callable[[str], bool]:
     return lambda name: match(name) is not None
 
 
-def _sections(server: Server, include_eds: bool, named: Callable[[str], bool]) -> Iterator[Tree]:
-    updated = _timestamp(server.started)
+def _sections(server: Server, include_eds: bool, named: Callable[[str], bool]) -> list[Section]:
+    """In Envoy's order, which is that of names which nobody sees."""
     static = server.bootstrap.static_resources
-    bootstrap = {**plain(server.bootstrap), "node": node(server)}
-    yield {"@type": f"{_ADMIN}BootstrapConfigDump", "bootstrap": bootstrap, "last_updated": updated}
-    clusters = sorted((each for each in static.clusters if named(each.name)), key=lambda each: each.name)
-    yield _section("ClustersConfigDump", "static_clusters", "cluster", clusters, updated)
-    if include_eds:
-        found = [cluster for cluster in server.ctx.clusters if named(cluster.name)]
-        configs = [{"endpoint_config": _endpoints(cluster)} for cluster in sorted(found, key=lambda each: each.name)]
-        yield {"@type": f"{_ADMIN}EndpointsConfigDump", **_unless_empty("static_endpoint_configs", configs)}
-    listeners = [each for each in static.listeners if named(each.name)]
-    yield _section("ListenersConfigDump", "static_listeners", "listener", listeners, updated)
-    yield {"@type": f"{_ADMIN}ScopedRoutesConfigDump"}
-    routes = [each for each in _inline_routes(static.listeners) if named(each.name)]
-    yield _section("RoutesConfigDump", "static_route_configs", "route_config", routes, updated)
-    secrets = [
-        {"name": each.name, "last_updated": updated, "secret": _typed(each)}
-        for each in static.secrets
-        if named(each.name)
+
+    def resources(messages: Iterable[Any]) -> list[Resource]:
+        return [Resource(each, server.started) for each in messages if named(each.name)]
+
+    return [
+        _bootstrap(server),
+        clusters_section(resources(static.clusters)),
+        *([_endpoints_section(server, named)] if include_eds else []),
+        listeners_section(resources(static.listeners)),
+        Section("ScopedRoutesConfigDump", {}, {}),
+        routes_section(resources(_inline_routes(static.listeners))),
+        secrets_section(resources(static.secrets)),
     ]
-    yield {"@type": f"{_ADMIN}SecretsConfigDump", **_unless_empty("static_secrets", secrets)}
 
 
-def _section(kind: str, name: str, field: str, messages: list[Any], updated: str) -> Tree:
-    entries = [{field: _typed(each), "last_updated": updated} for each in messages]
-    return {"@type": _ADMIN + kind, **_unless_empty(name, entries)}
-
-
-def _unless_empty(name: str, entries: list[Any]) -> Tree:
-    return {name: entries} if entries else {}
-
-
-def _typed(message: Any) -> Tree:
-    return {"@type": _TYPE + message.DESCRIPTOR.full_name, **plain(message)}
+def _bootstrap(server: Server) -> Section:
+    loaded = plain(server.bootstrap)
+    loaded.pop("node", None)
+    bootstrap = {"node": plain(node(server)), **loaded}
+    return Section("BootstrapConfigDump", {"bootstrap": bootstrap, "last_updated": timestamp(server.started)}, {})
 
 
 def _inline_routes(listeners: Any) -> Iterator[Any]:
@@ -150,8 +169,10 @@ def _inline_routes(listeners: Any) -> Iterator[Any]:
                     yield manager.route_config
 
 
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03}Z"
+def _endpoints_section(server: Server, named: Callable[[str], bool]) -> Section:
+    found = sorted((each for each in server.ctx.clusters if named(each.name)), key=lambda each: each.name)
+    configs = ({"endpoint_config": _endpoints(cluster)} for cluster in found)
+    return Section("EndpointsConfigDump", {}, {"static_endpoint_configs": configs} if found else {})
 
 
 def _endpoints(cluster: Cluster) -> Tree:
@@ -164,26 +185,28 @@ def _endpoints(cluster: Cluster) -> Tree:
         names = zip(("region", "zone", "sub_zone"), locality, strict=True)
         group: Tree = {
             "locality": {name: value for name, value in names if value},
-            "lb_endpoints": [_endpoint(each) for each in endpoints],
+            "lb_endpoints": (_endpoint(each, cluster.discovery is not None) for each in endpoints),
             "load_balancing_weight": endpoints[0].locality_weight,
         }
         if priority:
             group["priority"] = priority
         assignment.append(group)
     return {
-        "@type": f"{_TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment",
+        "@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster.name,
-        **_unless_empty("endpoints", assignment),
+        **({"endpoints": assignment} if assignment else {}),
         "policy": {"overprovisioning_factor": 140},
     }
 
 
-def _endpoint(endpoint: Endpoint) -> Tree:
+def _endpoint(endpoint: Endpoint, resolved: bool) -> Tree:
+    """`resolved`: from a name. Such an endpoint has metadata, even if there is nothing in it."""
     where: Tree = {"address": address_tree(endpoint.address), "health_check_config": {}}
     if endpoint.hostname:
         where["hostname"] = endpoint.hostname
-    metadata = {"filter_metadata": endpoint.metadata} if endpoint.metadata else {}
     tree: Tree = {"endpoint": where, "health_status": "HEALTHY" if endpoint.healthy else "UNHEALTHY"}
-    if metadata:
-        tree["metadata"] = metadata
+    if endpoint.metadata:
+        tree["metadata"] = {"filter_metadata": endpoint.metadata}
+    elif resolved:
+        tree["metadata"] = {}
     return {**tree, "load_balancing_weight": endpoint.weight}

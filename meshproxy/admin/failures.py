@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump
 from meshproxy.admin.server_view import Server
 from meshproxy.observe.explain import explain, flag_text, meaning
 from meshproxy.observe.failures import Failure
@@ -24,7 +24,7 @@ def failures(server: Server, request: Request) -> Answer:
         return Answer("usage: /failures?format=(text|json)\n", 400)
     rows = server.failures()[::-1]
     if form == "json":
-        return Answer(dump({"failures": [_tree(each) for each in rows]}).encode(), content_type=JSON)
+        return Answer(dump({"failures": map(_tree, rows)}), content_type=JSON)
     return Answer(("".join([_line(each) for each in rows]) or _NONE).encode())
 
 

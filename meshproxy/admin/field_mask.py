@@ -7,22 +7,39 @@ Mask = dict[str, "Mask"]
 
 
 def parse_mask(text: str) -> Mask:
-    """`cluster.name,last_updated`."""
+    """`cluster.name,last_updated`; a path whose parent is wanted as well adds nothing."""
     mask: Mask = {}
-    for path in text.split(","):
+    paths = sorted((path.split(".") for path in text.split(",") if path), key=len)
+    for path in paths:
         level = mask
-        for name in path.split("."):
+        for depth, name in enumerate(path):
+            if name in level and not level[name]:
+                break
             level = level.setdefault(name, {})
+            if depth == len(path) - 1:
+                level.clear()
     return mask
 
 
+def fits(mask: Mask, descriptor: Any) -> bool:
+    """Whether a message has all these fields; a mask does not reach into lists."""
+    for name, below in mask.items():
+        field = descriptor.fields_by_name.get(name)
+        if field is None:
+            return False
+        if below and (field.message_type is None or field.is_repeated or not fits(below, field.message_type)):
+            return False
+    return True
+
+
 def apply_mask(tree: dict[str, Any], mask: Mask) -> dict[str, Any]:
-    """Only what the mask names; types stay. A mask ends at a list: its items are shown as they are."""
+    """Only what the mask names; types stay. A mask of nothing shows all."""
+    if not mask:
+        return tree
     shown = {}
     for name, value in tree.items():
         if name == "@type":
             shown[name] = value
         elif name in mask:
-            below = mask[name]
-            shown[name] = apply_mask(value, below) if below and isinstance(value, dict) else value
+            shown[name] = apply_mask(value, mask[name]) if isinstance(value, dict) else value
     return shown

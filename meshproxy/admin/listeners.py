@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump
 from meshproxy.admin.server_view import Server
 from meshproxy.downstream.listener import Listener
 from meshproxy.net.connection import address_text, socket_address
@@ -12,10 +12,13 @@ from meshproxy.net.connection import address_text, socket_address
 @page("/listeners", "print listener info", ("format", "File format to use; One of (text, json)"))
 def listeners(server: Server, request: Request) -> Answer:
     if request.query.get("format") == "json":
-        statuses = [_status(each) for each in server.listeners]
-        return Answer(dump({"listener_statuses": statuses} if statuses else {}), content_type=JSON)
-    lines = [f"{each.name}::{address_text(address)}\n" for each in server.listeners for address in addresses(each)]
-    return Answer("".join(lines))
+        statuses = map(_status, tuple(server.listeners))
+        return Answer(dump({"listener_statuses": statuses} if server.listeners else {}), content_type=JSON)
+    return Answer(
+        f"{each.name}::{address_text(address)}\n".encode()
+        for each in tuple(server.listeners)
+        for address in addresses(each)
+    )
 
 
 def addresses(listener: Listener) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from meshproxy.admin.pages import TEXT, Answer, Request, page
 from meshproxy.admin.server_view import Server
-from meshproxy.observe.process_log import LEVELS, LOGGERS, ProcessLog, level_number, levels
+from meshproxy.observe.process_log import LEVELS, LOGGERS, ProcessLog, levels
 
 _USAGE = """usage: /logging?<name>=<level> (change single level)
 usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)
@@ -16,9 +16,15 @@ usage: /logging?group=<group_name>:<level> (change group of loggers)
     "query/change logging levels",
     (
         "paths",
-        "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>.",
+        "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>. "
+        "If fine grain logging is enabled, use __FILE__ or a glob experision as the logger name. For example, "
+        "source/common*:warning",
     ),
-    ("group", "Change given logger group to desired level, set to <logger_group_name>:<desired_level>."),
+    (
+        "group",
+        "Change given logger group to desired level, set to <logger_group_name>:<desired_level>. logger_group_name "
+        "must be a logger name.",
+    ),
     (
         "level",
         "desired logging level, this will change all loggers's level; One of (, trace, debug, info, warning, error, "
@@ -40,29 +46,39 @@ def _active() -> str:
 
 
 def _change(log: ProcessLog, query: dict[str, str]) -> None:
-    if not query:
+    """Raises ValueError, and then nothing is changed. A parameter without a value (of an HTML form) is none."""
+    given = {name: value for name, value in query.items() if value}
+    if not given:
         return
-    if len(query) > 1:
+    if len(given) > 1:
         raise ValueError("invalid number of parameters")
-    name, value = next(iter(query.items()))
+    ((name, value),) = given.items()
+    if name == "group":
+        raise ValueError("group parameter requires fine-grain logging to be enabled")
     if name == "level":
         _check_level(value)
         log.set_level(value)
         return
-    # Every logger is a group of its own.
-    pairs = value if name in ("paths", "group") else f"{name}:{value}"
-    for pair in pairs.split(","):
-        logger, colon, level = pair.partition(":")
-        if not colon:
-            raise ValueError("empty logger name or empty logger level")
-        if logger not in LOGGERS:
-            raise ValueError("unknown logger name")
+    wanted = _pairs(value) if name == "paths" else {name: value}
+    for level in wanted.values():
         _check_level(level)
-    log.set_levels(pairs)
+    if not wanted.keys() <= set(LOGGERS):
+        raise ValueError("unknown logger name")
+    log.set_levels(",".join([f"{name}:{level}" for name, level in wanted.items()]))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`admin:debug,http:info`"""
+    wanted = {}
+    for pair in text.split(","):
+        if pair.strip(" "):
+            logger, _, level = pair.partition(":")
+            if not logger or not level:
+                raise ValueError("empty logger name or empty logger level")
+            wanted[logger] = level
+    return wanted
 
 
 def _check_level(level: str) -> None:
-    try:
-        level_number(level)
-    except ValueError:
-        raise ValueError("unknown logger level") from None
+    if level not in LEVELS:
+        raise ValueError("unknown logger level")

@@ -3,8 +3,8 @@
 import resource
 from pathlib import Path
 
+from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import dump
 from meshproxy.admin.server_view import Server
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from meshproxy.admin.server_view import Server, Shown
 from meshproxy.http.headers import Pair, RequestHeaders
@@ -15,7 +15,7 @@ HTML = "text/html; charset=UTF-8"
 
 @dataclass(slots=True)
 class Request:
-    """One request to the admin interface: the query and, of a form that was posted, its fields too."""
+    """One request to the admin interface. `query`: its parameters; without any, the fields of a posted form."""
 
     path: str
     query: dict[str, str]
@@ -27,15 +27,17 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """`body`: text at once, or piece by piece where it is long.
+    """`body`: text at once, or piece by piece where it is long. A str has one character per byte where it is below
+    U+0100 (what came from the wire); text of the configuration is bytes, in UTF-8.
 
     Pieces are made while the page is written, with other connections' turns in between (net/slices.py): a generator
     gives something, if only "", at least every few hundred microseconds.
     """
 
-    body: str | bytes | Iterable[str]
+    body: str | bytes | Iterable[str | bytes]
     status: int = 200
     content_type: str = TEXT
+    # In front of the ones that every page has.
     headers: list[Pair] = field(default_factory=list)
     # Runs once the answer is written: /quitquitquit must not cut it off.
     then: Callable[[], None] | None = None
@@ -75,13 +77,17 @@ def page(
 
 
 def parse_query(text: str) -> dict[str, str]:
-    """Names and values, percent-decoded; of a name that repeats the last counts. `+` stays a plus, as in Envoy."""
-    query = {}
+    """Names and values, percent-decoded; of a name that repeats the first counts. `+` stays a plus, as in Envoy."""
+    query: dict[str, str] = {}
     for piece in text.split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            query[unquote(name, "latin-1")] = unquote(value, "latin-1")
+            query.setdefault(_decoded(name), _decoded(value))
     return query
+
+
+def _decoded(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
 
 
 def help_text() -> str:
@@ -91,5 +97,3 @@ def help_text() -> str:
         lines.append(f"  {path}{' (POST)' if each.changes else ''}: {each.help}")
         lines += [f"      {parameter.name}: {parameter.help}" for parameter in each.parameters]
     return "\n".join(lines) + "\n"
-
-

@@ -1,10 +1,10 @@
 """Protobuf messages as plain trees for JSON pages: field names as in the protos, secrets redacted.
 
 What a field's option udpa.annotations.sensitive marks is shown as `[redacted]`, however deep it lies.
+Lists of messages are iterators, good for one walk (json_page.dump): a large configuration is never a tree all at once.
 """
 
 import base64
-import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -28,33 +28,33 @@ _LONG = (
 _WRAPPERS = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 
 
-def dump(tree: Any) -> str:
-    """JSON as Envoy's pages write it: one space a level, text as UTF-8."""
-    return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
-
-
-def plain(message: Any, redact: bool = False) -> Any:
-    """The tree of a message. `redact`: everything in it is secret."""
+def plain(message: Any, redact: bool = False, full: bool = False) -> Any:
+    """The tree of a message. `redact`: everything in it is secret. `full`: with the fields that are not set."""
     special = _SPECIAL.get(message.DESCRIPTOR.full_name)
     if special is not None:
         return special(message, redact)
-    return {field.name: _field(field, value, redact) for field, value in message.ListFields()}
+    if not full:
+        return {field.name: _field(field, value, redact, full) for field, value in message.ListFields()}
+    shown = [each for each in message.DESCRIPTOR.fields if not each.has_presence or message.HasField(each.name)]
+    shown.sort(key=lambda each: each.number)
+    return {each.name: _field(each, getattr(message, each.name), redact, full) for each in shown}
 
 
-def _field(field: Any, value: Any, redact: bool) -> Any:
+def _field(field: Any, value: Any, redact: bool, full: bool) -> Any:
     redact = redact or _is_sensitive(field)
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
         of = inner.fields_by_name["value"]
-        return {str(key): _value(of, value[key], redact) for key in sorted(value)}
+        return {str(key): _value(of, value[key], redact, full) for key in sorted(value)}
     if field.is_repeated:
-        return [_value(field, item, redact) for item in value]
-    return _value(field, value, redact)
+        items = (_value(field, item, redact, full) for item in value)
+        return list(items) if inner is None else items
+    return _value(field, value, redact, full)
 
 
-def _value(field: Any, value: Any, redact: bool) -> Any:
+def _value(field: Any, value: Any, redact: bool, full: bool) -> Any:
     if field.message_type is not None:
-        return plain(value, redact)
+        return plain(value, redact, full)
     if field.type == FieldDescriptor.TYPE_ENUM:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known is not None else value
@@ -97,7 +97,7 @@ def _seconds(message: Any, _redact: bool) -> str:
 
 def _wrapped(message: Any, redact: bool) -> Any:
     field = message.DESCRIPTOR.fields_by_name["value"]
-    return _value(field, message.value, redact)
+    return _value(field, message.value, redact, full=False)
 
 
 def _struct(message: Any, redact: bool) -> Any:

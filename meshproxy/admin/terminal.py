@@ -6,27 +6,30 @@ from collections.abc import Callable, Iterable, Iterator
 
 from meshproxy.admin.pages import PAGES, TEXT, Answer, Page, Request, help_text, parse_query
 from meshproxy.admin.server_view import Server
-from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
+from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.net.slices import Turns
 from meshproxy.net.tasks import start_task
 
 _log = logging.getLogger("admin")
 
+# What every page says besides.
+_SAFE = [("cache-control", "no-cache, max-age=0"), ("x-content-type-options", "nosniff")]
+
 # Of an answer that is one long text, this many characters are written between two looks at other connections.
 _PIECE = 64 * 1024
-# A form that is posted; nobody posts more.
-_MAX_BODY = 1024 * 1024
-_GET = ("GET", "HEAD")
+# A form that is posted, in bytes; nobody posts more. Of other bodies nothing is kept.
+_MAX_FORM = 1024 * 1024
 
 
 class Exchange:
     """One request to the admin interface while it is answered (the stream's `upstream`)."""
 
-    __slots__ = ("body", "gone", "size", "writable")
+    __slots__ = ("form", "gone", "is_form", "size", "writable")
 
-    def __init__(self) -> None:
-        self.body: list[bytes] = []
+    def __init__(self, is_form: bool) -> None:
+        self.is_form = is_form
+        self.form: list[bytes] = []
         self.size = 0
         self.gone = False
         self.writable = asyncio.Event()
@@ -44,15 +47,16 @@ class AdminTerminal:
     # ---- from the stream ----
 
     def start(self, stream: Stream, end: bool) -> None:
-        stream.upstream = Exchange()
+        stream.upstream = Exchange(stream.request.get("content-type") == "application/x-www-form-urlencoded")
         if end:
             self._answer(stream)
 
     def send_data(self, stream: Stream, data: bytes, end: bool) -> None:
         exchange: Exchange = stream.upstream
-        exchange.size += len(data)
-        if exchange.size <= _MAX_BODY:
-            exchange.body.append(data)
+        if exchange.is_form:
+            exchange.size += len(data)
+            if exchange.size <= _MAX_FORM:
+                exchange.form.append(data)
         if end:
             self._answer(stream)
 
@@ -84,24 +88,27 @@ class AdminTerminal:
         if stream.done:
             return
         stream.details = "via_admin"
-        stream.respond_headers(_head(answer), False)
+        wants_body = stream.request.method != "HEAD"
+        stream.respond_headers(_head(answer), not wants_body)
         try:
-            await self._write_body(stream, exchange, answer)
+            if wants_body:
+                await self._write_body(stream, exchange, answer.body)
         except Exception:
             # What was sent already must not look whole.
             _log.exception("the page %s failed", stream.request.path)
             stream.reset()
+            return
+        if answer.then is not None:
+            answer.then()
 
-    async def _write_body(self, stream: Stream, exchange: Exchange, answer: Answer) -> None:
-        async for texts in self._turns.slices(_texts(answer.body)):
+    async def _write_body(self, stream: Stream, exchange: Exchange, body: str | bytes | Iterable[str | bytes]) -> None:
+        async for texts in self._turns.slices(_texts(body)):
             await exchange.writable.wait()
             if exchange.gone or stream.done:
                 return
             if data := _encoded(texts):
                 stream.respond_data(data, False)
         stream.respond_data(b"", True)
-        if answer.then is not None:
-            answer.then()
 
     async def _make(self, stream: Stream, exchange: Exchange) -> Answer:
         headers = stream.request
@@ -109,17 +116,14 @@ class AdminTerminal:
         page = PAGES.get(path)
         if page is None or not self._allowed(path):
             return Answer(f"invalid path. {help_text()}", 404)
-        if exchange.size > _MAX_BODY:
-            return Answer("the body is too large\n", 413)
         if page.changes and headers.method != "POST":
+            _log.error('admin path "%s" mutates state, method=%s rather than POST', path, headers.method)
             return Answer(f"Method {headers.method} not allowed, POST required.", 405)
-        if not page.changes and headers.method not in (*_GET, "POST"):
-            return Answer(f"Method {headers.method} not allowed.", 405)
+        if exchange.size > _MAX_FORM:
+            return Answer("the form is too large\n", 413)
         if page.changes:
             _log.info("%s %s", headers.method, path)
-        fields = parse_query(query)
-        if _is_form(headers):
-            fields.update(parse_query(b"".join(exchange.body).decode("latin-1")))
+        fields = parse_query(query) or parse_query(b"".join(exchange.form).decode("latin-1"))
         return await self._call(page, Request(path, fields, headers))
 
     async def _call(self, page: Page, request: Request) -> Answer:
@@ -132,21 +136,11 @@ class AdminTerminal:
             return Answer("internal error: see the log\n", 500)
 
 
-def _is_form(headers: RequestHeaders) -> bool:
-    return headers.get("content-type") == "application/x-www-form-urlencoded"
-
-
 def _head(answer: Answer) -> ResponseHeaders:
-    pairs: list[Pair] = [
-        ("content-type", answer.content_type or TEXT),
-        ("cache-control", "no-cache, max-age=0"),
-        ("x-content-type-options", "nosniff"),
-        *answer.headers,
-    ]
-    return ResponseHeaders(answer.status, pairs)
+    return ResponseHeaders(answer.status, [*answer.headers, ("content-type", answer.content_type or TEXT), *_SAFE])
 
 
-def _texts(body: str | bytes | Iterable[str]) -> Iterator[str | bytes]:
+def _texts(body: str | bytes | Iterable[str | bytes]) -> Iterator[str | bytes]:
     """The body in pieces that are written at once."""
     if isinstance(body, (str, bytes)):
         for start in range(0, len(body), _PIECE):

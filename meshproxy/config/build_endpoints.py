@@ -6,9 +6,11 @@ from meshproxy.config.build_addresses import Address, pipe_address, socket_addre
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
-from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint, Locality
+from meshproxy.upstream.endpoint import EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint, Locality
 
-_UNHEALTHY = frozenset({"UNHEALTHY", "DRAINING", "TIMEOUT"})
+_UNHEALTHY = {
+    "UNHEALTHY": FAILED_EDS_HEALTH, "TIMEOUT": FAILED_EDS_HEALTH, "DRAINING": EDS_STATUS_DRAINING,
+}  # fmt: skip
 _NO_ACTIVE_CHECKS = "read by active health checks, which are not supported yet"
 
 
@@ -54,7 +56,7 @@ def _build_endpoint(view: View, priority: int, locality: Locality) -> Endpoint:
     endpoint = Endpoint(endpoint_address(inner.address), inner.hostname, weight, priority, locality, metadata)
     health = view.enum("health_status")
     if health in _UNHEALTHY:
-        endpoint.set_health((FAILED_EDS_HEALTH,))
+        endpoint.set_health((_UNHEALTHY[health],))
     elif health == "DEGRADED":
         view.reject("health_status", "degraded endpoints are not supported yet")
     return endpoint

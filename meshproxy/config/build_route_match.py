@@ -95,7 +95,7 @@ def build_fraction(view: View) -> Fraction:
 def _fraction(view: View, ctx: Context) -> Predicate:
     fraction = build_fraction(view)
     enabled = ctx.runtime.enabled
-    return lambda stream: enabled(fraction, stream.random)
+    return lambda _stream: enabled(fraction)
 
 
 def _header(view: View, ctx: Context) -> Predicate:

@@ -159,8 +159,6 @@ class Timekeeper:
             left = server.last_activity + timeouts.idle - now
             if left <= _TICK:
                 self._manager.stats.downstream_cx_idle_timeout += 1
-                if not server.requests:
-                    server.connection.local_close_reason = "on_idle_timeout"
                 self._drain(server)
                 return 0.0
         else:
@@ -239,7 +237,6 @@ class Timekeeper:
 
     def _drained(self, server: "Http1Server") -> float:
         if server.stream is None:
-            server.connection.local_close_reason = "deferred_close_on_drained_connection"
             server.close(delayed=True)
         else:
             server.drain()
@@ -252,7 +249,6 @@ class Timekeeper:
             server.unsent = unsent
             return self.delayed_close.seconds if self.delayed_close is not None else 0.0
         self._manager.stats.downstream_cx_delayed_close_timeout += 1
-        server.connection.local_close_reason = "triggered_delayed_close_timeout"
         server.transport.abort()
         return 0.0
 

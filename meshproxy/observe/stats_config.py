@@ -1,25 +1,24 @@
 """How stats are shown: which of them, with which tags, in which buckets (envoy.config.metrics.v3.StatsConfig)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from meshproxy.observe.exposition import Bounds
-from meshproxy.observe.prometheus import label_text
 from meshproxy.observe.quantiles import DEFAULT_BUCKETS
-from meshproxy.observe.shapes import Shapes
 from meshproxy.observe.tags import TagProducer
 
 
+def _all(_name: str) -> bool:
+    return True
+
+
+def _default_bounds(_name: str) -> Sequence[float]:
+    return DEFAULT_BUCKETS
+
+
+@dataclass
 class StatsConfig:
-    """`bounds`: the bucket bounds of a histogram, by its name."""
+    """`accepts`: whether a stat is shown at all, by its name. `bounds`: the bucket bounds of a histogram."""
 
-    __slots__ = ("bounds", "shapes")
-
-    def __init__(
-        self,
-        tags: TagProducer | None = None,
-        accepts: Callable[[str], bool] | None = None,
-        bounds: Bounds = lambda _name: DEFAULT_BUCKETS,
-    ) -> None:
-        """accepts: whether a stat is shown at all, by its name; None for all."""
-        self.shapes = Shapes(tags or TagProducer(), accepts, label_text)
-        self.bounds = bounds
+    tags: TagProducer = field(default_factory=TagProducer)
+    accepts: Callable[[str], bool] = _all
+    bounds: Callable[[str], Sequence[float]] = _default_bounds

@@ -69,10 +69,12 @@ class Cluster:
         return pool
 
     def _may_pool(self, priority: int) -> bool:
-        if self.limits[priority].pools.take():
-            return True
-        self.stats.upstream_cx_pool_overflow += 1
-        return False
+        limits = self.limits[priority]
+        if limits.pools >= limits.max_pools:
+            self.stats.upstream_cx_pool_overflow += 1
+            return False
+        limits.pools += 1
+        return True
 
     def durations(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Any], float]) -> TimeoutQueue[Any]:
         """The exchanges of a cluster that has a max_stream_duration."""

@@ -14,6 +14,7 @@ Locality = tuple[str, str, str]
 # Why an endpoint is not healthy, as Envoy's /clusters writes it.
 FAILED_EDS_HEALTH = "failed_eds_health"
 DEGRADED_EDS_HEALTH = "degraded_eds_health"
+EDS_STATUS_DRAINING = "eds_status_draining"
 
 
 class Endpoint:
@@ -74,7 +75,7 @@ class Endpoint:
         self.locality_weight = fresh.locality_weight
         self.metadata = fresh.metadata
         self.canary = fresh.canary
-        configured = (FAILED_EDS_HEALTH, DEGRADED_EDS_HEALTH)
+        configured = (FAILED_EDS_HEALTH, DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING)
         found = tuple(flag for flag in self.health_flags if flag not in configured)
         self.set_health(fresh.health_flags + found)
 

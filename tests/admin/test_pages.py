@@ -180,8 +180,7 @@ def test_runtime(admin: Client) -> None:
         "entries": {"a.b": {"layer_values": ["1", ""], "final_value": "1"}},
     }
     assert admin.post("/runtime_modify?a.b=5&c=foo").text == "OK\n"
-    form = {"content-type": "application/x-www-form-urlencoded"}
-    assert admin.post("/runtime_modify", "d=true", **form).text == "OK\n"
+    assert admin.post("/runtime_modify", "d=true", **FORM).text == "OK\n"
     assert admin("/runtime").json["entries"] == {
         "a.b": {"layer_values": ["1", "5"], "final_value": "5"},
         "c": {"layer_values": ["", "foo"], "final_value": "foo"},
@@ -194,7 +193,7 @@ def test_runtime(admin: Client) -> None:
 
 
 def test_runtime_without_a_layer_to_write_to(admin: Client) -> None:
-    admin.process.ctx.runtime_layers.sources.pop()
+    admin.process.ctx.runtime.admin_layer = ""
     reply = admin.post("/runtime_modify?a=b")
     assert (reply.status, reply.text) == (503, "No admin layer specified")
 
@@ -204,7 +203,7 @@ def test_server_info(admin: Client) -> None:
     assert (info["state"], info["hot_restart_version"]) == ("LIVE", "disabled")
     assert info["uptime_all_epochs"].endswith("s")
     assert info["command_line_options"]["drain_time"] == "600s"
-    assert info["command_line_options"]["file_flush_interval"] == "10.000s"
+    assert info["command_line_options"]["file_flush_interval"] == "10s"
     assert (info["node"]["id"], info["node"]["cluster"]) == ("me", "shop")
 
 
@@ -234,6 +233,43 @@ def test_a_page_that_fails_does_not_take_others_with_it(admin: Client) -> None:
     assert admin("/ready").status == 200
 
 
-def test_a_body_that_is_too_large(admin: Client) -> None:
-    assert admin.post("/runtime_modify?a=b", "x" * (1024 * 1024 + 1)).status == 413
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def test_a_form_that_is_too_large(admin: Client) -> None:
+    refused = admin.post("/runtime_modify", "a=" + "x" * (1024 * 1024), **FORM)
+    assert (refused.status, refused.text) == (413, "the form is too large\n")
     assert admin("/ready").status == 200
+
+
+def test_other_bodies_are_not_kept(admin: Client) -> None:
+    assert admin.post("/runtime_modify?a=b", "x" * (4 * 1024 * 1024)).status == 200
+
+
+def test_the_query_wins_over_the_form(admin: Client) -> None:
+    assert admin.post("/runtime_modify?q=1", "f=1", **FORM).text == "OK\n"
+    assert list(admin("/runtime").json["entries"]) == ["a.b", "q"]
+
+
+def test_of_a_parameter_that_repeats_the_first_counts(admin: Client) -> None:
+    assert "cluster_statuses" in admin("/clusters?format=json&format=text").json
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "POST"])
+def test_any_method_asks(admin: Client, method: str) -> None:
+    assert admin("/ready", method).text == "LIVE\n"
+
+
+def test_head_has_no_body(admin: Client) -> None:
+    reply = admin("/clusters", "HEAD")
+    assert (reply.status, reply.body) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["//ready", "/stats/../ready", "/r%65ady", "/./ready?x=y"])
+def test_paths_are_normalised(admin: Client, path: str) -> None:
+    assert admin(path).text == "LIVE\n"
+
+
+def test_no_path_of_somebody_else(admin: Client) -> None:
+    assert admin("http://127.0.0.1/ready").status == 404
+    assert admin("/ready#x").status == 400

@@ -1,0 +1,157 @@
+"""The sections of /config_dump: what is configured, by kind and by whence it came (envoy.admin.v3.ConfigDump)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+from meshproxy.admin.plain import plain
+
+TYPE = "type.googleapis.com/"
+ADMIN = "envoy.admin.v3."
+
+Tree = dict[str, Any]
+# `static`: of the bootstrap. Of what a server sends: in use, waiting for what it needs, waiting for its connections to
+# end, or refused (`error`: no other version of it is in use).
+State = Literal["static", "active", "warming", "draining", "error"]
+
+
+class Refusal(NamedTuple):
+    """A version of a resource that could not be used. `message`: what was sent, None where that was not even read."""
+
+    details: str
+    attempted: float
+    version: str = ""
+    message: Any = None
+
+
+class Resource(NamedTuple):
+    """A configured resource. `updated`: wall clock, seconds; `refusal`: of a newer version than this one."""
+
+    message: Any
+    updated: float
+    state: State = "static"
+    version: str = ""
+    refusal: Refusal | None = None
+
+
+class Section(NamedTuple):
+    """One entry of `configs`: its message, the fields in front, and its lists by name, made while they are written."""
+
+    kind: str
+    first: Tree
+    lists: dict[str, Iterator[Tree]]
+
+    def tree(self) -> Tree:
+        return {"@type": f"{TYPE}{ADMIN}{self.kind}", **self.first, **self.lists}
+
+
+class _Kind(NamedTuple):
+    """How the resources of one kind are shown. `field`: what holds the resource; `named`: its name stands beside it."""
+
+    kind: str
+    field: str
+    lists: dict[State, str]
+    named: bool = False
+
+
+_CLUSTERS = _Kind("ClustersConfigDump", "cluster", {
+    "static": "static_clusters", "active": "dynamic_active_clusters", "warming": "dynamic_warming_clusters",
+})  # fmt: skip
+_ROUTES = _Kind("RoutesConfigDump", "route_config", {
+    "static": "static_route_configs", "active": "dynamic_route_configs",
+})  # fmt: skip
+_SECRETS = _Kind("SecretsConfigDump", "secret", {
+    "static": "static_secrets", "active": "dynamic_active_secrets", "warming": "dynamic_warming_secrets",
+}, named=True)  # fmt: skip
+
+
+def clusters_section(resources: Iterable[Resource], version: str = "") -> Section:
+    """`version`: of the last answer of a discovery server."""
+    ordered = sorted(resources, key=lambda each: each.message.name)
+    return _section(_CLUSTERS, ordered, _version(version))
+
+
+def routes_section(resources: Iterable[Resource]) -> Section:
+    return _section(_ROUTES, resources, {})
+
+
+def secrets_section(resources: Iterable[Resource]) -> Section:
+    return _section(_SECRETS, sorted(resources, key=lambda each: each.message.name), {})
+
+
+def listeners_section(resources: Iterable[Resource], version: str = "") -> Section:
+    """A listener that a server sent is one entry with up to four states."""
+    static: list[Resource] = []
+    dynamic: dict[str, list[Resource]] = {}
+    for each in resources:
+        if each.state == "static":
+            static.append(each)
+        else:
+            dynamic.setdefault(each.message.name, []).append(each)
+    lists = {
+        **_unless_empty("static_listeners", static, lambda each: _entry("listener", each)),
+        **_unless_empty("dynamic_listeners", dynamic.items(), lambda item: _dynamic_listener(*item)),
+    }
+    return Section("ListenersConfigDump", _version(version), lists)
+
+
+def _section(kind: _Kind, resources: Iterable[Resource], first: Tree) -> Section:
+    by_list: dict[str, list[Resource]] = {name: [] for name in kind.lists.values()}
+    for each in resources:
+        by_list[kind.lists[each.state]].append(each)
+    lists: dict[str, Iterator[Tree]] = {}
+    for name, found in by_list.items():
+        lists |= _unless_empty(name, found, lambda each: _entry(kind.field, each, kind.named))
+    return Section(kind.kind, first, lists)
+
+
+def _unless_empty(name: str, items: Any, show: Callable[[Any], Tree]) -> dict[str, Iterator[Tree]]:
+    return {name: map(show, items)} if items else {}
+
+
+def _entry(field: str, resource: Resource, named: bool = False) -> Tree:
+    tree: Tree = {"name": resource.message.name} if named else {}
+    timed: Tree = {field: typed(resource.message), "last_updated": timestamp(resource.updated)}
+    if named:
+        timed = dict(reversed(timed.items()))
+    tree |= {**_version(resource.version), **timed}
+    if resource.refusal is not None:
+        tree["error_state"] = _refused(resource.refusal)
+    return tree
+
+
+def _dynamic_listener(name: str, resources: list[Resource]) -> Tree:
+    tree: Tree = {"name": name}
+    by_state = {each.state: each for each in resources}
+    for state in ("active", "warming", "draining"):
+        if (each := by_state.get(state)) is not None:
+            tree[f"{state}_state"] = {
+                **_version(each.version), "listener": typed(each.message), "last_updated": timestamp(each.updated),
+            }  # fmt: skip
+    refusal = next((each.refusal for each in resources if each.refusal is not None), None)
+    if refusal is not None:
+        tree["error_state"] = _refused(refusal)
+    return tree
+
+
+def _refused(refusal: Refusal) -> Tree:
+    """An envoy.admin.v3.UpdateFailureState."""
+    return {
+        **({"failed_configuration": typed(refusal.message)} if refusal.message is not None else {}),
+        "last_update_attempt": timestamp(refusal.attempted),
+        "details": refusal.details,
+        **_version(refusal.version),
+    }
+
+
+def _version(version: str) -> Tree:
+    return {"version_info": version} if version else {}
+
+
+def typed(message: Any) -> Tree:
+    """As JSON shows an Any with this message in it."""
+    return {"@type": TYPE + message.DESCRIPTOR.full_name, **plain(message)}
+
+
+def timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03}Z"
