@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from meshproxy.upstream.cluster import Clusters
 from meshproxy.upstream.endpoint import Address
+from meshproxy.upstream.original_dst import OriginalDst
 from meshproxy.upstream.stats import EndpointStats
 
 # By (cluster, address): the values of `_NAMES`.
@@ -40,6 +41,8 @@ def without_gauges(counts: Counts) -> Counts:
 def put(clusters: Clusters, counts: Counts) -> None:
     """Gives the endpoints of this process those counts."""
     for cluster in clusters:
+        if isinstance(cluster.discovery, OriginalDst):
+            cluster.discovery.show([address for name, address in counts if name == cluster.name])
         for endpoint in cluster.endpoints:
             values = counts.get((cluster.name, endpoint.address), ())
             for name, value in zip(_NAMES, values, strict=False):

@@ -78,11 +78,15 @@ class OriginalDst:
         if not address[1]:
             # Nothing can listen there.
             return None
-        endpoint = self._by_address[address] = Endpoint(address)
-        endpoint.hostname = self._cluster.name + endpoint.address_text
+        endpoint = self._by_address[address] = self._endpoint(address)
         self._cluster.add_endpoint(endpoint)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.cleanup_seconds, self._clean)
+        return endpoint
+
+    def _endpoint(self, address: Address) -> Endpoint:
+        endpoint = Endpoint(address)
+        endpoint.hostname = self._cluster.name + endpoint.address_text
         return endpoint
 
     # ---- as what finds endpoints ----
@@ -95,6 +99,10 @@ class OriginalDst:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def show(self, found: list[Address]) -> None:
+        """In main, which picks none: what its workers have found, for who asks."""
+        self._cluster.set_endpoints([self._endpoint(address) for address in found])
 
     def _clean(self) -> None:
         """An endpoint stays while it has connections, and until one whole interval has passed without it."""
