@@ -19,10 +19,11 @@ from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
+from meshproxy.net.count import Count
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
-from meshproxy.net.token_bucket import TokenBucket
+from meshproxy.net.token_bucket import Buckets, TokenBucket
 from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.edits import HeaderEdit
@@ -33,10 +34,12 @@ __all__ = [
     "CLOSE",
     "MORE",
     "TCP_CLUSTER",
+    "Buckets",
     "Close",
     "ConfigError",
     "Connection",
     "ConnectionRecord",
+    "Count",
     "Descriptor",
     "Fraction",
     "HeaderEdit",

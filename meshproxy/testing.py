@@ -208,7 +208,7 @@ class _Client(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
-    def connection_ended(self, connection: Connection) -> None: ...
+    def connection_ended(self, connection: Connection, admitted: bool = True) -> None: ...
 
     def message(self, method: str) -> Message:
         head, _, body = self.received.partition(b"\r\n\r\n")

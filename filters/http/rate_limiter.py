@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from meshproxy.api import ConfigError, Descriptor, TokenBucket, build_token_bucket, wire_text
+from meshproxy.api import Buckets, ConfigError, Descriptor, TokenBucket, build_token_bucket, wire_text
 
 _MAX_DYNAMIC = 20
 
@@ -16,7 +16,7 @@ class DescriptorBuckets:
 
     def __init__(self, most: int = _MAX_DYNAMIC) -> None:
         self._exact: dict[Descriptor, TokenBucket] = {}
-        self._any: list[tuple[Descriptor, TokenBucket, dict[Descriptor, TokenBucket]]] = []
+        self._any: list[tuple[Descriptor, TokenBucket, Buckets]] = []
         self._most = most
 
     def __bool__(self) -> bool:
@@ -29,7 +29,7 @@ class DescriptorBuckets:
                 raise ConfigError(f"duplicate descriptor in the local rate descriptor: {words}")
             self._exact[pattern] = bucket
         else:
-            self._any.append((pattern, bucket, {}))
+            self._any.append((pattern, bucket, bucket.family(self._most)))
 
     def matching(self, descriptors: Iterable[Descriptor]) -> list[TokenBucket]:
         """The buckets of these descriptors, the strictest first."""
@@ -41,21 +41,16 @@ class DescriptorBuckets:
         bucket = self._exact.get(descriptor)
         if bucket is not None:
             return bucket
-        for pattern, template, made in self._any:
+        for pattern, _, buckets in self._any:
             if _fits(pattern, descriptor):
-                bucket = made.pop(descriptor, None) or template.fresh()
-                # The last one used stands last.
-                made[descriptor] = bucket
-                if len(made) > self._most:
-                    del made[next(iter(made))]
-                return bucket
+                return buckets.find(descriptor)
         return None
 
     def fresh(self) -> "DescriptorBuckets":
         """The same with full buckets."""
         copy = DescriptorBuckets(self._most)
         copy._exact = {descriptor: bucket.fresh() for descriptor, bucket in self._exact.items()}
-        copy._any = [(pattern, bucket, {}) for pattern, bucket, _ in self._any]
+        copy._any = [(pattern, bucket, bucket.fresh().family(self._most)) for pattern, bucket, _ in self._any]
         return copy
 
 

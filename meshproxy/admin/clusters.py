@@ -19,10 +19,12 @@ _STATS = (
 )  # fmt: skip
 _COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 _GAUGES = ("cx_active", "rq_active", "rq_pending_active")
-_LIMITS = ("max_connections", "max_pending", "max_requests", "max_retries")
+_LIMITS = {
+    "max_connections": "connections", "max_pending_requests": "pending", "max_requests": "requests",
+    "max_retries": "retries",
+}  # fmt: skip
 _PRIORITIES = ("default", "high")
 _JSON_PRIORITIES: tuple[dict[str, str], ...] = ({}, {"priority": "HIGH"})
-_NAMES = {"max_pending": "max_pending_requests"}
 # What the text calls an endpoint's health -> the same in envoy.admin.v3.HostHealthStatus.
 _FLAGS = {
     "failed_active_hc": "failed_active_health_check",
@@ -66,8 +68,8 @@ def _lines(cluster: Cluster) -> Iterator[str]:
     name = cluster.name
     yield f"{name}::observability_name::{cluster.alt_stat_name}\n"
     for priority, limits in zip(_PRIORITIES, cluster.limits, strict=True):
-        for limit in _LIMITS:
-            yield f"{name}::{priority}_priority::{_NAMES.get(limit, limit)}::{getattr(limits, limit)}\n"
+        for limit, count in _LIMITS.items():
+            yield f"{name}::{priority}_priority::{limit}::{getattr(limits, count).maximum}\n"
     yield f"{name}::added_via_api::{str(cluster.added_via_api).lower()}\n"
     for endpoint in cluster.endpoints:
         yield "".join([f"{name}::{endpoint.address_text}::{key}::{value}\n" for key, value in _facts(endpoint)])
@@ -101,7 +103,7 @@ def _status(cluster: Cluster) -> dict[str, Any]:
 
 
 def _thresholds(priority: dict[str, str], limits: Limits) -> dict[str, Any]:
-    return {**priority, **{_NAMES.get(limit, limit): getattr(limits, limit) for limit in _LIMITS}}
+    return {**priority, **{limit: getattr(limits, count).maximum for limit, count in _LIMITS.items()}}
 
 
 def _status_of(endpoint: Endpoint) -> dict[str, Any]:

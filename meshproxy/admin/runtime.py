@@ -16,7 +16,7 @@ def runtime(server: Server, _request: Request) -> Answer:
     layers = server.ctx.runtime.layers
     entries: dict[str, Any] = {}
     for key in sorted({key for _, values in layers for key in values}):
-        by_layer = [_text(values[key]) if key in values else "" for _, values in layers]
+        by_layer = [values[key].text if key in values else "" for _, values in layers]
         final = next((value for value in reversed(by_layer) if value), "")
         entries[key] = {"layer_values": by_layer, "final_value": final}
     return Answer(dump({"layers": [name for name, _ in layers], "entries": entries}), content_type=JSON)
@@ -32,34 +32,8 @@ def runtime(server: Server, _request: Request) -> Answer:
 def runtime_modify(server: Server, request: Request) -> Answer:
     if not request.query:
         return Answer(_USAGE, 400)
-    runtime = server.ctx.runtime
-    if not runtime.admin_layer:
-        return Answer("No admin layer specified", 503)
-    values = dict(next(values for name, values in runtime.layers if name == runtime.admin_layer))
-    for key, text in request.query.items():
-        if text:
-            values[key] = _value(text)
-        else:
-            values.pop(key, None)
-    runtime.set_layer(runtime.admin_layer, values)
+    try:
+        server.ctx.runtime_layers.modify(request.query)
+    except (LookupError, ValueError) as error:
+        return Answer(str(error), 503)
     return Answer("OK\n")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _value(text: str) -> str | int | float | bool:
-    """A number or a truth value where the text is one, else the text."""
-    if text in ("true", "false"):
-        return text == "true"
-    if not text.isascii():
-        return text
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text

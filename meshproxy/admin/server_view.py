@@ -1,13 +1,13 @@
 """What the admin pages need to know of the process that they describe, and what they may tell it to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
-from meshproxy.observe.snapshot import Snapshot
+from meshproxy.observe.snapshot import Part
 
 # What workers know: stats, the counts of the endpoints, recent failures, or all of them.
 Shown = Literal["stats", "endpoints", "failures", "all"]
@@ -39,10 +39,10 @@ class Server(Protocol):
         """The envoy.config.bootstrap.v3.Bootstrap that was loaded."""
 
     async def refresh(self, shown: Shown) -> None:
-        """Asks the workers, so that `snapshot()`, the endpoints of `ctx.clusters` or `failures()` are up to date."""
+        """Asks the workers, so that `stat_parts()`, the endpoints of `ctx.clusters` or `failures()` are up to date."""
 
-    def snapshot(self) -> Snapshot:
-        """The stats of the whole proxy: of this process, or of all workers together."""
+    def stat_parts(self) -> Iterator[Part]:
+        """The stats of the whole proxy, group by group: of this process, or of all workers, to be added up."""
 
     def failures(self) -> list[Failure]:
         """Recent failures of the whole proxy, newest last."""

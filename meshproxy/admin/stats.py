@@ -1,16 +1,30 @@
 """/stats and /stats/prometheus."""
 
 import time
-from collections.abc import Callable
-
-import re2
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from meshproxy.admin.pages import JSON, TEXT, Answer, Request, page
 from meshproxy.admin.server_view import Server
-from meshproxy.observe.exposition import Buckets, Intervals, Selection, select, write_json, write_text
-from meshproxy.observe.prometheus import write
+from meshproxy.admin.stats_filter import name_filter
+from meshproxy.observe.exposition import Buckets, Intervals, write_text
+from meshproxy.observe.exposition_json import write_json
+from meshproxy.observe.families import Families
+from meshproxy.observe.prometheus import OPENMETRICS, write_openmetrics
+from meshproxy.observe.prometheus import write as write_prometheus
+from meshproxy.observe.selection import Ordered, Selection
+from meshproxy.observe.snapshot import Snapshot
+from meshproxy.observe.stats import Kind
 
-_KINDS = ("Counters", "Gauges", "Histograms", "TextReadouts")
+_ALL: frozenset[Kind] = frozenset({"counter", "gauge", "histogram", "text"})
+_KINDS: dict[str, frozenset[Kind]] = {
+    "": _ALL,
+    "All": _ALL,
+    "Counters": frozenset({"counter"}),
+    "Gauges": frozenset({"gauge"}),
+    "Histograms": frozenset({"histogram"}),
+    "TextReadouts": frozenset({"text"}),
+}
 _BUCKETS: tuple[Buckets, ...] = ("cumulative", "disjoint", "detailed", "summary")
 _intervals = Intervals()
 
@@ -40,16 +54,23 @@ def stats(server: Server, request: Request) -> Answer:
         return prometheus(server, request)
     try:
         buckets = _buckets(request)
-        kind = _kind(request)
+        selection = _selection(request)
         if form not in ("", "text", "json"):
             raise Refused("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n")
-        found = _select(server, request, kind)
     except Refused as refused:
         return Answer(str(refused), 400)
-    bounds = server.ctx.stats_config.bounds
-    if form == "json":
-        return Answer(write_json(found, buckets, bounds), content_type=JSON)
-    return Answer(write_text(found, buckets, bounds))
+    write, kind = (write_json, JSON) if form == "json" else (write_text, TEXT)
+    return Answer(_page(server, selection, partial(write, buckets=buckets)), content_type=kind)
+
+
+def _page(server: Server, selection: Selection, write: Callable[..., Iterator[str]]) -> Iterator[str]:
+    config = server.ctx.stats_config
+    snapshot = Snapshot()
+    for part in server.stat_parts():
+        snapshot.add(*part)
+        yield ""
+    _intervals.look(time.monotonic())
+    yield from write(Ordered(snapshot, selection, config.shapes), bounds=config.bounds, interval=_intervals.new)
 
 
 @page(
@@ -65,41 +86,38 @@ def stats(server: Server, request: Request) -> Answer:
 def prometheus(server: Server, request: Request) -> Answer:
     try:
         buckets = _buckets(request)
-        found = _select(server, request, _kind(request))
+        selection = _selection(request)
     except Refused as refused:
         return Answer(str(refused), 400)
     if not request.flag("text_readouts"):
-        found.texts = []
-    config = server.ctx.stats_config
+        selection.kinds -= {"text"}
     if "application/openmetrics-text" in (request.headers.get("accept") or ""):
-        from meshproxy.observe.openmetrics import CONTENT_TYPE, write_openmetrics
-
-        return Answer(write_openmetrics(found, config.tags, config.bounds), content_type=CONTENT_TYPE)
-    return Answer(write(found, config.tags, config.bounds, buckets == "summary"), content_type=TEXT)
+        return Answer(_exposition(server, selection, write_openmetrics), content_type=OPENMETRICS)
+    return Answer(_exposition(server, selection, partial(write_prometheus, summaries=buckets == "summary")))
 
 
-def _select(server: Server, request: Request, kind: str) -> Selection:
-    snapshot = server.snapshot()
-    _intervals.look(snapshot.histograms, time.monotonic())
-    shown = _shown(server, request)
-    return select(snapshot, shown, request.flag("usedonly"), kind, _intervals.new)
+def _exposition(server: Server, selection: Selection, write: Callable[..., Iterator[str]]) -> Iterator[str]:
+    config = server.ctx.stats_config
+    snapshot = Snapshot()
+    for part in server.stat_parts():
+        snapshot.add(*part)
+        yield ""
+    families = Families(selection, config.shapes)
+    for part in snapshot.sorted():
+        families.add(part)
+        yield ""
+    yield from write(families, config.bounds)
+    config.shapes.forget(snapshot.groups)
 
 
-def _shown(server: Server, request: Request) -> Callable[[str], bool]:
-    accepted = server.ctx.stats_config.accepts
+def _selection(request: Request) -> Selection:
+    kinds = _kinds(request)
     pattern = request.query.get("filter", "")
-    if not pattern:
-        return accepted
-    options = re2.Options()
-    options.log_errors = False
     try:
-        search = re2.compile(pattern, options).search
-    except re2.error as error:
-        reason = error.args[0]
-        raise Refused(f"Invalid re2 regex: {reason.decode() if isinstance(reason, bytes) else reason}") from None
-    if request.flag("invert_filter"):
-        return lambda name: accepted(name) and search(name) is None
-    return lambda name: accepted(name) and search(name) is not None
+        names = name_filter(pattern, request.flag("invert_filter")) if pattern else None
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return Selection(kinds, request.flag("usedonly"), names)
 
 
 def _buckets(request: Request) -> Buckets:
@@ -107,15 +125,11 @@ def _buckets(request: Request) -> Buckets:
     for buckets in ("", *_BUCKETS):
         if buckets == wanted:
             return buckets
-    raise Refused(
-        "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"
-    )
+    raise Refused("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n")
 
 
-def _kind(request: Request) -> str:
-    kind = request.query.get("type", "All")
-    if kind in ("", "All"):
-        return ""
-    if kind not in _KINDS:
+def _kinds(request: Request) -> frozenset[Kind]:
+    wanted = request.query.get("type", "")
+    if wanted not in _KINDS:
         raise Refused("invalid &type= param")
-    return kind
+    return _KINDS[wanted]

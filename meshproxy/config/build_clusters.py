@@ -46,7 +46,7 @@ def add_cluster(view: View, ctx: Context) -> Cluster:
 def build_cluster(view: View, ctx: Context) -> Cluster:
     for name, why in _IGNORED.items():
         view.ignore(name, why=why)
-    stats = ClusterStats()
+    stats = ClusterStats(ctx.counts)
     cluster = Cluster(view.name, build_balancer(view, stats), build_pool_settings(view), stats)
     cluster.alt_stat_name = view.alt_stat_name or view.name
     cluster.metadata = metadata_of(view.metadata)
@@ -83,11 +83,14 @@ def _read_circuit_breakers(cluster: Cluster, view: View) -> None:
 
 
 def _read_thresholds(limits: Limits, view: View) -> None:
-    limits.max_connections = view.get("max_connections", limits.max_connections)
-    limits.max_pending = view.get("max_pending_requests", limits.max_pending)
-    limits.max_requests = view.get("max_requests", limits.max_requests)
-    limits.max_retries = view.get("max_retries", limits.max_retries)
-    limits.max_pools = view.get("max_connection_pools", limits.max_pools)
+    for count, field in (
+        (limits.connections, "max_connections"),
+        (limits.pending, "max_pending_requests"),
+        (limits.requests, "max_requests"),
+        (limits.retries, "max_retries"),
+        (limits.pools, "max_connection_pools"),
+    ):
+        count.maximum = view.get(field, count.maximum)
     limits.track_remaining = view.track_remaining
     if view.has("retry_budget"):
         budget = view.retry_budget

@@ -51,6 +51,8 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     scoped = replace(ctx, stat_prefix=prefix)
     with view.at("http_filters"):
         filters, router = build_http_filters(view.http_filters, scoped)
+    # Before the manager, which measures what a format asks for.
+    log = log_all(build_access_logs(view.access_log, ctx))
     routes = _build_routes(view, ctx)
     manager = HttpManager(ctx.loop, view.stat_prefix, routes, filters, _timeouts(view))
     manager.buffer_limit = buffer_limit
@@ -62,7 +64,8 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     with view.at("local_reply_config"):
         manager.local_replies = build_local_replies(view.local_reply_config, ctx)
     _read_upgrades(view, manager, scoped)
-    _read_access_logs(view, manager, ctx)
+    manager.log = log
+    _read_log_options(view, manager)
     manager.failed = ctx.failures.add
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
     ctx.stats.add("http1", manager.http1_stats)
@@ -145,9 +148,8 @@ def _read_upgrades(view: View, manager: HttpManager, ctx: Context) -> None:
                 manager.upgrade_hooks[kind] = Hooks([each for each in filters if not each.disabled])
 
 
-def _read_access_logs(view: View, manager: HttpManager, ctx: Context) -> None:
+def _read_log_options(view: View, manager: HttpManager) -> None:
     options = view.access_log_options
     options.ignore("access_log_flush_interval", why="logs are written when a request ends")
     options.ignore("flush_log_on_tunnel_successfully_established", why="logs are written when a request ends")
     manager.log_new_requests = options.flush_access_log_on_new_request or view.flush_access_log_on_new_request
-    manager.log = log_all(build_access_logs(view.access_log, ctx))

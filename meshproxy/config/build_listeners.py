@@ -15,6 +15,7 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener import Listener
+from meshproxy.net.count import UNLIMITED
 from meshproxy.net.sockets import ListenOptions
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.observe.access_log import log_all
@@ -53,6 +54,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.max_accepts = view.get("max_connections_to_accept_per_socket_event", listener.max_accepts)
     listener.ignores_all_connections = view.ignore_global_conn_limit
     listener.all_connections = ctx.connections
+    listener.accepted = ctx.counts.make()
     listener.connection_limit = _connection_limit(view.name, ctx)
     prefix = _add_stats(view, listener, ctx)
     inner = replace(ctx, listener_prefix=prefix)
@@ -95,7 +97,7 @@ def _deprecated_bind(view: View) -> bool:
 
 def _connection_limit(name: str, ctx: Context) -> Callable[[], int]:
     key = f"envoy.resource_limits.listener.{name}.connection_limit"
-    return lambda: ctx.runtime.integer(key, 2**63)
+    return lambda: ctx.runtime.integer(key, UNLIMITED)
 
 
 def _add_stats(view: View, listener: Listener, ctx: Context) -> str:

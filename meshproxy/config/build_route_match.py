@@ -95,7 +95,7 @@ def build_fraction(view: View) -> Fraction:
 def _fraction(view: View, ctx: Context) -> Predicate:
     fraction = build_fraction(view)
     enabled = ctx.runtime.enabled
-    return lambda _stream: enabled(fraction)
+    return lambda stream: enabled(fraction, stream.random)
 
 
 def _header(view: View, ctx: Context) -> Predicate:

@@ -1,13 +1,11 @@
 """envoy.config.bootstrap.v3.Bootstrap: what belongs to the process and to no room of its own."""
 
-from pathlib import Path
 from typing import Any
 
 from meshproxy.config.context import Node
 from meshproxy.config.errors import ConfigError, ConfigErrors, Problems
-from meshproxy.config.structs import flatten, struct_dict
+from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
-from meshproxy.net.runtime import Runtime
 
 _NOT_YET = {
     "dynamic_resources": "dynamic resources (xDS) are not supported yet",
@@ -58,49 +56,6 @@ def build_node(view: View, options: Any) -> Node:
     )
 
 
-def build_runtime(view: View, runtime: Runtime) -> None:
-    """The layers of `layered_runtime`, lowest first."""
-    layers = view.layered_runtime.layers
-    seen = set()
-    for i, layer in enumerate(layers):
-        with view.layered_runtime.at("layers", i):
-            if layer.name in seen:
-                raise ConfigError(f"Duplicate layer name: {layer.name}")
-            seen.add(layer.name)
-            runtime.set_layer(layer.name, _layer(layer))
-    admin = [layer.name for layer in layers if layer.which("layer_specifier") == "admin_layer"]
-    if len(admin) > 1:
-        raise ConfigError("Too many admin layers specified in LayeredRuntime, at most one may be specified")
-    runtime.admin_layer = admin[0] if admin else ""
-
-
-def _layer(layer: View) -> dict[str, Any]:
-    kind = layer.which("layer_specifier")
-    if kind == "static_layer":
-        return flatten(struct_dict(layer.static_layer.take()))
-    if kind == "disk_layer":
-        disk = layer.disk_layer
-        root = Path(disk.symlink_root) / disk.subdirectory
-        if disk.append_service_cluster:
-            disk.reject("append_service_cluster", "not supported yet")
-        return _read_directory(root)
-    if kind == "rtds_layer":
-        layer.reject("rtds_layer", "runtime discovery (xDS) is not supported yet")
-    if layer.admin_layer:
-        layer.admin_layer.take()
-    return {}
-
-
-def _read_directory(root: Path) -> dict[str, Any]:
-    """One key per file below `root`, dots for slashes; the file's text is the value (Envoy's disk layer)."""
-    values: dict[str, Any] = {}
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            text = path.read_text(encoding="utf-8").strip()
-            values[".".join(path.relative_to(root).parts)] = int(text) if text.isascii() and text.isdigit() else text
-    return values
-
-
 def read_rest(view: View) -> None:
     """Refuses what is not there yet, all of it at once, and accepts by name what has no meaning here."""
     for name, why in _WITHOUT_MEANING.items():
@@ -145,6 +100,7 @@ def global_connection_limit(view: View) -> int:
     limit = 0
     for i, monitor in enumerate(view.overload_manager.resource_monitors):
         with view.overload_manager.at("resource_monitors", i):
+            _ = monitor.name  # the type says which monitor it is
             config = monitor.typed_config.unpack()
             if not config.type_name.endswith("DownstreamConnectionsConfig"):
                 raise ConfigError(f"unsupported resource monitor {monitor.name!r}")

@@ -39,17 +39,17 @@ def _read_tag(view: View, custom: list[Extractor], fixed: list[Tag]) -> None:
         custom.extend(known)
 
 
-def _accepts(view: View, ctx: Context) -> Callable[[str], bool]:
+def _accepts(view: View, ctx: Context) -> Callable[[str], bool] | None:
     match view.which("stats_matcher"):
         case "reject_all":
-            return lambda _name: not view.reject_all
+            return (lambda _name: False) if view.reject_all else None
         case "exclusion_list":
             excluded = _patterns(view, "exclusion_list", ctx)
             return lambda name: not any(matches(name) for matches in excluded)
         case "inclusion_list":
             included = _patterns(view, "inclusion_list", ctx)
             return lambda name: any(matches(name) for matches in included)
-    return lambda _name: True
+    return None
 
 
 def _patterns(view: View, name: str, ctx: Context) -> list[TextMatch]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
+from meshproxy.net.count import Counts
 from meshproxy.net.runtime import Runtime
+from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.splice import Pipes
 from meshproxy.observe.failures import Failures
 from meshproxy.observe.log_file import LogFiles
@@ -34,8 +36,10 @@ class Context:
     loop: asyncio.AbstractEventLoop
     stats: Registry = field(default_factory=Registry)
     clusters: Clusters = field(default_factory=Clusters)
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime_layers: RuntimeLayers = field(default_factory=lambda: RuntimeLayers(Runtime()))
     node: Node = field(default_factory=Node)
+    # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.
+    counts: Counts = field(default_factory=Counts)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
     listeners: Listeners = field(default_factory=Listeners)
     # By size, shared by all TCP proxies.
@@ -49,3 +53,8 @@ class Context:
     listener_prefix: str = ""
     # For HTTP filters: what their stats begin with (`http.ingress.`).
     stat_prefix: str = ""
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the layers come to."""
+        return self.runtime_layers.runtime

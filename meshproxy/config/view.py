@@ -127,11 +127,13 @@ class View:
         return default if value is None else value
 
     def enum(self, name: str) -> str:
-        """The name of an enum field's value, such as `ROUND_ROBIN`; its number where it has no name."""
+        """The name of an enum field's value, such as `ROUND_ROBIN`; a number that has none is refused."""
         number = getattr(self, name)
         field: Any = self._message.DESCRIPTOR.fields_by_name[name]
         known = field.enum_type.values_by_number.get(number)
-        return known.name if known is not None else str(number)
+        if known is None:
+            self.reject(name, f"no value of {field.enum_type.full_name} has the number {number}")
+        return str(known.name)
 
     def take(self) -> Any:
         """The message itself; all of it counts as read."""

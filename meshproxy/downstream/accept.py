@@ -37,7 +37,7 @@ class TransportAcceptor(asyncio.Protocol):
         listener = self._listener
         # Asking for the number costs 3 µs: it only matters where there are many connections.
         crowded = listener.all_connections.is_crowded()
-        if not listener.has_room(transport.get_extra_info("socket").fileno() if crowded else 0):
+        if not listener.admit(transport.get_extra_info("socket").fileno() if crowded else 0):
             transport.abort()
             return
         peer = socket_address(transport.get_extra_info("peername"))
@@ -45,6 +45,7 @@ class TransportAcceptor(asyncio.Protocol):
         connection = Connection(listener, local, peer, listener.loop.time())
         chain = listener.choose(connection)
         if chain is None:
+            listener.dismiss()
             transport.abort()
             return
         protocol = chain.make_protocol(connection)
@@ -99,7 +100,7 @@ class SocketAcceptor:
 
     def _admit(self, sock: socket.socket, name: Any) -> None:
         listener = self._listener
-        if not listener.has_room(sock.fileno()):
+        if not listener.admit(sock.fileno()):
             sock.close()
             return
         sock.setblocking(False)

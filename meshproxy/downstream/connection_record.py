@@ -11,8 +11,9 @@ class ConnectionRecord:
 
     __slots__ = (
         "attempts", "bytes_received", "bytes_sent", "cluster", "cluster_name", "connection", "details",
-        "downstream_failure", "endpoint", "filter_state", "flags", "last_activity", "log_type", "metadata", "peer",
-        "start_time", "started", "upstream_failure", "upstream_local",
+        "downstream_close_type", "downstream_failure", "earlier_endpoints", "endpoint", "filter_state", "flags",
+        "last_activity", "log_type", "metadata", "peer", "pool_wait", "protocol", "start_time",
+        "started", "upstream_close_reason", "upstream_close_type", "upstream_connection", "upstream_failure",
     )  # fmt: skip
 
     # Of a stream, but never of a connection.
@@ -26,29 +27,48 @@ class ConnectionRecord:
     local_reply_body = ""
     request_done_at = 0.0
     response_started_at = 0.0
+    response_complete = False
+    route_time = None
+    upstream_meter = None
+    # Whether its bytes are those on the wire too: of a TCP proxy's connections alone, as Envoy has it.
+    counts_wire = False
 
     def __init__(self, connection: Connection, flags: tuple[str, ...] = (), details: str = "") -> None:
         self.connection = connection
         self.peer = connection.peer
         # Which moment is logged (envoy.data.accesslog.v3.AccessLogType).
-        self.log_type = "TcpConnectionEnd"
+        self.log_type = "NotSet"
         self.flags = flags
         self.details = details
         # Loop time in seconds; start_time is the wall clock.
         self.started = connection.started
         self.last_activity = connection.started
-        self.start_time = time.time()
+        self.start_time = time.time() - time.monotonic() + connection.started
         self.bytes_received = 0
         self.bytes_sent = 0
         self.attempts = 0
         self.cluster: Any = None
         self.cluster_name: str | None = None
         self.endpoint: Any = None
-        self.upstream_local: tuple[str, int] | None = None
+        # A TcpConnection.
+        self.upstream_connection: Any = None
+        self.earlier_endpoints: tuple[Any, ...] = ()
+        self.pool_wait: float | None = None
+        # %DOWNSTREAM_DETECTED_CLOSE_TYPE%, %UPSTREAM_DETECTED_CLOSE_TYPE%, %UPSTREAM_LOCAL_CLOSE_REASON%
+        self.downstream_close_type = "Normal"
+        self.upstream_close_type: str | None = None
+        self.upstream_close_reason = ""
+        # %PROTOCOL%: what was spoken, where that was HTTP.
+        self.protocol: str | None = None
         self.upstream_failure = ""
         self.downstream_failure = ""
         self.metadata = connection.metadata
         self.filter_state = connection.filter_state
+
+    @property
+    def stream_id(self) -> str | None:
+        """%STREAM_ID%: of connections that a TCP proxy serves."""
+        return None
 
     def add_flag(self, flag: str) -> None:
         if flag not in self.flags:

@@ -116,9 +116,8 @@ class FilterChain:
         close_socket(sock, verdict.reset)
         for hook in hooks(self.filters[:place], "on_done"):
             hook(connection)
+        connection.local_close_reason = verdict.reason
         self.terminal.refused(connection)
-        connection.chain = None
-        connection.ended()
 
 
 def drain(sock: socket.socket, limit: int) -> None:

@@ -33,6 +33,8 @@ class FilteredProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True
+        if isinstance(error, ConnectionResetError):
+            self._record.downstream_close_type = "RemoteReset"
         self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
@@ -74,6 +76,7 @@ class FilteredProtocol(asyncio.Protocol):
             result = hook(self._connection, data, *end)
             if isinstance(result, Close):
                 self._closed = True
+                self._connection.local_close_reason = result.reason
                 if result.reset:
                     self._transport.abort()
                 else:

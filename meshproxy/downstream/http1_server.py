@@ -235,14 +235,21 @@ class Http1Server(Http1Writer):
             stream.protocol = "HTTP/1.0"
         if host is None:
             request.has_authority = False
-            stream.request_complete = end
+            request.scheme = ""
+            self._note_end(stream, end)
             stream.reply(LocalReply(400, b"", "missing_host_header"))
         elif request.method == "QUERY" and "content-type" not in request.index:
             # Content whose type is not told means nothing (draft-ietf-httpbis-safe-method-w-body §2).
-            stream.request_complete = end
+            self._note_end(stream, end)
             stream.reply(LocalReply(400, b"", "query_missing_content_type"))
         else:
             manager.run(stream, end)
+
+    def _note_end(self, stream: Stream, end: bool) -> None:
+        """For a request that is refused before it is run."""
+        if end:
+            stream.request_complete = True
+            stream.request_done_at = stream.last_activity
 
     def _settle(self, line: RequestLine, request: RequestHeaders, host: str | None, lines: list[str]) -> str | None:
         """What most requests do not need: other versions and targets, repeated headers, spelling. The host, if any."""
@@ -390,6 +397,8 @@ class Http1Server(Http1Writer):
         stream = self.stream
         if stream is None:
             stream = self.stream = self._start_nameless()
+        if self.connection.record is not None:
+            self.connection.record.add_flag("DPE")
         if stream.response is not None:
             stream.add_flag("DPE")
             stream.details = error.details
@@ -447,6 +456,7 @@ class Http1Server(Http1Writer):
         self.last_activity = self.manager.loop.time()
         if not self.keep_alive:
             # A client that has sent its whole request and is told of the end loses nothing by it.
+            self.connection.local_close_reason = "deferred_close_on_drained_connection"
             told = self._asked_close or (stream.close_after and stream.request_complete)
             self.close(delayed=stream.delay_close or not told)
             return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.h1_head import format_pairs, write_head
 from meshproxy.http.headers import Headers, Pair, ResponseHeaders
+from meshproxy.http.meter import Meter
 from meshproxy.http.stream import Stream
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Http1Writer(asyncio.Protocol):
     """The answering half of `Http1Server`; what faces the stream is `ServerSide` (http/stream.py)."""
 
     __slots__ = ("_chunked_out", "_head", "_left", "_unusual", "http10", "keep_alive", "manager", "transport")
+
+    # What the exchange has put on the wire; only where that is counted (http1_metered.py).
+    meter: Meter | None = None
 
     def __init__(self, manager: "HttpManager") -> None:
         self.manager = manager
@@ -56,6 +60,9 @@ class Http1Writer(asyncio.Protocol):
         if self._left == HELD and (status == 101 or (stream.request.method == "CONNECT" and 200 <= status < 300)):
             self._accept_tunnel()
         else:
+            if self.http10 and not end and "content-length" not in headers.index:
+                # Its end is that of the connection.
+                stream.close_after = True
             pairs = self._say_persistence(stream, pairs)
             pairs = self._say_length(stream, headers, pairs, end)
         options = self.manager.http1
@@ -102,7 +109,6 @@ class Http1Writer(asyncio.Protocol):
         if end and stream.request.method != "HEAD":
             return [*pairs, ("content-length", "0")]
         if self.http10:
-            self.keep_alive = self.keep_alive and end
             return pairs
         self._chunked_out = True
         return [*pairs, ("transfer-encoding", "chunked")]

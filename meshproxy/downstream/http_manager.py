@@ -6,6 +6,7 @@ What it does with a request and its answer is put together when configuration ar
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import perf_counter_ns
 from typing import Any
 
 from meshproxy.downstream.http1_server import Http1Server
@@ -21,10 +22,14 @@ from meshproxy.http.sides import ServerSide, Terminal
 from meshproxy.http.stream import NO_HOOKS, Stream
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
+from meshproxy.observe.demand import DEMAND
 from meshproxy.routing.forward import Forward
 from meshproxy.routing.overrides import specialise
+from meshproxy.routing.route import Route
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
+
+Match = Callable[[Stream], Route | None]
 
 
 class HttpManager:
@@ -85,6 +90,7 @@ class HttpManager:
         """Another route table from now on; streams that have their route keep it."""
         self.hooks = specialise(routes, self.filters)
         self.routes = routes
+        self._match = _timed(routes.match) if DEMAND.route_time else routes.match
 
     # ---- connections ----
 
@@ -138,6 +144,8 @@ class HttpManager:
         stream.hooks = self.hooks
         if not server.counted:
             server.counted = True
+            if connection.record is not None and request.method:
+                connection.record.protocol = stream.protocol
             stats.downstream_cx_http1_total += 1
             stats.downstream_cx_http1_active += 1
         if self._slow_heads:
@@ -154,6 +162,7 @@ class HttpManager:
         """Everything from the head to the first filter."""
         if end:
             stream.request_complete = True
+            stream.request_done_at = stream.last_activity
         for step in self.request_steps:
             reply = step(stream)
             if reply is not None:
@@ -164,11 +173,11 @@ class HttpManager:
         if (request.protocol is not None or request.method == "CONNECT") and not self._admit_upgrade(stream):
             return
         if self.log_new_requests:
-            self._log(stream)
+            self.log_moment(stream, "DownstreamStart")
         stream.receive_headers(end)
 
     def find_route(self, stream: Stream) -> None:
-        route = self.routes.match(stream)
+        route = self._match(stream)
         stream.route = route
         if route is None:
             stream.hooks = self.hooks
@@ -292,6 +301,12 @@ class HttpManager:
             self._log(stream)
         stream.server.release(stream)
 
+    def log_moment(self, stream: Stream, kind: str) -> None:
+        """An entry for a stream that lives on."""
+        stream.log_type = kind
+        self._log(stream)
+        stream.log_type = "DownstreamEnd"
+
     def _log(self, stream: Stream) -> None:
         if self.log is None:
             return
@@ -300,6 +315,18 @@ class HttpManager:
             # Not with the router yet, or answered before it: the log names the cluster nevertheless.
             stream.cluster = route.action.find_cluster(stream)
         self.log(stream)
+
+
+def _timed(match: Match) -> Match:
+    """Notes with the stream how many microseconds its look-ups take."""
+
+    def find(stream: Stream) -> Route | None:
+        begun = perf_counter_ns()
+        route = match(stream)
+        stream.route_time = (stream.route_time or 0) + (perf_counter_ns() - begun) // 1000
+        return route
+
+    return find
 
 
 def _edit(stream: Stream, headers: ResponseHeaders) -> None:

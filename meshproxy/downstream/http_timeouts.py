@@ -159,6 +159,8 @@ class Timekeeper:
             left = server.last_activity + timeouts.idle - now
             if left <= _TICK:
                 self._manager.stats.downstream_cx_idle_timeout += 1
+                if not server.requests:
+                    server.connection.local_close_reason = "on_idle_timeout"
                 self._drain(server)
                 return 0.0
         else:
@@ -237,6 +239,7 @@ class Timekeeper:
 
     def _drained(self, server: "Http1Server") -> float:
         if server.stream is None:
+            server.connection.local_close_reason = "deferred_close_on_drained_connection"
             server.close(delayed=True)
         else:
             server.drain()
@@ -249,6 +252,7 @@ class Timekeeper:
             server.unsent = unsent
             return self.delayed_close.seconds if self.delayed_close is not None else 0.0
         self._manager.stats.downstream_cx_delayed_close_timeout += 1
+        server.connection.local_close_reason = "triggered_delayed_close_timeout"
         server.transport.abort()
         return 0.0
 

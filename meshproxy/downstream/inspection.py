@@ -56,6 +56,7 @@ class Inspection:
         if listener.continue_on_filters_timeout:
             listener.serve(self._socket, self._connection)
         else:
+            listener.dismiss()
             self._socket.close()
         return 0.0
 
@@ -126,6 +127,7 @@ class Inspection:
 
     def _refuse(self) -> None:
         self._finish()
+        self._listener.dismiss()
         close_socket(self._socket, reset=False)
 
     def _finish(self) -> None:

@@ -18,17 +18,21 @@ from meshproxy.downstream.listener_filter import ListenerFilter
 from meshproxy.downstream.listener_stats import ListenerStats, WorkerStats
 from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.connection import Connection
+from meshproxy.net.count import UNLIMITED, Count
 from meshproxy.net.descriptors import ceiling
 from meshproxy.net.sockets import ListenAddress, ListenOptions, listen
 from meshproxy.net.timeouts import TimeoutQueue
 
 
 class ConnectionCount:
-    """The connections of all listeners together (envoy.resource_monitors.global_downstream_max_connections)."""
+    """The connections of all listeners together (envoy.resource_monitors.global_downstream_max_connections).
+
+    active: those of this process. allowed: those of the whole proxy on listeners that heed the limit.
+    """
 
     def __init__(self) -> None:
         self.active = 0
-        self.limit = 2**63
+        self.allowed = Count()
         # The rest is for connections to upstreams, without which those from clients are of no use.
         self.descriptors = ceiling(0.8)
 
@@ -57,8 +61,9 @@ class Listener:
         self.max_accepts = 64
         self.stats = ListenerStats()
         self.worker_stats = WorkerStats()
-        # This listener's own limit on open connections, looked up at each accept because runtime may change it.
-        self.connection_limit: Callable[[], int] = lambda: 2**63
+        # What has been accepted and is not closed; the limit is looked up at each accept, runtime may change it.
+        self.accepted = Count()
+        self.connection_limit: Callable[[], int] = lambda: UNLIMITED
         self.all_connections = ConnectionCount()
         self.ignores_all_connections = False
         # Connections whose original destination is another listener's address are handed to that one.
@@ -102,19 +107,36 @@ class Listener:
 
     # ---- one connection ----
 
-    def has_room(self, descriptor: int) -> bool:
-        """Whether one more connection may be open, with this file descriptor; counts the refusal where not."""
-        if descriptor >= self.all_connections.descriptors and not self.ignores_all_connections:
-            self.stats.downstream_cx_overload_reject += 1
-            return False
-        if self.open >= self.connection_limit():
-            self.stats.downstream_cx_overflow += 1
-            return False
-        count = self.all_connections
-        if count.active >= count.limit and not self.ignores_all_connections:
-            self.stats.downstream_global_cx_overflow += 1
-            return False
-        return True
+    def admit(self, descriptor: int) -> bool:
+        """Whether one more connection may be open, with this file descriptor; counts it, or the refusal."""
+        heeded = not self.ignores_all_connections
+        if heeded:
+            if descriptor >= self.all_connections.descriptors:
+                self.stats.downstream_cx_overload_reject += 1
+                return False
+            if not self.all_connections.allowed.take():
+                self.stats.downstream_global_cx_overflow += 1
+                return False
+        accepted = self.accepted
+        accepted.maximum = self.connection_limit()
+        if accepted.take():
+            return True
+        self.stats.downstream_cx_overflow += 1
+        if heeded:
+            self.all_connections.allowed.give()
+        return False
+
+    def adopt(self) -> None:
+        """Another listener hands over what it has admitted: limits do not matter any more."""
+        self.accepted.add()
+        if not self.ignores_all_connections:
+            self.all_connections.allowed.add()
+
+    def dismiss(self) -> None:
+        """What was admitted is closed."""
+        self.accepted.give()
+        if not self.ignores_all_connections:
+            self.all_connections.allowed.give()
 
     def choose(self, connection: Connection) -> FilterChain | None:
         """The chain that serves the connection, which counts from here on; None where there is none."""
@@ -150,20 +172,27 @@ class Listener:
             other = self.hands_over_to.find(connection.local)
             if other is not None and other is not self:
                 connection.listener = other
+                self.dismiss()
+                other.adopt()
                 other.inspect(sock, connection)
                 return
         chain = self.choose(connection)
         if chain is None:
+            self.dismiss()
             close_socket(sock, reset=False)
         else:
             chain.serve(sock, connection)
 
-    def connection_ended(self, connection: Connection) -> None:
+    def connection_ended(self, connection: Connection, admitted: bool = True) -> None:
+        """admitted: all network filters of its chain have let it pass, and hear of its end."""
         chain = connection.chain
-        if chain is not None and chain.on_done:
+        if chain is not None and chain.on_done and admitted:
             chain.ended(connection)
         if self.log is not None:
-            self.log(connection.record or ConnectionRecord(connection))
+            record = connection.record or ConnectionRecord(connection)
+            record.log_type = "NotSet"
+            record.last_activity = self.loop.time()
+            self.log(record)
         stats = self.stats
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_active -= 1
@@ -171,3 +200,4 @@ class Listener:
         self.worker_stats.downstream_cx_active -= 1
         self.open -= 1
         self.all_connections.active -= 1
+        self.dismiss()

@@ -18,9 +18,13 @@ from meshproxy.net.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection now. reset: by RST, so that what was written may be lost; otherwise by FIN."""
+    """End the connection now. reset: by RST, so that what was written may be lost; otherwise by FIN.
+
+    reason: what %DOWNSTREAM_LOCAL_CLOSE_REASON% prints.
+    """
 
     reset: bool = False
+    reason: str = ""
 
 
 Verdict = None | Close | Awaitable[None | Close]
@@ -60,7 +64,8 @@ class TerminalFilter(NetworkFilter):
         raise NotImplementedError
 
     def refused(self, connection: Connection) -> None:
-        """A filter before this one did not let the connection pass, which counts all the same."""
+        """A filter before this one did not let the connection pass, which counts all the same. Says `ended_early`."""
+        connection.ended_early()
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """The same for a non-blocking socket that nobody has read from (`takes_socket`)."""

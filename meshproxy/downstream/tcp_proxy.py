@@ -6,7 +6,6 @@ from collections.abc import Callable
 from random import random, randrange
 from typing import Any
 
-from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.network_filter import TerminalFilter
 from meshproxy.downstream.relay import RelayProtocol
 from meshproxy.downstream.tcp_session import SocketClient, TcpSession
@@ -64,8 +63,9 @@ class TcpProxy(TerminalFilter):
 
     def refused(self, connection: Connection) -> None:
         self.stats.downstream_cx_total += 1
-        if self.log is not None:
-            self.log(ConnectionRecord(connection))
+        connection.record = session = TcpSession(self, connection)
+        connection.ended_early()
+        session.log_end()
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         session = TcpSession(self, connection)

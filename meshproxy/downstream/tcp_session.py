@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.filter_chain import close_socket
+from meshproxy.http.request_id import new_request_id
 from meshproxy.net.connection import Connection
 from meshproxy.net.dial import DialError
 from meshproxy.net.splice import SpliceRelay
@@ -15,6 +16,9 @@ from meshproxy.upstream.tcp_connection import TcpConnection
 
 if TYPE_CHECKING:
     from meshproxy.downstream.tcp_proxy import TcpProxy
+
+# Envoy's UpstreamFailureReason, as it prints in %DOWNSTREAM_LOCAL_CLOSE_REASON%.
+_CONNECT_FAILED, _NO_ENDPOINT, _NO_ROOM, _NO_ROUTE = range(4)
 
 
 class Client(Protocol):
@@ -52,7 +56,9 @@ class SocketClient:
 class TcpSession(ConnectionRecord):
     """From the accepted connection to the log entry. It is the log's record, and the relay's watcher."""
 
-    __slots__ = ("_dial", "_upstream", "client", "metadata_match", "proxy")
+    __slots__ = ("_dial", "_stream_id", "_upstream", "begun", "client", "metadata_match", "proxy")
+
+    counts_wire = True
 
     def __init__(self, proxy: "TcpProxy", connection: Connection) -> None:
         super().__init__(connection)
@@ -62,9 +68,20 @@ class TcpSession(ConnectionRecord):
         self.metadata_match: dict[str, Any] = {}
         self._dial: asyncio.Task[Any] | None = None
         self._upstream: TcpConnection | None = None
+        self._stream_id: str | None = None
+        self.begun = False
+        self.upstream_close_type = "Normal"
+
+    @property
+    def stream_id(self) -> str | None:
+        """Made when a log first asks; a connection that the proxy never served has none."""
+        if self._stream_id is None and self.begun:
+            self._stream_id = new_request_id()
+        return self._stream_id
 
     def start(self) -> None:
         proxy = self.proxy
+        self.begun = True
         proxy.sessions.add(self)
         proxy.stats.downstream_cx_total += 1
         if proxy.max_duration:
@@ -77,7 +94,7 @@ class TcpSession(ConnectionRecord):
         if cluster is None:
             proxy.stats.downstream_cx_no_route += 1
             self.add_flag("NC")
-            self.end(False)
+            self._give_up(_NO_ROUTE)
             return
         self.cluster_name = name
         self.cluster = cluster
@@ -88,11 +105,11 @@ class TcpSession(ConnectionRecord):
         while self.attempts < self.proxy.max_connect_attempts:
             upstream = self._next(cluster)
             if upstream is None:
-                self.end(False)
                 return
             try:
                 sock = await upstream.open()
             except DialError as error:
+                self.pool_wait = self.proxy.loop.time() - upstream.dialled_at
                 self.upstream_failure = error.reason.replace(" ", "_")
                 if self.proxy.backoff[0] and self.attempts < self.proxy.max_connect_attempts:
                     await asyncio.sleep(self.proxy.pause(self.attempts))
@@ -103,29 +120,42 @@ class TcpSession(ConnectionRecord):
         cluster.stats.upstream_cx_connect_attempts_exceeded += 1
         self.add_flag("UF")
         self.add_flag("URX")
-        self.end(False)
+        self._give_up(_CONNECT_FAILED)
 
     def _next(self, cluster: Cluster) -> TcpConnection | None:
-        """A connection to try, or None where the cluster has none to give."""
+        """A connection to try, or None where the cluster has none to give: then this is over."""
         limits = cluster.limits[0]
-        if limits.connections >= limits.max_connections:
+        if not limits.connections.take():
             cluster.stats.upstream_cx_overflow += 1
             self.add_flag("UO")
+            self.pool_wait = 0.0
+            self._give_up(_NO_ROOM)
             return None
         endpoint = cluster.balancer.pick(self)
         if endpoint is None:
+            limits.connections.give()
             cluster.stats.upstream_cx_none_healthy += 1
             self.add_flag("UH")
+            self.pool_wait = 0.0
+            self._give_up(_NO_ENDPOINT)
             return None
         self.attempts += 1
+        if self.endpoint is not None:
+            self.earlier_endpoints = (*self.earlier_endpoints, self.endpoint)
         self.endpoint = endpoint
+        limits.pending.add()
         return TcpConnection(self.proxy.loop, cluster, endpoint, self.connection.upstream_source)
+
+    def _give_up(self, why: int) -> None:
+        """There is no connection to an upstream, and there will be none."""
+        self.connection.local_close_reason = f"tcp_initializion_failure:{why}"
+        self.end(False)
 
     async def _join(self, upstream: TcpConnection, sock: socket.socket) -> None:
         proxy = self.proxy
         self._dial = None
         self._upstream = upstream
-        self.upstream_local = upstream.local
+        self.upstream_connection = upstream
         self.last_activity = proxy.loop.time()
         if proxy.idle is not None:
             proxy.idle.add(self)
@@ -168,7 +198,10 @@ class TcpSession(ConnectionRecord):
         self.end(False, by_upstream=not from_client)
 
     def broken(self, by_client: bool) -> None:
-        if not by_client:
+        if by_client:
+            self.downstream_close_type = "RemoteReset"
+        else:
+            self.upstream_close_type, self.downstream_close_type = "RemoteReset", "LocalReset"
             self.add_flag("UR")
         self.end(True, by_upstream=not by_client)
 
@@ -193,12 +226,16 @@ class TcpSession(ConnectionRecord):
             self._upstream.closed(local=not by_upstream)
         if self.flags and proxy.failed is not None:
             proxy.failed(self)
-        if proxy.log is not None:
-            self.log_type = "TcpConnectionEnd"
-            self.last_activity = proxy.loop.time()
-            proxy.log(self)
         self.connection.record = self
         self.connection.ended()
+        self.log_end()
+
+    def log_end(self) -> None:
+        log = self.proxy.log
+        if log is not None:
+            self.log_type = "TcpConnectionEnd"
+            self.last_activity = self.proxy.loop.time()
+            log(self)
 
     def expire_idle(self) -> float:
         idle = self.proxy.idle
@@ -207,14 +244,20 @@ class TcpSession(ConnectionRecord):
         if left > 0.001:
             return left
         self.proxy.stats.idle_timeout += 1
-        self.end(False)
+        self._expire("tcp_session_idle_timeout")
         return 0.0
 
     def expire_duration(self) -> float:
         self.proxy.stats.max_downstream_connection_duration += 1
         self.add_flag("DT")
-        self.end(False)
+        self._expire("max_connection_duration_reached")
         return 0.0
+
+    def _expire(self, why: str) -> None:
+        self.connection.local_close_reason = why
+        if self.upstream_connection is not None:
+            self.upstream_close_reason = why
+        self.end(False)
 
     def log_again(self) -> float:
         """access_log_flush_interval: one more entry for a connection that lives."""

@@ -3,10 +3,12 @@
 import asyncio
 import socket
 
+from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.network_filter import TerminalFilter
 from meshproxy.net.connection import Connection
+from meshproxy.observe.demand import DEMAND
 
 
 class HttpTerminal(TerminalFilter):
@@ -16,7 +18,7 @@ class HttpTerminal(TerminalFilter):
         self.manager = manager
 
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
-        return Http1Server(self.manager, connection)
+        return (MeteredHttp1Server if DEMAND.wire else Http1Server)(self.manager, connection)
 
     def drain(self, draining: bool) -> None:
         self.manager.draining = draining
@@ -30,6 +32,7 @@ class HttpTerminal(TerminalFilter):
         stats.downstream_cx_total += 1
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_destroy_local += 1
+        connection.ended_early()
 
 
 class CloseAtOnce(TerminalFilter):

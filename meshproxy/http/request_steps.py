@@ -82,14 +82,16 @@ def check_path(stats: "HttpStats", reject_fragments: bool = True) -> Step:
             return LocalReply(404, b"", "absolute_path_rejected")
         if "#" in path:
             if reject_fragments:
-                return _path_failed(stats)
+                return _path_failed(stats, request)
             request.path = path.partition("#")[0]
         return None
 
     return step
 
 
-def _path_failed(stats: "HttpStats") -> LocalReply:
+def _path_failed(stats: "HttpStats", request: RequestHeaders) -> LocalReply:
+    # As in Envoy, which learns the scheme later: logs and sizes do not have it.
+    request.scheme = ""
     stats.downstream_rq_failed_path_normalization += 1
     return LocalReply(400, b"", "path_normalization_failed")
 
@@ -108,13 +110,13 @@ def clean_path(stats: "HttpStats", slashes: str, normalise: bool, merge: bool) -
             if plain != path:
                 request.path = plain
                 if slashes == "REJECT_REQUEST":
-                    return _path_failed(stats)
+                    return _path_failed(stats, request)
                 redirect = slashes == "UNESCAPE_AND_REDIRECT"
                 path = plain
         if normalise:
             normal = normalise_path(path)
             if normal is None:
-                return _path_failed(stats)
+                return _path_failed(stats, request)
             path = normal
         request.path = merge_slashes(path) if merge else path
         return _redirect(stats, request) if redirect else None
@@ -125,7 +127,8 @@ def clean_path(stats: "HttpStats", slashes: str, normalise: bool, merge: bool) -
 def _redirect(stats: "HttpStats", request: RequestHeaders) -> LocalReply:
     # gRPC clients follow no redirects.
     if is_grpc(request):
-        return _path_failed(stats)
+        return _path_failed(stats, request)
+    request.scheme = ""
     stats.downstream_rq_redirected_with_normalized_path += 1
     return LocalReply(307, b"", "path_normalization_failed", headers=[("location", request.path)])
 

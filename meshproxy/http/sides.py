@@ -10,11 +10,15 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers, ResponseHeaders
 
 if TYPE_CHECKING:
+    from meshproxy.http.meter import Meter
     from meshproxy.http.stream import Stream
 
 
 class ServerSide(Protocol):
     """What a stream asks of the codec that faces the client. HTTP/1 and HTTP/2 servers implement it."""
+
+    # What the exchange has put on the wire; None where nobody wants to know.
+    meter: "Meter | None"
 
     def send_headers(self, stream: "Stream", headers: ResponseHeaders, end: bool) -> None: ...
     def send_response(self, stream: "Stream", headers: ResponseHeaders, body: bytes) -> None:

@@ -10,6 +10,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import Hooks, LocalReply
@@ -19,6 +20,7 @@ from meshproxy.http.sides import Manager, ServerSide
 from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
+    from meshproxy.http.meter import Meter
     from meshproxy.net.connection import Connection
     from meshproxy.net.timeouts import TimeoutQueue
 
@@ -36,7 +38,7 @@ class Stream:
         "__dict__", "bytes_received", "bytes_sent", "cluster", "cluster_name", "connection", "details", "done",
         "endpoint", "hooks", "last_activity", "manager", "request", "request_complete", "request_done_at",
         "request_hold", "response", "response_complete", "response_hold", "response_started_at", "route", "server",
-        "start_time", "started", "terminal_started", "timeouts", "upstream", "upstream_local", "virtual_host",
+        "start_time", "started", "terminal_started", "timeouts", "upstream", "upstream_connection", "virtual_host",
     )  # fmt: skip
 
     # Who the client is, where proxies in front have told; and whether it is one of us (x-envoy-internal).
@@ -50,6 +52,19 @@ class Stream:
     extra_stats: tuple[Any, ...] = ()
     virtual_cluster: str | None = None
     attempts = 0
+    # Seconds that the attempt waited for its connection, where it had to.
+    pool_wait: float | None = None
+    # Endpoints that attempts before the last one chose.
+    earlier_endpoints: tuple[Any, ...] = ()
+    # What went over the connection to the upstream, where that is counted.
+    upstream_meter: "Meter | None" = None
+    # How often the route was looked up again (clear_route), and how many microseconds all look-ups took if measured.
+    route_refreshes = 0
+    route_time: int | None = None
+    # When the terminal filter got a request for which a filter made it wait.
+    terminal_started_at = 0.0
+    # %ACCESS_LOG_TYPE%: which moment is logged (envoy.data.accesslog.v3.AccessLogType).
+    log_type = "DownstreamEnd"
     upstream_failure = ""
     # %CONNECTION_TERMINATION_DETAILS%
     downstream_failure = ""
@@ -90,7 +105,8 @@ class Stream:
         self.cluster: Any = None
         self.cluster_name: str | None = None
         self.endpoint: Any = None
-        self.upstream_local: tuple[str, int] | None = None
+        # An Http1Client or a TcpTunnel: `id`, `local`, `protocol`, and when it was dialled and connected.
+        self.upstream_connection: Any = None
         self.details = ""
         # Loop time in seconds; start_time is the wall clock.
         self.started = self.last_activity = now
@@ -285,6 +301,15 @@ class Stream:
         """What `owner` has kept; None where it has not."""
         return None if self._kept is None else self._kept.get(owner)
 
+    @property
+    def random(self) -> int:
+        """64 random bits that are the same whenever this exchange is asked: its route stays what was drawn once."""
+        number: int | None = self.kept("random")
+        if number is None:
+            number = getrandbits(64)
+            self.keep("random", number)
+        return number
+
     # ---- waiting ----
 
     async def read_request(self, limit: int | None = None) -> bytes:
@@ -319,8 +344,7 @@ class Stream:
                 self._hook_failed(hook)
                 return False
             if self._clear:
-                self._clear = False
-                self.manager.find_route(self)
+                self._find_route_again()
                 if outcome is None and not self.response_complete:
                     return self._walk_request_headers(place, end)
             if outcome is not None:
@@ -335,6 +359,11 @@ class Stream:
                 return False
         return True
 
+    def _find_route_again(self) -> None:
+        self._clear = False
+        self.route_refreshes += 1
+        self.manager.find_route(self)
+
     async def _wait_request(self, outcome: Awaitable[LocalReply | None], hook: Any, place: int, end: bool) -> None:
         try:
             reply = await outcome
@@ -348,8 +377,7 @@ class Stream:
             self.reply(reply)
             return
         if self._clear:
-            self._clear = False
-            self.manager.find_route(self)
+            self._find_route_again()
         hold = self.request_hold
         if not self._walk_request_headers(place, end):
             # A later hook waits too: what was held meanwhile stays in front.
@@ -359,6 +387,7 @@ class Stream:
                 self.request_hold = hold
             return
         self.terminal_started = True
+        self.terminal_started_at = self.manager.loop.time()
         self.manager.terminal.start(self, end)
         self._release_request()
 

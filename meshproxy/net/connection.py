@@ -9,10 +9,15 @@ if TYPE_CHECKING:
 _ids = itertools.count()
 
 
+def next_connection_id() -> int:
+    """Connections from clients and to upstreams are numbered together, as in Envoy's logs."""
+    return next(_ids)
+
+
 class Owner(Protocol):
     """The listener, as far as its connections know it."""
 
-    def connection_ended(self, connection: "Connection") -> None: ...
+    def connection_ended(self, connection: "Connection", admitted: bool = True) -> None: ...
 
 
 class Connection:
@@ -27,6 +32,7 @@ class Connection:
         "filter_state",
         "id",
         "listener",
+        "local_close_reason",
         "local",
         "metadata",
         "peer",
@@ -41,7 +47,7 @@ class Connection:
     )
 
     def __init__(self, listener: Owner, local: tuple[str, int], peer: tuple[str, int], started: float) -> None:
-        self.id = next(_ids)
+        self.id = next_connection_id()
         self.listener = listener
         # The filter chain that serves it, once one was chosen.
         self.chain: Any = None
@@ -65,6 +71,8 @@ class Connection:
         self.transport_failure = ""
         # Connections to upstreams for it come from there, and not from where the cluster says (original_src).
         self.upstream_source: SocketOptions | None = None
+        # Why this side closes it, in Envoy's words; of some reasons.
+        self.local_close_reason = ""
         self.filter_state: dict[str, Any] | None = None
         self.metadata: dict[str, dict[str, Any]] | None = None
 
@@ -82,6 +90,10 @@ class Connection:
     def ended(self) -> None:
         """The socket is closed: whoever held it says so, once."""
         self.listener.connection_ended(self)
+
+    def ended_early(self) -> None:
+        """The same where a network filter did not let it pass: the filters hear nothing of its end."""
+        self.listener.connection_ended(self, admitted=False)
 
 
 def address_text(address: tuple[str, int]) -> str:

@@ -18,6 +18,7 @@ from meshproxy.observe import (  # noqa: F401  each registers its operators
     operators_time,
     operators_tls,
     operators_upstream,
+    operators_wire,
 )
 from meshproxy.observe.json_format import compile_tree
 from meshproxy.observe.operators import TABLE, Exchange, Getter, Operators, find, text_of

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshproxy.observe.demand import DEMAND
 from meshproxy.observe.json_text import dump
 
 # What formats read: a Stream, or the ConnectionRecord of a connection that is not HTTP, which has the same attributes.
@@ -31,12 +32,24 @@ class Operator:
 
 
 Operators = Mapping[str, Operator]
+# When a connection that is not HTTP is logged at its end: by a TCP proxy, by a listener.
+_ENDS = ("TcpConnectionEnd", "NotSet")
 TABLE: dict[str, Operator] = {}
 
 
 def plain(name: str, get: Getter, measured: bool = True) -> None:
     """Registers an operator that takes neither argument nor length."""
     TABLE[name] = Operator(lambda _argument, _length: get, measured=measured)
+
+
+def counted(name: str, get: Getter) -> None:
+    """Registers an operator on bytes that connections count only if somebody asks."""
+
+    def make(_argument: str, _length: int | None) -> Getter:
+        DEMAND.wire = True
+        return get
+
+    TABLE[name] = Operator(make)
 
 
 def operator(*names: str, argument: str = "none", length: bool = False) -> Callable[[Maker], Maker]:
@@ -91,7 +104,7 @@ def text_of(value: Value) -> str | None:
 
 def is_over(stream: Exchange) -> bool:
     """Whether the exchange has ended, so that its last activity is its end."""
-    over: bool = stream.log_type == "TcpConnectionEnd" if stream.request is None else stream.done
+    over: bool = stream.log_type in _ENDS if stream.request is None else stream.done
     return over
 
 

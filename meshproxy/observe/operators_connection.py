@@ -6,16 +6,27 @@ from ipaddress import ip_address, ip_network
 
 from meshproxy.http.request_id import new_request_id
 from meshproxy.net.connection import address_text
-from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, operator, plain
 
 
 def protocol(stream: Exchange) -> str | None:
-    return None if stream.request is None else stream.protocol
+    spoken: str | None = stream.protocol
+    return spoken
 
 
 def connection_id(stream: Exchange) -> int:
     number: int = stream.connection.id
     return number
+
+
+def close_type(stream: Exchange) -> str:
+    """How a TCP connection ended; an HTTP exchange is logged before that is known."""
+    kind: str = stream.downstream_close_type if stream.request is None else "Normal"
+    return kind
+
+
+def local_close_reason(stream: Exchange) -> str | None:
+    return stream.connection.local_close_reason or None if stream.request is None else None
 
 
 def filter_chain_name(stream: Exchange) -> str | None:
@@ -24,9 +35,10 @@ def filter_chain_name(stream: Exchange) -> str | None:
 
 
 def stream_id(stream: Exchange) -> str | None:
-    """The request's id, where it has one; a connection gets a fresh one."""
+    """The request's id, where it has one; a proxied TCP connection gets one of its own."""
     request = stream.request
-    return new_request_id() if request is None else request.get("x-request-id")
+    found: str | None = stream.stream_id if request is None else request.get("x-request-id")
+    return found
 
 
 plain("PROTOCOL", protocol)
@@ -112,14 +124,8 @@ def requested_server_name(argument: str, _length: int | None) -> Getter:
     return _server_name
 
 
-# On a TCP connection everything that is counted was on the wire; below HTTP nothing counts.
-plain("DOWNSTREAM_WIRE_BYTES_RECEIVED", lambda stream: stream.bytes_received if stream.request is None else None)
-plain("DOWNSTREAM_WIRE_BYTES_SENT", lambda stream: stream.bytes_sent if stream.request is None else None)
-
-# Of the wire below HTTP, which nothing here measures.
-for _name in (
-    "DOWNSTREAM_CX_RTT", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
-    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-    "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_LOCAL_CLOSE_REASON", "BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED",
-):  # fmt: skip
-    plain(_name, nothing, measured=False)
+plain("DOWNSTREAM_DETECTED_CLOSE_TYPE", close_type)
+plain("DOWNSTREAM_LOCAL_CLOSE_REASON", local_close_reason)
+# Known of QUIC connections alone.
+for _name in ("BYTES_RETRANSMITTED", "PACKETS_RETRANSMITTED", "DOWNSTREAM_CX_RTT"):
+    plain(_name, lambda _stream: 0)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from meshproxy.observe.demand import DEMAND
 from meshproxy.observe.operators import (
     TABLE,
     Exchange,
@@ -30,18 +31,30 @@ def route_name(stream: Exchange) -> str | None:
 
 def log_type(stream: Exchange) -> str:
     """Which moment is logged (envoy.data.accesslog.v3.AccessLogType)."""
-    if stream.request is None:
-        kind: str = stream.log_type
-        return kind
-    return "DownstreamEnd" if stream.done else "DownstreamStart"
+    kind: str = stream.log_type
+    return kind
+
+
+def route_resolution_count(stream: Exchange) -> int:
+    """How often a route was looked for; never for a head that could not be read."""
+    request = stream.request
+    return 1 + int(stream.route_refreshes) if request is not None and request.method else 0
+
+
+def route_resolution_time(_argument: str, _length: int | None) -> Getter:
+    """Measured by managers that are built after a format has asked for it."""
+    DEMAND.route_time = True
+    return lambda stream: stream.route_time or 0 if route_resolution_count(stream) else None
 
 
 plain("ROUTE_NAME", route_name)
-plain("ROUTE_RESOLUTION_COUNT", lambda stream: int(stream.route is not None))
+plain("ROUTE_RESOLUTION_COUNT", route_resolution_count)
+TABLE["ROUTE_RESOLUTION_TIME_US"] = Operator(route_resolution_time)
 plain("ACCESS_LOG_TYPE", log_type)
 plain("VIRTUAL_CLUSTER_NAME", lambda stream: stream.virtual_cluster)
 plain("LOCAL_REPLY_BODY", lambda stream: stream.local_reply_body)
-for _name in ("ROUTE_RESOLUTION_TIME_US", "TRACE_ID", "SPAN_ID"):
+# Nothing is traced here.
+for _name in ("TRACE_ID", "SPAN_ID"):
     plain(_name, nothing, measured=False)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
-from meshproxy.observe.operators import Exchange, Getter, Operator, Value, operator, plain, truncate
+from meshproxy.observe.operators import Exchange, Getter, Operator, Value, counted, operator, plain, truncate
 
 if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
@@ -273,8 +273,11 @@ def request_headers_bytes(stream: Exchange) -> int:
 
 def response_headers_bytes(stream: Exchange) -> int:
     response: ResponseHeaders | None = stream.response
-    # `:status` and its three digits count too.
-    return 0 if response is None else 10 + response.byte_size()
+    if response is None:
+        return 0
+    meter = stream.server.meter
+    # `:status` and its three digits count too, and what the codec has added.
+    return 10 + response.byte_size() + (meter.added if meter is not None else 0)
 
 
 def response_trailers_bytes(stream: Exchange) -> int:
@@ -289,6 +292,6 @@ plain("RESPONSE_FLAGS", response_flags)
 plain("RESPONSE_FLAGS_LONG", response_flags_long)
 plain("GRPC_STATUS_NUMBER", grpc_status_number)
 plain("REQUEST_HEADERS_BYTES", request_headers_bytes)
-plain("RESPONSE_HEADERS_BYTES", response_headers_bytes)
+counted("RESPONSE_HEADERS_BYTES", response_headers_bytes)
 plain("RESPONSE_TRAILERS_BYTES", response_trailers_bytes)
 plain("CUSTOM_FLAGS", lambda _stream: "")

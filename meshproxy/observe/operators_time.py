@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from meshproxy.observe.operators import Exchange, Getter, Value, is_over, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, is_over, nothing, operator, plain
 from meshproxy.observe.time_format import DEFAULT, DEFAULT_LOCAL, compile_time
 
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -33,6 +33,97 @@ def emit_time_local(argument: str, _length: int | None) -> Getter:
     return lambda _stream: write(time.time())
 
 
+# Points in time, each the loop time in seconds, or 0 where it was not reached.
+
+
+def _started(stream: Exchange) -> float:
+    """The first byte of the request came."""
+    begun: float = stream.started
+    return begun
+
+
+def _request_done(stream: Exchange) -> float:
+    """The last byte of the request came."""
+    done: float = stream.request_done_at
+    return done
+
+
+def _upstream_begun(stream: Exchange) -> float:
+    """The first byte went to the upstream: as soon as the filters let the request pass and there was a connection."""
+    connection = stream.upstream_connection
+    if connection is None or stream.request is None:
+        return 0.0
+    begun: float = max(stream.started, stream.terminal_started_at, connection.connected_at)
+    return begun
+
+
+def _upstream_done(stream: Exchange) -> float:
+    """The last byte of the request went to the upstream: it goes on at once when it comes."""
+    done, begun = stream.request_done_at, _upstream_begun(stream)
+    return max(done, begun) if done and begun else 0.0
+
+
+def _response_begun(stream: Exchange) -> float:
+    """The first byte of the upstream's response came."""
+    begun: float = stream.response_started_at
+    return begun
+
+
+def _response_done(stream: Exchange) -> float:
+    """The last byte of the upstream's response came; it goes on at once."""
+    done: float = stream.last_activity if stream.response_started_at and stream.response_complete else 0.0
+    return done
+
+
+def _answer_begun(stream: Exchange) -> float:
+    """The first byte of the answer went to the client. An answer of ours goes in one piece."""
+    begun: float = stream.response_started_at
+    return begun or (stream.last_activity if stream.response is not None else 0.0)
+
+
+def _answer_done(stream: Exchange) -> float:
+    """The last byte of the answer went to the client."""
+    done: float = stream.last_activity if stream.response_complete else 0.0
+    return done
+
+
+def _dialled(stream: Exchange) -> float:
+    connection = stream.upstream_connection
+    at: float = connection.dialled_at if connection is not None else 0.0
+    return at
+
+
+def _connected(stream: Exchange) -> float:
+    connection = stream.upstream_connection
+    at: float = connection.connected_at if connection is not None else 0.0
+    return at
+
+
+# By name; one that is not known here prints as missing, as a name that nobody ever set does.
+_POINTS: dict[str, Callable[[Exchange], float]] = {
+    "DS_RX_BEG": _started,
+    "DS_RX_END": _request_done,
+    "US_CX_BEG": _dialled,
+    "US_CX_END": _connected,
+    "US_TX_BEG": _upstream_begun,
+    "US_TX_END": _upstream_done,
+    "US_RX_BEG": _response_begun,
+    "US_RX_END": _response_done,
+    "DS_TX_BEG": _answer_begun,
+    "DS_TX_END": _answer_done,
+}
+
+
+def _span(begin: Callable[[Exchange], float], end: Callable[[Exchange], float], per_second: int) -> Getter:
+    """From one point to the other, where both were reached in this order."""
+
+    def span(stream: Exchange) -> Value:
+        first, last = begin(stream), end(stream)
+        return int((last - first) * per_second + 0.5) if first and last and last >= first else None
+
+    return span
+
+
 def duration(stream: Exchange) -> int | None:
     """Milliseconds from the first byte of the request to the end; none while there is no end."""
     if not is_over(stream):
@@ -40,47 +131,13 @@ def duration(stream: Exchange) -> int | None:
     return int((stream.last_activity - stream.started) * 1000 + 0.5)
 
 
-def request_duration(stream: Exchange) -> int | None:
-    """Until the last byte of the request came."""
-    done = stream.request_done_at
-    return int((done - stream.started) * 1000 + 0.5) if done else None
-
-
-def response_duration(stream: Exchange) -> int | None:
-    """Until the first byte of the upstream's response came."""
-    begun = stream.response_started_at
-    return int((begun - stream.started) * 1000 + 0.5) if begun else None
-
-
-def response_tx_duration(stream: Exchange) -> int | None:
-    """From the first byte of the upstream's response to the last one sent to the client."""
-    begun = stream.response_started_at
-    return int((stream.last_activity - begun) * 1000 + 0.5) if begun else None
-
-
-def request_tx_duration(stream: Exchange) -> int | None:
-    """Until the last byte of the request went to the upstream: it goes on at once when it comes."""
-    done = stream.request_done_at
-    return int((done - stream.started) * 1000 + 0.5) if done and stream.endpoint is not None else None
-
-
 plain("DURATION", duration)
-plain("REQUEST_DURATION", request_duration)
-plain("REQUEST_TX_DURATION", request_tx_duration)
-plain("RESPONSE_DURATION", response_duration)
-plain("RESPONSE_TX_DURATION", response_tx_duration)
+plain("REQUEST_DURATION", _span(_started, _request_done, 1000))
+plain("REQUEST_TX_DURATION", _span(_started, _upstream_done, 1000))
+plain("RESPONSE_DURATION", _span(_started, _response_begun, 1000))
+plain("RESPONSE_TX_DURATION", _span(_response_begun, _answer_done, 1000))
+# Known of QUIC connections alone.
 plain("ROUNDTRIP_DURATION", lambda _stream: None)
-
-# Points in time by name; those that are not known here print as missing, as a name that nobody ever set does.
-_POINTS: dict[str, Callable[[Exchange], float]] = {
-    "DS_RX_BEG": lambda stream: stream.started,
-    "DS_RX_END": lambda stream: stream.request_done_at,
-    "US_TX_END": lambda stream: stream.request_done_at if stream.endpoint is not None else 0.0,
-    "US_RX_BEG": lambda stream: stream.response_started_at,
-    "US_RX_END": lambda stream: stream.last_activity if stream.response_started_at else 0.0,
-    "DS_TX_BEG": lambda stream: stream.response_started_at,
-    "DS_TX_END": lambda stream: stream.last_activity if stream.response is not None else 0.0,
-}
 
 
 @operator("COMMON_DURATION", argument="required")
@@ -92,12 +149,6 @@ def common_duration(argument: str, _length: int | None) -> Getter:
     begin, end = _POINTS.get(pieces[0]), _POINTS.get(pieces[1])
     if pieces[2] not in _PER_SECOND:
         raise ValueError(f"Invalid common duration precision: {pieces[2]}.")
-    scale = _PER_SECOND[pieces[2]]
     if begin is None or end is None:
-        return lambda _stream: None
-
-    def span(stream: Exchange) -> Value:
-        first, last = begin(stream), end(stream)
-        return int((last - first) * scale + 0.5) if first and last and last >= first else None
-
-    return span
+        return nothing
+    return _span(begin, end, _PER_SECOND[pieces[2]])

@@ -1,45 +1,122 @@
-"""Operators on the upstream side of an exchange."""
+"""Operators on the upstream side of an exchange: the endpoint that was chosen, and the connection to it."""
 
+from collections.abc import Callable
+from typing import Any
 
 from meshproxy.net.connection import address_text
-from meshproxy.observe.operators import Exchange, Getter, nothing, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain
 from meshproxy.observe.operators_connection import masked
 
 
-def host(stream: Exchange) -> str | None:
-    """The endpoint's address."""
-    endpoint = stream.endpoint
-    text: str | None = endpoint.address_text if endpoint is not None else None
+def _endpoint(name: str, text: Callable[[Any], Value]) -> Getter:
+    """Registers what is told of the endpoint that was chosen."""
+
+    def get(stream: Exchange) -> Value:
+        endpoint = stream.endpoint
+        return text(endpoint) if endpoint is not None else None
+
+    plain(name, get)
+    return get
+
+
+def _connected(name: str, text: Callable[[Any], Value]) -> None:
+    """Registers what is told of the endpoint once a connection to it was there."""
+
+    def get(stream: Exchange) -> Value:
+        return text(stream.endpoint) if stream.upstream_connection is not None else None
+
+    plain(name, get)
+
+
+def _connection(name: str, text: Callable[[Any], Value]) -> None:
+    """Registers what is told of the connection itself."""
+
+    def get(stream: Exchange) -> Value:
+        connection = stream.upstream_connection
+        return text(connection) if connection is not None else None
+
+    plain(name, get)
+
+
+def _attempted(name: str, text: Callable[[Any], str]) -> None:
+    """Registers what is told of every endpoint that was tried, in order."""
+
+    def get(stream: Exchange) -> str | None:
+        tried = stream.earlier_endpoints
+        # An HTTP request counts as tried on an endpoint once there is a connection for it.
+        if stream.upstream_connection is not None or (stream.request is None and stream.endpoint is not None):
+            tried = (*tried, stream.endpoint)
+        return ",".join([text(endpoint) for endpoint in tried]) or None
+
+    plain(name, get)
+
+
+def _address(endpoint: Any) -> str:
+    text: str = endpoint.address_text
     return text
 
 
-def host_without_port(stream: Exchange) -> str | None:
-    endpoint = stream.endpoint
-    text: str | None = endpoint.address[0] if endpoint is not None else None
+def _host(endpoint: Any) -> str:
+    text: str = endpoint.address[0]
     return text
 
 
-def port(stream: Exchange) -> int | None:
-    endpoint = stream.endpoint
-    number: int | None = endpoint.address[1] if endpoint is not None else None
-    return number
-
-
-def host_name(stream: Exchange) -> str | None:
+def _name(endpoint: Any) -> str:
     """The name from the configuration, or the address where it has none."""
-    endpoint = stream.endpoint
-    if endpoint is None:
-        return None
-    name: str = endpoint.hostname or endpoint.address_text
-    return name
+    text: str = endpoint.hostname or endpoint.address_text
+    return text
 
 
-def host_name_without_port(stream: Exchange) -> str | None:
-    endpoint = stream.endpoint
-    if endpoint is None:
-        return None
-    name: str = endpoint.hostname or endpoint.address[0]
-    return name
+def _name_without_port(endpoint: Any) -> str:
+    text: str = endpoint.hostname or endpoint.address[0]
+    return text
+
+
+host = _endpoint("UPSTREAM_HOST", _address)
+_endpoint("UPSTREAM_HOST_NAME", _name)
+_endpoint("UPSTREAM_HOST_NAME_WITHOUT_PORT", _name_without_port)
+_connected("UPSTREAM_REMOTE_ADDRESS", _address)
+_connected("UPSTREAM_REMOTE_PORT", lambda endpoint: endpoint.address[1])
+# Endpoints of internal listeners alone have ids.
+_connected("UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", lambda _endpoint: "")
+_attempted("UPSTREAM_HOSTS_ATTEMPTED", _address)
+_attempted("UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", _host)
+_attempted("UPSTREAM_HOST_NAMES_ATTEMPTED", _name)
+_attempted("UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", _name_without_port)
+_connection("UPSTREAM_LOCAL_ADDRESS", lambda connection: address_text(connection.local))
+_connection("UPSTREAM_LOCAL_PORT", lambda connection: connection.local[1])
+_connection("UPSTREAM_PROTOCOL", lambda connection: connection.protocol)
+_connection("UPSTREAM_CONNECTION_IDS_ATTEMPTED", lambda connection: str(connection.id))
+
+
+@operator("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", argument="optional")
+def local_address_without_port(argument: str, _length: int | None) -> Getter:
+    def get(stream: Exchange) -> str | None:
+        connection = stream.upstream_connection
+        return connection.local[0] if connection is not None else None
+
+    return _masking(get, argument)
+
+
+@operator("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", argument="optional")
+def remote_address_without_port(argument: str, _length: int | None) -> Getter:
+    def get(stream: Exchange) -> str | None:
+        return stream.endpoint.address[0] if stream.upstream_connection is not None else None
+
+    return _masking(get, argument)
+
+
+def _masking(get: Callable[[Exchange], str | None], argument: str) -> Getter:
+    """`argument`: how many bits of the address to show, or nothing for all of it."""
+    if not (argument.isascii() and argument.isdigit()):
+        return get
+    bits = int(argument)
+
+    def masking(stream: Exchange) -> str | None:
+        address = get(stream)
+        return None if address is None else masked(address, bits)
+
+    return masking
 
 
 def cluster(stream: Exchange) -> str | None:
@@ -55,52 +132,37 @@ def cluster_raw(stream: Exchange) -> str | None:
     return name
 
 
-def local_address(stream: Exchange) -> str | None:
-    address = stream.upstream_local
-    return None if address is None else address_text(address)
+def connection_id(stream: Exchange) -> int:
+    connection = stream.upstream_connection
+    number: int = connection.id if connection is not None else 0
+    return number
 
 
-@operator("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", argument="optional")
-def local_address_without_port(argument: str, _length: int | None) -> Getter:
-    if argument.isascii() and argument.isdigit():
-        return lambda stream: masked(stream.upstream_local[0], int(argument)) if stream.upstream_local else None
-    return lambda stream: stream.upstream_local[0] if stream.upstream_local is not None else None
+def pool_ready_duration(stream: Exchange) -> int | None:
+    """Milliseconds until there was a connection, or it was clear that there would be none."""
+    wait = stream.pool_wait
+    if wait is None:
+        return None if stream.upstream_connection is None else 0
+    return int(wait * 1000)
 
 
-@operator("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", argument="optional")
-def remote_address_without_port(argument: str, _length: int | None) -> Getter:
-    if argument.isascii() and argument.isdigit():
-        return lambda stream: masked(stream.endpoint.address[0], int(argument)) if stream.endpoint is not None else None
-    return host_without_port
+def close_type(stream: Exchange) -> str | None:
+    """How the connection of a TCP proxy ended; an HTTP exchange is logged before that is known."""
+    if stream.request is None:
+        kind: str | None = stream.upstream_close_type
+        return kind
+    return "Normal" if stream.endpoint is not None else None
 
 
-def protocol(stream: Exchange) -> str | None:
-    return "HTTP/1.1" if stream.request is not None and stream.endpoint is not None else None
+def local_close_reason(stream: Exchange) -> str | None:
+    return stream.upstream_close_reason or None if stream.request is None else None
 
 
-plain("UPSTREAM_HOST", host)
-plain("UPSTREAM_REMOTE_ADDRESS", host)
-plain("UPSTREAM_REMOTE_PORT", port)
-plain("UPSTREAM_HOST_NAME", host_name)
-plain("UPSTREAM_HOST_NAME_WITHOUT_PORT", host_name_without_port)
 plain("UPSTREAM_CLUSTER", cluster)
 plain("UPSTREAM_CLUSTER_RAW", cluster_raw)
-plain("UPSTREAM_LOCAL_ADDRESS", local_address)
-plain("UPSTREAM_LOCAL_PORT", lambda stream: stream.upstream_local[1] if stream.upstream_local is not None else None)
+plain("UPSTREAM_CONNECTION_ID", connection_id)
+plain("UPSTREAM_CONNECTION_POOL_READY_DURATION", pool_ready_duration)
+plain("UPSTREAM_DETECTED_CLOSE_TYPE", close_type)
 plain("UPSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.upstream_failure.replace(" ", "_") or None)
 plain("UPSTREAM_REQUEST_ATTEMPT_COUNT", lambda stream: stream.attempts)
-plain("UPSTREAM_PROTOCOL", protocol)
-plain("UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", lambda stream: "" if stream.endpoint is not None else None)
-
-# What a TCP proxy sends to one side it has received from the other; below HTTP nothing counts.
-plain("UPSTREAM_WIRE_BYTES_RECEIVED", lambda stream: stream.bytes_sent if stream.request is None else None)
-plain("UPSTREAM_WIRE_BYTES_SENT", lambda stream: stream.bytes_received if stream.request is None else None)
-
-# Of attempts before the last, and of the wire below HTTP: nothing here keeps them.
-for _name in (
-    "CONNECTION_ID", "CONNECTION_IDS_ATTEMPTED", "CONNECTION_POOL_READY_DURATION",
-    "DECOMPRESSED_HEADER_BYTES_RECEIVED", "DECOMPRESSED_HEADER_BYTES_SENT", "DETECTED_CLOSE_TYPE",
-    "HEADER_BYTES_RECEIVED", "HEADER_BYTES_SENT", "HOSTS_ATTEMPTED", "HOSTS_ATTEMPTED_WITHOUT_PORT",
-    "HOST_NAMES_ATTEMPTED", "HOST_NAMES_ATTEMPTED_WITHOUT_PORT", "LOCAL_CLOSE_REASON",
-):  # fmt: skip
-    plain(f"UPSTREAM_{_name}", nothing, measured=False)
+plain("UPSTREAM_LOCAL_CLOSE_REASON", local_close_reason)

@@ -1,24 +1,26 @@
-"""Stats for Prometheus: Envoy's text format, one family at a time.
+"""Stats for Prometheus: Envoy's text format, and OpenMetrics for who asks for it; one family at a time.
 
 Envoy's text keeps the tags in the order in which they were found, prints `{}` where there are none, and calls a counter
-by its bare name; prometheus-client sorts labels and adds `_total`. Dashboards know Envoy's, so that one is the default;
-OpenMetrics, where it is asked for, is in openmetrics.py.
+by its bare name. OpenMetrics keeps those names, because dashboards know them: a counter whose name does not end in
+`_total` is of type `unknown` there, which may have any name.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 
-from meshproxy.observe.exposition import Selection
+from meshproxy.observe.exposition import Bounds
+from meshproxy.observe.families import Families, Family
 from meshproxy.observe.quantiles import QUANTILES, Counts, cumulative, quantiles, total
-from meshproxy.observe.tags import Tag, TagProducer
+from meshproxy.observe.tags import Tag
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _INVALID = re.compile(r"[^a-zA-Z0-9_:]")
-
-Bounds = Callable[[str], Sequence[float]]
 # Names of Envoy's own begin with `envoy_`; those of these namespaces stay as they are.
 CUSTOM_NAMESPACES = ("wasmcustom.", "istiocustom.")
+# Stands for the labels in the lines of an empty histogram.
+_LABELS = "\0"
 
 
 def metric_name(bare: str) -> str:
@@ -28,6 +30,7 @@ def metric_name(bare: str) -> str:
     return "envoy_" + _INVALID.sub("_", bare)
 
 
+@cache
 def label_name(tag: str) -> str:
     return _INVALID.sub("_", tag)
 
@@ -40,65 +43,107 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def _families(rows: list[tuple[str, int]], tags: TagProducer) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
-    """(bare name, [(full name, labels, value)]), sorted by bare name, then by full name."""
-    labels: dict[tuple[Tag, ...], str] = {}
-    split = []
-    for full, value in rows:
-        bare, found = tags.split(full)
-        text = labels.get(found)
-        if text is None:
-            text = labels[found] = label_text(found)
-        split.append((bare, full, text, value))
-    split.sort(key=itemgetter(0, 1))
-    for bare, group in groupby(split, key=itemgetter(0)):
-        yield bare, [row[1:] for row in group]
+def write(families: Families, bounds: Bounds, summaries: bool = False) -> Iterator[str]:
+    """Envoy's page. `summaries`: histograms as quantiles."""
+    for family in families:
+        name = metric_name(family.bare)
+        if family.kind == "histogram":
+            kind = "summary" if summaries else "histogram"
+            lines = _summaries(name, family) if summaries else _histograms(name, family, bounds, _long)
+        else:
+            kind = "counter" if family.kind == "counter" else "gauge"
+            lines = _numbers(name, family)
+        yield from _headed(f"# TYPE {name} {kind}\n", lines)
 
 
-def write(selection: Selection, tags: TagProducer, bounds: Bounds, summaries: bool = False) -> Iterator[str]:
-    """The page, one family at a time. `summaries`: histograms as quantiles."""
-    for kind, rows in (("counter", selection.counters), ("gauge", selection.gauges)):
-        for bare, samples in _families(rows, tags):
-            name = metric_name(bare)
-            lines = [f"{name}{{{labels}}} {int(value)}\n" for _, labels, value in samples]
-            yield f"# TYPE {name} {kind}\n{''.join(lines)}"
-    for bare, samples in _families([(name, 0) for name, _ in selection.texts], tags):
-        texts = dict(selection.texts)
-        name = metric_name(bare)
-        lines = [f'{name}{{{_and(labels)}text_value="{_escape(texts[full])}"}} 0\n' for full, labels, _ in samples]
-        yield f"# TYPE {name} gauge\n{''.join(lines)}"
-    counts = {name: all_ for name, _, all_ in selection.histograms}
-    for bare, samples in _families([(name, 0) for name in counts], tags):
-        name = metric_name(bare)
-        yield f"# TYPE {name} {'summary' if summaries else 'histogram'}\n"
-        for full, labels, _ in samples:
-            if summaries:
-                yield _summary(name, labels, counts[full])
-            else:
-                yield _histogram(name, labels, counts[full], bounds(full))
+def write_openmetrics(families: Families, bounds: Bounds) -> Iterator[str]:
+    """The same samples as OpenMetrics 1.0."""
+    found = list(families)
+    names = {metric_name(family.bare) for family in found}
+    for family in found:
+        name = metric_name(family.bare)
+        if family.kind == "histogram":
+            yield from _headed(f"# TYPE {name} histogram\n", _histograms(name, family, bounds, _float))
+        elif family.kind == "counter":
+            yield from _headed(_counter_head(name, names), _numbers(name, family))
+        else:
+            yield from _headed(f"# TYPE {name} gauge\n", _numbers(name, family))
+    yield "# EOF\n"
+
+
+def _counter_head(name: str, names: Collection[str]) -> str:
+    """A family is called as its samples are, without their `_total`; no two may have one name."""
+    family = name.removesuffix("_total")
+    return f"# TYPE {name} unknown\n" if family in names else f"# TYPE {family} counter\n"
+
+
+def _headed(head: str, lines: Iterator[str]) -> Iterator[str]:
+    """The head comes with the first line; there may be none."""
+    for text in lines:
+        if text and head:
+            yield head
+            head = ""
+        yield text
+
+
+def _numbers(name: str, family: Family) -> Iterator[str]:
+    for samples in family.chunks:
+        if family.kind == "text":
+            lines = [f'{name}{{{_and(labels)}text_value="{_escape(text)}"}} 0\n' for _, labels, text in samples]
+        else:
+            lines = [f"{name}{{{labels}}} {value:d}\n" for _, labels, value in samples]
+        yield "".join(lines)
 
 
 def _and(labels: str) -> str:
     return f"{labels}," if labels else ""
 
 
-def _histogram(name: str, labels: str, counts: Counts, limits: Sequence[float]) -> str:
+def _histograms(name: str, family: Family, bounds: Bounds, text: Callable[[float], str]) -> Iterator[str]:
+    empty: dict[Sequence[float], str] = {}
+    for samples in family.chunks:
+        for full, labels, counts in samples:
+            limits = bounds(full)
+            if counts:
+                yield _histogram(name, labels, counts, limits, text)
+                continue
+            form = empty.get(limits)
+            if form is None:
+                form = empty[limits] = _histogram(name, _LABELS, {}, limits, text)
+            yield form.replace(_LABELS, labels) if labels else _histogram(name, "", {}, limits, text)
+        yield ""
+
+
+def _histogram(name: str, labels: str, counts: Counts, limits: Sequence[float], text: Callable[[float], str]) -> str:
     samples = sum(counts.values())
-    before = _and(labels)
-    lines = [
-        f'{name}_bucket{{{before}le="{limit:.32g}"}} {below}\n'
-        for limit, below in zip(limits, cumulative(counts, limits), strict=True)
-    ]
-    lines.append(f'{name}_bucket{{{before}le="+Inf"}} {samples}\n')
-    return "".join(lines) + _sum_and_count(name, labels, counts)
+    before = f"{name}_bucket{{{_and(labels)}le="
+    below = cumulative(counts, limits)
+    lines = [f'{before}"{text(limit)}"}} {count}\n' for limit, count in zip(limits, below, strict=True)]
+    lines.append(f'{before}"+Inf"}} {samples}\n')
+    return "".join(lines) + _sum_and_count(name, labels, counts, text)
 
 
-def _summary(name: str, labels: str, counts: Counts) -> str:
-    before = _and(labels)
-    pairs = zip(QUANTILES, quantiles(counts), strict=True)
-    lines = [f'{name}{{{before}quantile="{quantile:g}"}} {value:.32g}\n' for quantile, value in pairs]
-    return "".join(lines) + _sum_and_count(name, labels, counts)
+def _summaries(name: str, family: Family) -> Iterator[str]:
+    for samples in family.chunks:
+        for _, labels, counts in samples:
+            before = f"{name}{{{_and(labels)}quantile="
+            pairs = zip(QUANTILES, quantiles(counts), strict=True)
+            lines = [f'{before}"{quantile:g}"}} {_long(value)}\n' for quantile, value in pairs]
+            yield "".join(lines) + _sum_and_count(name, labels, counts, _long)
+        yield ""
 
 
-def _sum_and_count(name: str, labels: str, counts: Counts) -> str:
-    return f"{name}_sum{{{labels}}} {total(counts):.32g}\n{name}_count{{{labels}}} {sum(counts.values())}\n"
+def _sum_and_count(name: str, labels: str, counts: Counts, text: Callable[[float], str]) -> str:
+    return f"{name}_sum{{{labels}}} {text(total(counts))}\n{name}_count{{{labels}}} {sum(counts.values())}\n"
+
+
+@lru_cache(256)
+def _long(value: float) -> str:
+    """All digits of the double, as Envoy prints them."""
+    return f"{value:.32g}"
+
+
+@lru_cache(256)
+def _float(value: float) -> str:
+    """OpenMetrics wants a point in every bound."""
+    return repr(float(value))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from meshproxy.observe.stats import Kind, Registry, StatGroup, Value
+from meshproxy.observe.stats import Registry, Row, StatGroup
 
 
 class ServerStats(StatGroup):
@@ -30,11 +30,10 @@ class ServerStats(StatGroup):
         # Without certificates: the largest number there is.
         self.days_until_first_cert_expiring = 2**32 - 1
 
-    def rows(self) -> Iterator[tuple[Kind, str, Value]]:
+    def update(self) -> None:
         self.refresh(self)
-        return super().rows()
 
-    def more(self) -> Iterator[tuple[Kind, str, Value]]:
+    def more(self) -> Iterator[Row]:
         yield "gauge", "compilation_settings.fips_mode", 0
 
 
@@ -90,17 +89,15 @@ class WatchdogStats(StatGroup):
 class ProcessStats:
     """The groups of one process. `worker`: its number."""
 
-    __slots__ = ("clusters", "listeners", "runtime", "server", "watchdog")
+    __slots__ = ("clusters", "listeners", "server", "watchdog")
 
     def __init__(self, registry: Registry, worker: int = 0) -> None:
         self.server = ServerStats()
         self.listeners = ListenerManagerStats()
         self.clusters = ClusterManagerStats()
-        self.runtime = RuntimeStats()
         self.watchdog = WatchdogStats()
         registry.add("server", self.server)
         registry.add("listener_manager", self.listeners)
         registry.add("cluster_manager", self.clusters)
-        registry.add("runtime", self.runtime)
         for prefix in ("main_thread", "workers", "server.main_thread", f"server.worker_{worker}"):
             registry.add(prefix, self.watchdog)

@@ -7,7 +7,8 @@ A number starts as False, which is 0 until something touches it: `usedonly` show
 a gauge that was set to 0 is used and one that nobody ever set is not, at no cost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 Kind = Literal["counter", "gauge", "text", "histogram"]
@@ -37,11 +38,14 @@ class Histogram:
 
 
 Value = int | str | Histogram
+# A stat whose name is known only while running: kind, name behind the prefix, value.
+Row = tuple[Kind, str, Value]
 
 
 class StatGroup:
     """Base of every group: a subclass lists its names by kind; each becomes an attribute that starts at 0.
 
+    A name may be a property, or with dots a path of attributes, for numbers that something else counts.
     SAME: names whose number is the same in every worker, so that they are not added up over workers.
     """
 
@@ -52,22 +56,40 @@ class StatGroup:
     HISTOGRAMS: ClassVar[tuple[str, ...]] = ()
     SAME: ClassVar[frozenset[str]] = frozenset()
 
+    # Made of these for each class: the names of counters and gauges in order, their kinds, the places of SAME among
+    # them, those that are attributes of their own, and what reads all numbers at once.
+    NUMBERS: ClassVar[tuple[str, ...]] = ()
+    KINDS: ClassVar[tuple[Kind, ...]] = ()
+    SAME_PLACES: ClassVar[tuple[int, ...]] = ()
+    COUNTED: ClassVar[tuple[str, ...]] = ()
+    read: ClassVar[Callable[[Any], tuple[int, ...]]]
+
     if TYPE_CHECKING:
         # The attributes that the lists name.
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
 
+    def __init_subclass__(cls) -> None:
+        counters = frozenset(cls.COUNTERS)
+        cls.NUMBERS = tuple(sorted((*cls.COUNTERS, *cls.GAUGES)))
+        cls.HISTOGRAMS = tuple(sorted(cls.HISTOGRAMS))
+        cls.KINDS = tuple(["counter" if name in counters else "gauge" for name in cls.NUMBERS])
+        cls.SAME_PLACES = tuple([place for place, name in enumerate(cls.NUMBERS) if name in cls.SAME])
+        cls.COUNTED = tuple([name for name in cls.NUMBERS if "." not in name and not _is_made(cls, name)])
+        cls.read = staticmethod(_reader(cls.NUMBERS))
+
     def __init__(self) -> None:
-        for name in self.COUNTERS:
-            setattr(self, name, False)
-        for name in self.GAUGES:
+        for name in self.COUNTED:
             setattr(self, name, False)
         for name in self.HISTOGRAMS:
             setattr(self, name, Histogram())
 
-    def more(self) -> Iterator[tuple[Kind, str, Value]]:
-        """Stats whose names are known only while running: (kind, name behind the prefix, value)."""
-        return iter(())
+    def update(self) -> None:
+        """Brings up to date what changes by itself, before somebody looks."""
+
+    def more(self) -> Iterable[Row]:
+        """Stats whose names are known only while running."""
+        return ()
 
     def reset(self) -> None:
         """Counters that were counted go back to 0 and stay in use."""
@@ -75,15 +97,25 @@ class StatGroup:
             if getattr(self, name) is not False:
                 setattr(self, name, 0)
 
-    def rows(self) -> Iterator[tuple[Kind, str, Value]]:
-        """Everything in the group: (kind, name behind the prefix, value)."""
-        for name in self.COUNTERS:
-            yield "counter", name, getattr(self, name)
-        for name in self.GAUGES:
-            yield "gauge", name, getattr(self, name)
+    def rows(self) -> Iterator[Row]:
+        """Everything in the group."""
+        self.update()
+        yield from zip(self.KINDS, self.NUMBERS, type(self).read(self), strict=True)
         for name in self.HISTOGRAMS:
             yield "histogram", name, getattr(self, name)
         yield from self.more()
+
+
+def _is_made(cls: type, name: str) -> bool:
+    """Whether this number is worked out of others when somebody looks."""
+    return isinstance(getattr(cls, name, None), property)
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:
+    """All the attributes as a tuple, in one call of C where there are several (3 µs for 130)."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda group: tuple([getattr(group, name) for name in names])
 
 
 class Registry:
@@ -103,10 +135,9 @@ class Registry:
             if not groups:
                 del self._groups[prefix]
 
-    def groups(self) -> Iterator[tuple[str, StatGroup]]:
-        for prefix, groups in self._groups.items():
-            for group in groups:
-                yield prefix, group
+    def groups(self) -> list[tuple[str, StatGroup]]:
+        """What there is now: whoever goes through it slowly need not mind what is added meanwhile."""
+        return [(prefix, group) for prefix, groups in self._groups.items() for group in groups]
 
     def reset(self) -> None:
         """/reset_counters."""

@@ -1,24 +1,25 @@
 """How stats are shown: which of them, with which tags, in which buckets (envoy.config.metrics.v3.StatsConfig)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from meshproxy.observe.exposition import Bounds
+from meshproxy.observe.prometheus import label_text
 from meshproxy.observe.quantiles import DEFAULT_BUCKETS
+from meshproxy.observe.shapes import Shapes
 from meshproxy.observe.tags import TagProducer
 
 
-def _all(_name: str) -> bool:
-    return True
-
-
-def _default_bounds(_name: str) -> Sequence[float]:
-    return DEFAULT_BUCKETS
-
-
-@dataclass
 class StatsConfig:
-    """`accepts`: whether a stat is shown at all, by its name. `bounds`: the bucket bounds of a histogram."""
+    """`bounds`: the bucket bounds of a histogram, by its name."""
 
-    tags: TagProducer = field(default_factory=TagProducer)
-    accepts: Callable[[str], bool] = _all
-    bounds: Callable[[str], Sequence[float]] = _default_bounds
+    __slots__ = ("bounds", "shapes")
+
+    def __init__(
+        self,
+        tags: TagProducer | None = None,
+        accepts: Callable[[str], bool] | None = None,
+        bounds: Bounds = lambda _name: DEFAULT_BUCKETS,
+    ) -> None:
+        """accepts: whether a stat is shown at all, by its name; None for all."""
+        self.shapes = Shapes(tags or TagProducer(), accepts, label_text)
+        self.bounds = bounds

@@ -5,10 +5,12 @@ Source: Envoy's well_known_names.cc (the default extractors and their order) and
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 Tag = tuple[str, str]
+# A name without its tags, and the tags.
+Split = tuple[str, tuple[Tag, ...]]
 # Where a tag was found: what to remove from the name (start, end), and its value.
 Found = tuple[int, int, str]
 Extract = Callable[[str], Found | None]
@@ -64,6 +66,8 @@ _DEFAULT_TOKENS: tuple[tuple[str, str], ...] = (
     ("envoy.connection_limit_prefix", "connection_limit.$.**"),
     ("envoy.dns_filter_prefix", "dns_filter.$.**"),
 )
+# What the two patterns for codes need at the end of a name.
+_CODE = re.compile(r"_rq_\d(?:\d\d|xx)$", re.ASCII)
 DEFAULT_NAMES = frozenset(name for name, *_ in (*_DEFAULT_REGEXES, *_DEFAULT_TOKENS))
 
 
@@ -78,38 +82,54 @@ class TagProducer:
     """Takes tags out of names: extractors without a first token before those with one, as Envoy orders them."""
 
     def __init__(self, custom: Sequence[Extractor] = (), use_defaults: bool = True, fixed: Sequence[Tag] = ()) -> None:
-        extractors = [*(default_extractors() if use_defaults else ()), *custom]
-        self._everywhere = [each for each in extractors if not each.first]
-        self._by_first: dict[str, list[Extractor]] = {}
-        for each in extractors:
-            if each.first:
-                self._by_first.setdefault(each.first, []).append(each)
+        self._defaults = _Extractors(default_extractors() if use_defaults else ())
+        self._all = _Extractors([*(default_extractors() if use_defaults else ()), *custom])
+        self._custom = _Extractors(custom)
         self.fixed = tuple(fixed)
-        # The tags of a prefix hold for every plain name behind it, as long as only the defaults look at names.
-        self._shared = not custom
-        self._prefixes: dict[str, tuple[str, tuple[Tag, ...]]] = {}
 
-    def split(self, full: str) -> tuple[str, tuple[Tag, ...]]:
+    def split(self, full: str) -> Split:
         """The name without its tags, and the tags in the order in which they were found."""
-        prefix, dot, name = full.rpartition(".")
-        if not self._shared or "_rq_" in name or not dot:
-            return self._split(full)
-        known = self._prefixes.get(prefix)
-        if known is None:
-            bare, tags = self._split(f"{prefix}.x")
-            known = self._prefixes[prefix] = (bare[:-1], tags)
-        return known[0] + name, known[1]
+        return self._split(full, self._all.of(full))
 
-    def _split(self, full: str) -> tuple[str, tuple[Tag, ...]]:
+    def split_group(self, prefix: str, names: Iterable[str]) -> list[Split]:
+        """The same for many names behind one prefix. By default they differ only where a name ends in a code."""
+        begin = f"{prefix}." if prefix else ""
+        bare, tags = self._split(f"{begin}x", self._defaults.of(begin))
+        head = bare[:-1]
+        custom = self._custom.of(begin)
+        found = []
+        for name in names:
+            full = begin + name
+            if _CODE.search(name) or any(each.extract(full) is not None for each in custom):
+                found.append(self.split(full))
+            else:
+                found.append((head + name, tags))
+        return found
+
+    def _split(self, full: str, extractors: Iterable[Extractor]) -> Split:
         tags: dict[str, str] = {}
         removed = []
-        for each in (*self._everywhere, *self._by_first.get(full.partition(".")[0], ())):
+        for each in extractors:
             if each.name not in tags and (found := each.extract(full)) is not None:
                 start, end, tags[each.name] = found
                 removed.append((start, end))
         for start, end in sorted(removed, reverse=True):
             full = full[:start] + full[end:]
         return full, (*tags.items(), *self.fixed)
+
+
+class _Extractors:
+    """Extractors by the first token of the names that they look at."""
+
+    def __init__(self, extractors: Iterable[Extractor]) -> None:
+        self._everywhere = [each for each in extractors if not each.first]
+        self._by_first: dict[str, list[Extractor]] = {}
+        for each in extractors:
+            if each.first:
+                self._by_first.setdefault(each.first, []).append(each)
+
+    def of(self, name: str) -> list[Extractor]:
+        return [*self._everywhere, *self._by_first.get(name.partition(".")[0], ())]
 
 
 def default_extractors(name: str = "") -> list[Extractor]:

@@ -35,7 +35,7 @@ class Options:
     config_path: str = _flag("", "bootstrap configuration: YAML or JSON", "FILE", also=("-c",))
     config_yaml: str = _flag("", "inline configuration, merged over the file", "YAML")
     mode: str = _flag("serve", "what to do with the configuration", choices=("serve", "validate", "init_only"))
-    concurrency: int = _flag(1, "worker processes; 0: one per core (default: 1)", "N")
+    concurrency: int = _flag(1, "worker processes (default: 1)", "N")
     log_level: str = _flag("info", "least level of the process log", "LEVEL", also=("-l",))
     component_log_level: str = _flag("", "levels of single loggers", "NAME:LEVEL,...")
     log_format: str = _flag("", "spdlog pattern of the process log", "PATTERN")
@@ -71,7 +71,7 @@ class Options:
     socket_mode: str = _flag("600", "", "MODE", inert=_NO_HOT_RESTART)
     enable_core_dump: bool = _flag(False, "", inert="the operating system decides about core dumps")
     enable_mutex_tracing: bool = _flag(False, "", inert="there are no mutexes to trace")
-    cpuset_threads: bool = _flag(False, "", inert="the number of workers is --concurrency")
+    cpuset_threads: bool = _flag(False, "one worker for each core of the cpuset, unless --concurrency says how many")
     disable_extensions: str = _flag("", "", "NAMES", inert="an extension is loaded only where it is configured")
 
     def remarks(self) -> list[str]:
@@ -92,8 +92,10 @@ def parse_options(arguments: Sequence[str]) -> Options:
     _check_levels(options)
     for tag in options.stats_tag:
         _check_tag(tag)
-    if options.concurrency == 0:
+    if options.cpuset_threads and not any(each.partition("=")[0] == "--concurrency" for each in given):
         options.concurrency = len(os.sched_getaffinity(0))
+    # Envoy too takes 0 for 1.
+    options.concurrency = max(options.concurrency, 1)
     return options
 
 

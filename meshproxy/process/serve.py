@@ -73,10 +73,12 @@ def _serve_with_workers(server: Server, late: LateLoop) -> bool:
     from meshproxy.process.zygote import fork_zygote
 
     _settle()
+    assert server.numbers is not None, "there is more than one worker"
+    server.numbers.share()
     zygote = fork_zygote(partial(serve_as_worker, server, late))
     loop = uvloop.new_event_loop()
     late.bind(loop)
-    server.workers = Workers(zygote, server.said, server.fail)
+    server.workers = Workers(zygote, server.numbers, server.said, server.fail)
     return _run(server, loop)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
@@ -17,13 +18,17 @@ from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
 from meshproxy.config.build_process_log import build_log_format
-from meshproxy.config.build_server import build_node, build_runtime, global_connection_limit, read_rest
+from meshproxy.config.build_runtime import build_runtime
+from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
+from meshproxy.net.count import UNLIMITED, Counts
+from meshproxy.net.runtime_layers import RuntimeLayers
+from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
-from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.observe.snapshot import Part, take
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
 from meshproxy.process.listener_set import ListenerSet
@@ -33,6 +38,7 @@ from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
 
 if TYPE_CHECKING:
+    from meshproxy.net.file_watch import FileWatch
     from meshproxy.process.workers import Said, Workers
 
 _log = logging.getLogger("main")
@@ -57,7 +63,12 @@ class Server:
         self.admin: Admin | None = None
         # Of main, where there are any.
         self.workers: Workers | None = None
-        self.ctx = Context(loop, options=vars(options), runtime=SharedRuntime(self._tell))
+        self.numbers = SharedNumbers(options.concurrency) if options.concurrency > 1 else None
+        self.ctx = Context(
+            loop, options=vars(options), counts=Counts(self.numbers),
+            runtime_layers=RuntimeLayers(SharedRuntime(self._tell)),
+        )  # fmt: skip
+        self.ctx.stats.add("runtime", self.ctx.runtime_layers.stats)
         self.ctx.log_files.flush_seconds = options.file_flush_interval_msec / 1000
         self.ctx.log_files.flush_bytes = options.file_flush_min_size_kb * 1024
         self.ctx.stats.add("filesystem", self.ctx.log_files.stats)
@@ -70,6 +81,7 @@ class Server:
         # What drain_listeners was asked for, if it was: for inbound listeners only?
         self._drained: list[bool] = []
         self._running: asyncio.Task[Any] | None = None
+        self._runtime_watch: FileWatch | None = None
         # It ends because it cannot serve any more.
         self.broken = False
 
@@ -102,10 +114,10 @@ class Server:
         with building("stats_config"):
             ctx.stats_config = build_stats_config(view.stats_config, ctx)
         with building("layered_runtime"):
-            build_runtime(view, ctx.runtime)
-            self.stats.runtime.load_success += 1
+            ctx.runtime_layers.sources = build_runtime(view.layered_runtime, ctx.node.cluster)
+            ctx.runtime_layers.load()
         with building("overload_manager"):
-            ctx.connections.limit = global_connection_limit(view) or ctx.connections.limit
+            ctx.connections.allowed = ctx.counts.make(global_connection_limit(view) or UNLIMITED)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
@@ -142,6 +154,7 @@ class Server:
             await self.admin.start()
             if self.options.admin_address_path:
                 self._write_admin_address(self.admin)
+        self._watch_runtime()
         await self.warm()
         if self.workers is None:
             await self.listener_set.start()
@@ -159,6 +172,19 @@ class Server:
         self.stats.clusters.warming_clusters = 0
         self._phase = INITIALIZING
 
+    def _watch_runtime(self) -> None:
+        """Layers are read again when a link to their directory is swapped. Raises OSError without a watch."""
+        layers = self.ctx.runtime_layers
+        if layers.links:
+            # Most processes do without the C library's inotify.
+            from meshproxy.net.file_watch import FileWatch
+
+            self._runtime_watch = watch = FileWatch(self.loop, layers.load)
+            for link in layers.links:
+                watch.add(link)
+        # Once more, for what was swapped before anybody watched.
+        layers.load()
+
     def live(self) -> None:
         self._phase = LIVE
 
@@ -169,6 +195,8 @@ class Server:
             await self.workers.stop()
         await self.listener_set.end_connections()
         self.ctx.clusters.close()
+        if self._runtime_watch is not None:
+            self._runtime_watch.close()
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
@@ -219,9 +247,10 @@ class Server:
         if shown in ("failures", "all"):
             await self.workers.take_failures()
 
-    def snapshot(self) -> Snapshot:
-        own = take(self.ctx.stats)
-        return own if self.workers is None else self.workers.merged(own)
+    def stat_parts(self) -> Iterator[Part]:
+        yield from take(self.ctx.stats)
+        if self.workers is not None:
+            yield from self.workers.stat_parts()
 
     def failures(self) -> list[Failure]:
         return self.ctx.failures.newest() if self.workers is None else self.workers.failures()
@@ -265,11 +294,10 @@ class Server:
 
     def said(self) -> "Said":
         """What a new worker has to know of what operators said before it was there."""
-        runtime = self.ctx.runtime
-        layers = [("set_runtime_layer", *layer) for layer in runtime.layers if layer[0] == runtime.admin_layer]
         drained = [("drain", inbound_only) for inbound_only in self._drained]
         failed = [("fail_health_checks", True)] if self._failed else []
-        return [*layers, ("set_log_levels", self.process_log.now()), *failed, *drained]
+        layers = ("set_runtime", self.ctx.runtime.layers)
+        return [layers, ("set_log_levels", self.process_log.now()), *failed, *drained]
 
     def _tell(self, word: str, *arguments: Any) -> None:
         if self.workers is not None:
@@ -285,8 +313,3 @@ class Server:
         stats.memory_heap_size = stats.memory_allocated
         stats.total_connections = sum(listener.open for listener in self.listeners)
         stats.parent_connections = stats.hot_restart_epoch = 0
-        runtime = self.ctx.runtime
-        overrides = [values for name, values in runtime.layers if name == runtime.admin_layer]
-        self.stats.runtime.admin_overrides_active = int(any(overrides))
-        self.stats.runtime.num_layers = len(runtime.layers)
-        self.stats.runtime.num_keys = len({key for _, values in runtime.layers for key in values})

@@ -1,8 +1,8 @@
 """What an operator changes in main and what has to change in the workers with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from meshproxy.net.runtime import Runtime, Value
+from meshproxy.net.runtime import Layer, Runtime
 from meshproxy.observe.process_log import ProcessLog, levels
 
 # Tells all workers to do something: a word of `worker.words`, and its arguments.
@@ -10,15 +10,15 @@ Tell = Callable[..., None]
 
 
 class SharedRuntime(Runtime):
-    """A layer that is set in main is set in the workers."""
+    """Layers that are set in main are set in the workers."""
 
     def __init__(self, tell: Tell) -> None:
         super().__init__()
         self._tell = tell
 
-    def set_layer(self, name: str, values: dict[str, Value]) -> None:
-        super().set_layer(name, values)
-        self._tell("set_runtime_layer", name, values)
+    def set_layers(self, layers: Iterable[Layer]) -> None:
+        super().set_layers(layers)
+        self._tell("set_runtime", self.layers)
 
 
 class SharedLog(ProcessLog):

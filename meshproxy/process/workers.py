@@ -7,13 +7,14 @@ What a worker had counted when it was last asked stays counted when it is gone.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe import failures
 from meshproxy.observe.failures import Failure
-from meshproxy.observe.snapshot import Snapshot, merge
+from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.process import endpoint_counts
 from meshproxy.process.channel import Channel, ChannelError
 from meshproxy.process.endpoint_counts import Counts
@@ -50,10 +51,16 @@ class Worker:
 
 
 class Workers:
-    """All workers. zygote: see zygote.py. said: what a new worker has to know. failed: called when none can be had."""
+    """All workers. zygote: see zygote.py. numbers: what they count for limits.
 
-    def __init__(self, zygote: socket.socket, said: Callable[[], Said], failed: Callable[[], None]) -> None:
+    said: what a new worker has to know. failed: called when none can be had.
+    """
+
+    def __init__(
+        self, zygote: socket.socket, numbers: SharedNumbers, said: Callable[[], Said], failed: Callable[[], None]
+    ) -> None:
         self._zygote = zygote
+        self._numbers = numbers
         self._said = said
         self._failed = failed
         self.all: list[Worker] = []
@@ -89,9 +96,8 @@ class Workers:
     # ---- what they count ----
 
     async def take_stats(self) -> None:
-        """Brings `merged` up to date."""
-        for worker, snapshot in await self._ask_all("stats"):
-            worker.snapshot = snapshot
+        """Brings `stat_parts` up to date."""
+        await asyncio.gather(*[self._take_stats(worker) for worker in self.all if worker.channel is not None])
 
     async def take_endpoints(self) -> Counts:
         for worker, counts in await self._ask_all("endpoints"):
@@ -107,9 +113,24 @@ class Workers:
         """Those of all workers and of those that are gone, newest last."""
         return failures.merge([self._gone_failures, *[worker.failures for worker in self.all]])
 
-    def merged(self, own: Snapshot) -> Snapshot:
-        """The stats of the whole proxy: main's own, those of the workers and of those that are gone."""
-        return merge([own, self._gone, *[worker.snapshot for worker in self.all]])
+    def stat_parts(self) -> Iterator[Part]:
+        """The stats of the workers and of those that are gone, to be added up."""
+        for snapshot in [self._gone, *[worker.snapshot for worker in self.all]]:
+            yield from snapshot.parts()
+
+    @staticmethod
+    async def _take_stats(worker: Worker) -> None:
+        """A few groups at a time. One that dies meanwhile has what it said before."""
+        snapshot, channel, first = Snapshot(), worker.channel, 0
+        try:
+            while channel is not None and (parts := await channel.ask("stats", first)):
+                first += len(parts)
+                for part in parts:
+                    snapshot.add(*part)
+        except ChannelError:
+            return
+        if worker.channel is channel:
+            worker.snapshot = snapshot
 
     async def _ask_all(self, word: str) -> list[tuple[Worker, Any]]:
         """The answers of those that live."""
@@ -143,6 +164,7 @@ class Workers:
     def _lost(self, worker: Worker) -> None:
         """Its end of the channel is closed."""
         worker.channel = None
+        self._numbers.clear(worker.number)
         self._keep_counts(worker)
         if self._stopping:
             if not any(each.channel for each in self.all):
@@ -177,9 +199,8 @@ class Workers:
 
     def _keep_counts(self, worker: Worker) -> None:
         """Its counters and histograms stay in the sum; gauges were about what has gone with it."""
-        last = worker.snapshot
-        last.gauges, last.texts = {}, {}
-        self._gone = merge([self._gone, last])
+        for part in worker.snapshot.without_gauges():
+            self._gone.add(*part)
         worker.snapshot = Snapshot()
         counts = endpoint_counts.without_gauges(worker.counts)
         self._gone_counts = endpoint_counts.merge([self._gone_counts, counts])

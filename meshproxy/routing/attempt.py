@@ -58,6 +58,8 @@ class Attempt:
     _paused = False
     # A gRPC call whose status comes in the trailers.
     _grpc = False
+    # When it began to wait for a connection.
+    _asked = 0.0
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
         self.router = router
@@ -108,6 +110,8 @@ class Attempt:
             stream.endpoint = endpoint
             if client is not None:
                 self._send(client)
+            else:
+                self._asked = stream.manager.loop.time()
 
     def _pool_of(self, endpoint: Endpoint) -> Http1Pool | None:
         source = self.stream.connection.upstream_source
@@ -134,6 +138,7 @@ class Attempt:
 
     def on_ready(self, client: Http1Client | TcpTunnel) -> None:
         """The connection that was waited for is there: the request goes out."""
+        self._note_wait()
         self._send(client)
         client.flush()
 
@@ -144,7 +149,7 @@ class Attempt:
             self.on_reset(OVERFLOW, "")
             return
         self.client = client
-        stream.upstream_local = client.local
+        stream.upstream_connection = client
         request = stream.request
         tunnel = request.protocol is not None or request.method == "CONNECT"
         if client.requests and not self._repeated and not tunnel and request.method in _IDEMPOTENT:
@@ -292,6 +297,8 @@ class Attempt:
         if failure is CONNECTION_TERMINATED and self._repeat():
             return
         stream = self.stream
+        if self.client is None:
+            self._note_wait()
         self._end()
         stream.upstream = None
         stream.upstream_failure = reason
@@ -375,6 +382,11 @@ class Attempt:
         return True
 
     # ---- counting ----
+
+    def _note_wait(self) -> None:
+        """A connection is there, or there will be none."""
+        if self._asked:
+            self.stream.pool_wait = self.stream.manager.loop.time() - self._asked
 
     def _begin(self) -> bool:
         """False where the cluster has as many requests as it may have."""

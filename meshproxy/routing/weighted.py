@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from random import randrange
 
 from meshproxy.http.stream import Stream
 from meshproxy.routing.route import Route
@@ -39,10 +38,7 @@ class WeightedChoice:
             return self._choices[0]
         number = self._number(stream)
         if number is None:
-            if stream.route in self._choices:
-                drawn: Route = stream.route
-                return drawn
-            number = randrange(total)
+            number = stream.random
         return self._choices[bisect_right(bounds, number % total)]
 
     def _number(self, stream: Stream) -> int | None:

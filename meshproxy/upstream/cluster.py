@@ -69,12 +69,10 @@ class Cluster:
         return pool
 
     def _may_pool(self, priority: int) -> bool:
-        limits = self.limits[priority]
-        if limits.pools >= limits.max_pools:
-            self.stats.upstream_cx_pool_overflow += 1
-            return False
-        limits.pools += 1
-        return True
+        if self.limits[priority].pools.take():
+            return True
+        self.stats.upstream_cx_pool_overflow += 1
+        return False
 
     def durations(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Any], float]) -> TimeoutQueue[Any]:
         """The exchanges of a cluster that has a max_stream_duration."""

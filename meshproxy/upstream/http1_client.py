@@ -17,6 +17,7 @@ from meshproxy.http.h1_head import (
 )
 from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, STATUS_LINES, IrregularLine, lower_ascii
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
+from meshproxy.net.connection import next_connection_id
 
 if TYPE_CHECKING:
     from meshproxy.upstream.http1_pool import Http1Pool
@@ -33,6 +34,9 @@ _BODILESS = frozenset({"GET", "HEAD", "DELETE", "TRACE", "CONNECT"})
 
 class Exchange(Protocol):
     """What a client connection tells the attempt that it serves."""
+
+    # Whose exchange it is (http.stream.Stream).
+    stream: Any
 
     def on_informational(self, headers: ResponseHeaders) -> None: ...
     def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
@@ -59,11 +63,15 @@ class Http1Client(asyncio.Protocol):
 
     __slots__ = (
         "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_paused",
-        "_request_done", "_said", "_same", "_upgrading", "attempt", "closing", "cut", "dial", "dialled_at", "last_used",
-        "local", "pool", "requests", "response_started", "transport", "tunnel",
+        "_request_done", "_said", "_same", "_upgrading", "attempt", "closing", "connected_at", "cut", "dial",
+        "dialled_at", "id", "last_used", "local", "pool", "requests", "response_started", "transport", "tunnel",
     )  # fmt: skip
 
+    # %UPSTREAM_PROTOCOL%
+    protocol = "HTTP/1.1"
+
     def __init__(self, pool: "Http1Pool") -> None:
+        self.id = next_connection_id()
         self.pool = pool
         self.transport: Any = None
         self.attempt: Exchange | None = None
@@ -74,9 +82,9 @@ class Http1Client(asyncio.Protocol):
         # An upgrade or CONNECT was accepted: bytes go through as they are.
         self.tunnel = False
         self.response_started = False
-        # The pool's own notes: the task that connects and when it began, the local address, when it was last free.
+        # The pool's own notes: the task that connects, when it began and ended, the local address, when last free.
         self.dial: Any = None
-        self.dialled_at = 0.0
+        self.dialled_at = self.connected_at = 0.0
         self.local = ("", 0)
         self.last_used = 0.0
         self._partial = b""

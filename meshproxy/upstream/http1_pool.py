@@ -18,7 +18,9 @@ from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.observe.demand import DEMAND
 from meshproxy.upstream.http1_client import Http1Client
+from meshproxy.upstream.http1_metered import MeteredHttp1Client
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -54,7 +56,7 @@ class Http1Pool:
 
     __slots__ = (
         "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
-        "idle", "limits", "priority", "settings", "socket_options", "stats", "waiting",
+        "idle", "limits", "priority", "requests", "settings", "socket_options", "stats", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +66,7 @@ class Http1Pool:
         self.endpoint = endpoint
         self.priority = priority
         self.limits = cluster.limits[priority]
+        self.requests = self.limits.requests
         self.stats = cluster.stats
         self.settings: PoolSettings = cluster.pool_settings
         self.socket_options = socket_options
@@ -92,8 +95,7 @@ class Http1Pool:
                 if self.settings.preconnect_ratio > 1.0:
                     self._connect()
                 return client
-        limits = self.limits
-        if limits.pending >= limits.max_pending:
+        if not self.limits.pending.take():
             self.stats.upstream_rq_pending_overflow += 1
             self._leave_if_empty()
             attempt.on_reset(OVERFLOW, "")
@@ -104,7 +106,11 @@ class Http1Pool:
 
     def take_fresh(self, attempt: Waiting) -> bool:
         """As `take`, with a connection of its own for it; False where limits forbid."""
-        if self.limits.pending >= self.limits.max_pending or not self._may_connect():
+        pending = self.limits.pending
+        if not pending.take():
+            return False
+        if not self._take_connection():
+            pending.give()
             return False
         self._wait(attempt)
         self._dial_one()
@@ -119,12 +125,10 @@ class Http1Pool:
 
     def begin(self) -> bool:
         """A request starts; False where the cluster has as many as it may have."""
-        limits = self.limits
         stats, endpoint_stats = self.stats, self.endpoint.stats
-        if limits.requests >= limits.max_requests:
+        if not self.requests.take():
             stats.upstream_rq_active_overflow += 1
             return False
-        limits.requests += 1
         stats.upstream_rq_total += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1
@@ -132,7 +136,7 @@ class Http1Pool:
 
     def end(self) -> None:
         """A request that has begun is over."""
-        self.limits.requests -= 1
+        self.requests.give()
         self.endpoint.stats.rq_active -= 1
 
     # ---- for connections ----
@@ -140,7 +144,7 @@ class Http1Pool:
     def connected(self, client: Http1Client) -> None:
         loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
-        client.last_used = now
+        client.last_used = client.connected_at = now
         client.local = socket_address(client.transport.get_extra_info("sockname"))
         self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
         self.dialling.pop(client.dial, None)
@@ -210,22 +214,24 @@ class Http1Pool:
             ready = len(self.dialling) + len(self.idle)
             active = len(self.clients) - len(self.idle)
             wanted = (len(self.waiting) + active) * self.settings.preconnect_ratio - active
-            if wanted <= ready or not self._may_connect():
+            if wanted <= ready or not self._take_connection():
                 return
             self._dial_one()
 
-    def _may_connect(self) -> bool:
-        limits = self.limits
-        per_host = self.cluster.per_host_connections
-        if limits.connections < limits.max_connections and not 0 < per_host <= self.endpoint.stats.cx_active:
+    def _take_connection(self) -> bool:
+        """Whether there may be one more, which counts from now on."""
+        connections = self.limits.connections
+        if not 0 < self.cluster.per_host_connections <= self.endpoint.stats.cx_active and connections.take():
             return True
         self.stats.upstream_cx_overflow += 1
+        if self.clients or self.dialling:
+            return False
         # Whoever waits on an endpoint without any connection would wait for ever.
-        return not self.clients and not self.dialling
+        connections.add()
+        return True
 
     def _dial_one(self) -> None:
         self.connections += 1
-        self.limits.connections += 1
         stats, endpoint_stats = self.stats, self.endpoint.stats
         stats.upstream_cx_total += 1
         stats.upstream_cx_http1_total += 1
@@ -242,7 +248,7 @@ class Http1Pool:
         started = self.dialling[task]
 
         def make_client() -> Http1Client:
-            client = Http1Client(self)
+            client = (MeteredHttp1Client if DEMAND.wire else Http1Client)(self)
             client.dial = task
             client.dialled_at = started
             return client
@@ -284,7 +290,7 @@ class Http1Pool:
     def _gone(self, started: float, local: bool) -> None:
         """A connection, or the dial for one, is over."""
         stats = self.stats
-        self.limits.connections -= 1
+        self.limits.connections.give()
         self.endpoint.stats.cx_active -= 1
         stats.upstream_cx_active -= 1
         stats.upstream_cx_destroy += 1
@@ -302,7 +308,7 @@ class Http1Pool:
     def _leave_if_empty(self) -> None:
         """A pool without connections is none."""
         if not self.connections and self.endpoint.forget(self):
-            self.limits.pools -= 1
+            self.limits.pools.give()
 
     def _serve(self, client: Http1Client) -> None:
         attempt = self.waiting.popleft()
@@ -310,14 +316,13 @@ class Http1Pool:
         attempt.on_ready(client)
 
     def _wait(self, attempt: Waiting) -> None:
-        self.limits.pending += 1
         self.stats.upstream_rq_pending_total += 1
         self.stats.upstream_rq_pending_active += 1
         self.endpoint.stats.rq_pending_active += 1
         self.waiting.append(attempt)
 
     def _left_queue(self) -> None:
-        self.limits.pending -= 1
+        self.limits.pending.give()
         self.stats.upstream_rq_pending_active -= 1
         self.endpoint.stats.rq_pending_active -= 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from meshproxy.net.count import Counts
 from meshproxy.observe.stats import Histogram, Kind, StatGroup
 from meshproxy.upstream.limits import Limits
 
@@ -95,20 +96,21 @@ class ClusterStats(StatGroup):
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "_external", "limits", "responses", "sockets_matched")
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counts | None = None) -> None:
         super().__init__()
         # By prefix: `external.` and `internal.` (which sum up to no prefix), `canary.`, `retry.`, `zone.<from>.<to>.`.
         self.responses: dict[str, Responses] = {}
         self._external: tuple[Responses, ...] | None = None
         # Of each routing priority: default, high.
-        self.limits = (Limits(), Limits())
+        counts = counts or Counts()
+        self.limits = (Limits(counts), Limits(counts))
         # Endpoints for which a transport socket was chosen.
         self.sockets_matched = 0
 
     @property
     def upstream_rq_active(self) -> int:
         """A gauge that the limits count anyway."""
-        return self.limits[0].requests + self.limits[1].requests
+        return self.limits[0].requests.own + self.limits[1].requests.own
 
     def external(self) -> tuple[Responses, ...]:
         """Where most responses are counted: those to requests from outside, with nothing special about them."""

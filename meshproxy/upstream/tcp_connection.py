@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from meshproxy.net.connection import socket_address
+from meshproxy.net.connection import next_connection_id, socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial_socket
 
 if TYPE_CHECKING:
@@ -13,10 +13,19 @@ if TYPE_CHECKING:
 
 
 class TcpConnection:
-    """local: this side's address once `open` has returned. source: where it comes from, if not from where the cluster
-    says."""
+    """What it takes from the cluster's limits, a connection and a pending request, whoever makes it has taken already.
 
-    __slots__ = ("_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "_started", "local")
+    local: this side's address, once `open` has returned. source: where it comes from, if not from where the cluster
+    says. dialled_at, connected_at: loop times.
+    """
+
+    __slots__ = (
+        "_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "connected_at", "dialled_at", "id",
+        "local",
+    )  # fmt: skip
+
+    # %UPSTREAM_PROTOCOL%
+    protocol: str | None = None
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, cluster: "Cluster", endpoint: "Endpoint",
@@ -27,7 +36,9 @@ class TcpConnection:
         self._endpoint = endpoint
         self._source = source
         self._limits = cluster.limits[0]
-        self._started = loop.time()
+        self.id = next_connection_id()
+        self.dialled_at = loop.time()
+        self.connected_at = 0.0
         self._connected = False
         self.local: tuple[str, int] | None = None
 
@@ -55,7 +66,7 @@ class TcpConnection:
     def closed(self, local: bool) -> None:
         """local: this side ended it, rather than the endpoint."""
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
-        self._limits.connections -= 1
+        self._limits.connections.give()
         stats.upstream_cx_active -= 1
         endpoint_stats.cx_active -= 1
         stats.upstream_cx_destroy += 1
@@ -63,10 +74,10 @@ class TcpConnection:
             stats.upstream_cx_destroy_local += 1
         else:
             stats.upstream_cx_destroy_remote += 1
-        stats.upstream_cx_length_ms.record(round((self._loop.time() - self._started) * 1000))
+        stats.upstream_cx_length_ms.record(round((self._loop.time() - self.dialled_at) * 1000))
         if not self._connected:
             return
-        self._limits.requests -= 1
+        self._limits.requests.give()
         endpoint_stats.rq_active -= 1
         stats.upstream_rq_per_cx.record(1)
         stats.upstream_cx_destroy_with_active_rq += 1
@@ -76,9 +87,7 @@ class TcpConnection:
             stats.upstream_cx_destroy_remote_with_active_rq += 1
 
     def _count_dial(self) -> None:
-        stats, endpoint_stats, limits = self._cluster.stats, self._endpoint.stats, self._limits
-        limits.connections += 1
-        limits.pending += 1
+        stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
         stats.upstream_cx_total += 1
         stats.upstream_cx_active += 1
         stats.upstream_rq_pending_total += 1
@@ -88,7 +97,7 @@ class TcpConnection:
         endpoint_stats.rq_pending_active += 1
 
     def _dialled(self) -> None:
-        self._limits.pending -= 1
+        self._limits.pending.give()
         self._cluster.stats.upstream_rq_pending_active -= 1
         self._endpoint.stats.rq_pending_active -= 1
 
@@ -96,11 +105,12 @@ class TcpConnection:
         self._dialled()
         self._connected = True
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
-        self._limits.requests += 1
+        self._limits.requests.add()
         stats.upstream_rq_total += 1
         endpoint_stats.rq_total += 1
         endpoint_stats.rq_active += 1
-        stats.upstream_cx_connect_ms.record(round((self._loop.time() - self._started) * 1000))
+        self.connected_at = self._loop.time()
+        stats.upstream_cx_connect_ms.record(round((self.connected_at - self.dialled_at) * 1000))
 
     def _count_failure(self, error: DialError) -> None:
         self._dialled()

@@ -16,6 +16,7 @@ from meshproxy.http.failures import (
     OVERFLOW,
 )
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
+from meshproxy.http.meter import Meter
 from meshproxy.net.dial import DialError, SocketOptions
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.http1_client import Exchange
@@ -30,13 +31,17 @@ if TYPE_CHECKING:
 class TcpTunnel(asyncio.Protocol):
     """`header`: bytes that go first (a PROXY header), or none. `source`: see TcpConnection."""
 
-    __slots__ = ("_closing", "_connection", "_header", "_source", "_task", "_waiting", "attempt", "cluster", "endpoint",
-                 "local", "transport")  # fmt: skip
+    __slots__ = (
+        "_closing", "_connection", "_header", "_meter", "_source", "_task", "_waiting", "attempt", "cluster",
+        "connected_at", "dialled_at", "endpoint", "id", "local", "transport",
+    )  # fmt: skip
 
     # What an attempt asks of an HTTP client.
     tunnel = True
     requests = 0
     response_started = True
+    # %UPSTREAM_PROTOCOL%
+    protocol: str | None = None
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", header: bytes, source: SocketOptions | None = None
@@ -52,7 +57,11 @@ class TcpTunnel(asyncio.Protocol):
         self._waiting: Waiting | None = None
         self.attempt: Exchange | None = None
         self.transport: Any = None
+        self._meter = Meter()
+        # Of the connection, once it is there.
         self.local = ("", 0)
+        self.id = 0
+        self.dialled_at = self.connected_at = 0.0
 
     # ---- as a pool ----
 
@@ -61,12 +70,7 @@ class TcpTunnel(asyncio.Protocol):
         return self
 
     def take(self, attempt: Waiting) -> None:
-        limits = self.cluster.limits[0]
-        if limits.pending >= limits.max_pending or limits.connections >= limits.max_connections:
-            self.cluster.stats.upstream_rq_pending_overflow += 1
-            attempt.on_reset(OVERFLOW, "")
-        else:
-            self._task = start_task(self._open(attempt), "dial for a tunnel")
+        self._task = start_task(self._open(attempt), "dial for a tunnel")
 
     def forget(self, attempt: Waiting) -> None:
         if self._waiting is not None:
@@ -84,24 +88,39 @@ class TcpTunnel(asyncio.Protocol):
 
     async def _open(self, attempt: Waiting) -> None:
         loop = asyncio.get_running_loop()
-        self._connection = TcpConnection(loop, self.cluster, self.endpoint, self._source)
+        if not self._is_within_limits():
+            self.cluster.stats.upstream_rq_pending_overflow += 1
+            attempt.on_reset(OVERFLOW, "")
+            return
+        connection = self._connection = TcpConnection(loop, self.cluster, self.endpoint, self._source)
         try:
-            sock = await self._connection.open()
+            sock = await connection.open()
         except DialError as error:
             failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
             attempt.on_reset(failure, error.reason)
             return
-        self.local = self._connection.local or self.local
+        self.local, self.id = connection.local or self.local, connection.id
+        self.dialled_at, self.connected_at = connection.dialled_at, connection.connected_at
         self._waiting = attempt
         if sock.family == socket.AF_UNIX:
             await loop.create_unix_connection(lambda: self, sock=sock)
         else:
             await loop.create_connection(lambda: self, sock=sock)
 
+    def _is_within_limits(self) -> bool:
+        limits = self.cluster.limits[0]
+        if not limits.pending.take():
+            return False
+        if limits.connections.take():
+            return True
+        limits.pending.give()
+        return False
+
     # ---- as a client ----
 
     def send_headers(self, attempt: Exchange, request: RequestHeaders, end: bool) -> None:
         self.attempt = attempt
+        attempt.stream.upstream_meter = self._meter
         if self._header:
             self.send_data(self._header, False)
         attempt.on_headers(ResponseHeaders(200, []), False)
@@ -110,6 +129,7 @@ class TcpTunnel(asyncio.Protocol):
         if self._closing:
             return
         if data:
+            self._meter.wire_sent += len(data)
             self.cluster.stats.upstream_cx_tx_bytes_total += len(data)
             self.transport.write(data)
         if end:
@@ -146,6 +166,7 @@ class TcpTunnel(asyncio.Protocol):
             waiting.on_ready(self)
 
     def data_received(self, data: bytes) -> None:
+        self._meter.wire_received += len(data)
         self.cluster.stats.upstream_cx_rx_bytes_total += len(data)
         if self.attempt is not None:
             self.attempt.on_data(data, False)

@@ -16,11 +16,12 @@ from meshproxy.admin.build_admin import build_admin
 from meshproxy.config.bootstrap import load_bootstrap
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
+from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
-from meshproxy.observe.snapshot import Snapshot, take
+from meshproxy.observe.snapshot import Part, take
 from meshproxy.process.options import Options
 
 BOOTSTRAP = """
@@ -77,7 +78,7 @@ class Process:
     async def refresh(self, shown: str) -> None:
         self.told.append(shown)
 
-    def snapshot(self) -> Snapshot:
+    def stat_parts(self) -> Iterator[Part]:
         return take(self.ctx.stats)
 
     def failures(self) -> list[Failure]:
@@ -149,9 +150,8 @@ def start() -> Iterator[Start]:
         for cluster in static.clusters:
             add_cluster(cluster, ctx)
         ctx.stats_config = build_stats_config(loaded.view.stats_config, ctx)
-        for layer in loaded.message.layered_runtime.layers:
-            ctx.runtime.set_layer(layer.name, {"a.b": 1} if layer.name == "base" else {})
-            ctx.runtime.admin_layer = layer.name
+        ctx.runtime_layers.sources = build_runtime(loaded.view.layered_runtime, "shop")
+        ctx.runtime_layers.load()
         process = Process(ctx, loaded.message, [build_listener(each, ctx) for each in static.listeners])
         admin = build_admin(loaded.view.admin, process)
         assert admin is not None

@@ -193,7 +193,7 @@ def test_runtime(admin: Client) -> None:
 
 
 def test_runtime_without_a_layer_to_write_to(admin: Client) -> None:
-    admin.process.ctx.runtime.admin_layer = ""
+    admin.process.ctx.runtime_layers.sources.pop()
     reply = admin.post("/runtime_modify?a=b")
     assert (reply.status, reply.text) == (503, "No admin layer specified")
 

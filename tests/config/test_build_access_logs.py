@@ -189,7 +189,7 @@ def test_runtime_changes_a_threshold() -> None:
 
 
 def test_filters_on_a_connection() -> None:
-    assert decides("log_type_filter: {types: [TcpConnectionEnd]}", tcp())
+    assert decides("log_type_filter: {types: [NotSet]}", tcp())
     assert decides("status_code_filter: {comparison: {op: EQ, value: {runtime_key: k}}}", tcp())
     assert not decides("header_filter: {header: {name: x, present_match: true}}", tcp())
 

@@ -11,7 +11,6 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.parse import parse
 from meshproxy.config.source import inline
 from meshproxy.config.view import View, unread
-from meshproxy.net.runtime import Runtime
 from meshproxy.upstream.balancers.least_request import LeastRequest
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.round_robin import RoundRobin
@@ -90,8 +89,8 @@ def test_defaults_are_envoys(ctx: Context) -> None:
     assert (settings.connect_timeout, settings.idle_timeout, settings.max_requests) == (5.0, 3600.0, 0)
     assert (settings.http1.max_head, settings.http1.max_headers, settings.buffer_limit) == (80 * 1024, 100, 1 << 20)
     limits = cluster.limits[1]
-    assert (limits.max_connections, limits.max_pending, limits.max_requests) == (1024, 1024, 1024)
-    assert limits.max_retries == 3
+    assert (limits.connections.maximum, limits.pending.maximum, limits.requests.maximum) == (1024, 1024, 1024)
+    assert limits.retries.maximum == 3
     assert cluster.balancer.pick(None) is cluster.endpoints[0]
 
 
@@ -121,8 +120,9 @@ def test_circuit_breakers(ctx: Context) -> None:
         " {max_connections: 99}], per_host_thresholds: [{max_connections: 6}]}",
     )
     default, high = cluster.limits
-    assert (default.max_connections, default.max_pending, default.max_requests, default.max_retries) == (1, 2, 3, 4)
-    assert (default.max_pools, default.track_remaining) == (5, True)
+    counts = (default.connections, default.pending, default.requests, default.retries, default.pools)
+    assert [count.maximum for count in counts] == [1, 2, 3, 4, 5]
+    assert default.track_remaining
     assert (high.retry_budget, high.retry_budget_minimum) == (7.0, 3)
     assert cluster.per_host_connections == 6
 
@@ -240,7 +240,6 @@ def test_dns_clusters_as_extensions(ctx: Context, name: str, settings: str, kind
 
 
 def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
-    ctx.runtime = Runtime()
     ctx.node.zone = "here"
     cluster = build(ctx)
     assert cluster.runtime is ctx.runtime

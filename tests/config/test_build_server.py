@@ -1,25 +1,16 @@
 """What of the bootstrap belongs to the process."""
 
-from pathlib import Path
-
 import pytest
 
 from meshproxy.config.bootstrap import load_bootstrap
-from meshproxy.config.build_server import build_node, build_runtime, global_connection_limit, read_rest
+from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View, unread
-from meshproxy.net.runtime import Runtime
 from meshproxy.process.options import parse_options
 
 
 def view(text: str) -> View:
     return load_bootstrap(None, text).view
-
-
-def runtime(text: str) -> Runtime:
-    made = Runtime()
-    build_runtime(view(f"layered_runtime: {{layers: [{text}]}}"), made)
-    return made
 
 
 def test_the_command_line_names_the_node() -> None:
@@ -30,38 +21,6 @@ def test_the_command_line_names_the_node() -> None:
     line = ["--service-node", "A", "--service-cluster", "B", "--service-zone", "Z"]
     node = build_node(view(text), parse_options(line))
     assert (node.id, node.cluster, node.region, node.zone) == ("A", "B", "r", "Z")
-
-
-def test_later_layers_win() -> None:
-    made = runtime(
-        "{name: low, static_layer: {a: {b: 1, c: x}, f: {numerator: 5, denominator: HUNDRED}}},"
-        " {name: high, static_layer: {a.b: 2}}, {name: mine, admin_layer: {}}"
-    )
-    assert (made.get("a.b"), made.get("a.c"), made.get("none")) == (2, "x", None)
-    assert made.get("f") == {"numerator": 5, "denominator": "HUNDRED"}
-    assert made.admin_layer == "mine"
-    assert [name for name, _ in made.layers] == ["low", "high", "mine"]
-
-
-def test_files_are_keys(tmp_path: Path) -> None:
-    (tmp_path / "envoy" / "deep").mkdir(parents=True)
-    (tmp_path / "envoy" / "deep" / "number").write_text("42\n")
-    (tmp_path / "envoy" / "text").write_text(" yes ")
-    made = runtime(f"{{name: disk, disk_layer: {{symlink_root: {tmp_path}, subdirectory: envoy}}}}")
-    assert (made.get("deep.number"), made.get("text")) == (42, "yes")
-
-
-@pytest.mark.parametrize(
-    "layers, reason",
-    [
-        ("{name: a, static_layer: {}}, {name: a, static_layer: {}}", "Duplicate layer name: a"),
-        ("{name: a, admin_layer: {}}, {name: b, admin_layer: {}}", "Too many admin layers"),
-        ("{name: a, rtds_layer: {name: x}}", "runtime discovery"),
-    ],
-)
-def test_layers_that_cannot_be(layers: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
-        runtime(layers)
 
 
 MONITOR = (

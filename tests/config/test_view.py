@@ -64,6 +64,11 @@ def test_an_unknown_field_is_a_bug_in_the_builder() -> None:
         view("{}").nme  # noqa: B018
 
 
+def test_an_enum_number_without_a_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"lb_policy: no value of .*LbPolicy has the number 99"):
+        view("{lb_policy: 99}").enum("lb_policy")
+
+
 def test_nothing_read_is_one_line_per_field() -> None:
     cluster = view("{name: a, load_assignment: {cluster_name: b, endpoints: [{}]}}")
     assert report(cluster) == ["name", "load_assignment"]

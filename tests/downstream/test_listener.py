@@ -151,7 +151,7 @@ async def test_own_limit_on_connections() -> None:
 @looped
 async def test_limit_on_all_connections() -> None:
     async with serving(ECHO) as served:
-        served.ctx.connections.limit = 0
+        served.ctx.connections.allowed.maximum = 0
         assert await served.ask() == b""
         assert served.listener.stats.downstream_global_cx_overflow == 1
         served.listener.ignores_all_connections = True

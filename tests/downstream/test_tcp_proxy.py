@@ -203,7 +203,7 @@ async def test_refused_connection_is_tried_as_often_as_allowed(before: Before) -
         assert found.upstream_cx_connect_attempts_exceeded == 1
         assert found.upstream_rq_pending_failure_eject == 3
         assert found.upstream_cx_active == 0
-        assert served.ctx.clusters.by_name["origin"].limits[0].connections == 0
+        assert served.ctx.clusters.by_name["origin"].limits[0].connections.own == 0
 
 
 @looped
@@ -231,7 +231,7 @@ async def test_no_cluster_no_endpoint_no_room() -> None:
         assert await served.ask() == b""
         assert cluster_stats(served).upstream_cx_none_healthy == 1
     async with serving(tcp_proxy(), clusters={"origin": 1}) as served:
-        served.ctx.clusters.by_name["origin"].limits[0].max_connections = 0
+        served.ctx.clusters.by_name["origin"].limits[0].connections.maximum = 0
         assert await served.ask() == b""
         assert cluster_stats(served).upstream_cx_overflow == 1
 

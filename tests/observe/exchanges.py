@@ -13,7 +13,7 @@ from meshproxy.net.connection import Connection
 class Listener:
     metadata = {"lm": {"k": "of the listener"}}
 
-    def connection_ended(self, connection: Connection) -> None: ...
+    def connection_ended(self, connection: Connection, admitted: bool = True) -> None: ...
 
 
 def connection() -> Connection:
@@ -26,7 +26,7 @@ def connection() -> Connection:
 def exchange(*headers: tuple[str, str], path: str = "/a?x=1", status: int | None = 200) -> Stream:
     """A request, and where `status` is given a response to it."""
     request = RequestHeaders("GET", path, "shop.example", list(headers))
-    nobody: Any = SimpleNamespace()
+    nobody: Any = SimpleNamespace(meter=None)
     stream = Stream(nobody, nobody, connection(), request, time.monotonic())
     if status is not None:
         pairs = [("x-envoy-upstream-service-time", "7"), ("x-twice", "1"), ("x-twice", "2")]
@@ -44,7 +44,9 @@ def forwarded(*headers: tuple[str, str]) -> Stream:
         address_text="10.0.0.7:9080", address=("10.0.0.7", 9080), hostname="reviews.local",
         metadata={"em": {"k": "of the host"}},
     )  # fmt: skip
-    stream.upstream_local = ("10.0.0.1", 5555)
+    stream.upstream_connection = SimpleNamespace(
+        local=("10.0.0.1", 5555), id=7, protocol="HTTP/1.1", dialled_at=stream.started, connected_at=stream.started
+    )
     stream.attempts = 2
     stream.details = "via_upstream"
     stream.done = True

@@ -142,12 +142,12 @@ def test_default_format() -> None:
 
 
 def test_there_is_no_duration_before_the_end() -> None:
-    assert compile_format("%DURATION% %ACCESS_LOG_TYPE%")(exchange()) == "- DownstreamStart"
+    assert compile_format("%DURATION% %ACCESS_LOG_TYPE%")(exchange()) == "- DownstreamEnd"
 
 
 def test_connection_that_is_not_http() -> None:
     text = "%PROTOCOL% %REQ(:method)% %RESPONSE_CODE% %PATH% %ROUTE_NAME% %ACCESS_LOG_TYPE% %DOWNSTREAM_REMOTE_ADDRESS%"
-    assert compile_format(text)(tcp()) == "- - 0 - - TcpConnectionEnd 10.1.2.3:4567"
+    assert compile_format(text)(tcp()) == "- - 0 - - NotSet 10.1.2.3:4567"
 
 
 def test_no_operator_fails_on_a_bare_exchange() -> None:

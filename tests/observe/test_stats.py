@@ -2,7 +2,7 @@
 
 import pickle
 
-from meshproxy.observe.snapshot import merge, take
+from meshproxy.observe.snapshot import Snapshot, Taken, take
 from meshproxy.observe.stats import Histogram, Registry, StatGroup
 
 
@@ -13,6 +13,15 @@ class Group(StatGroup):
     SAME = frozenset({"members"})
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
+
+
+def taken(*groups: Group) -> Taken:
+    """What there is of all of them together."""
+    return Snapshot(take(registry(*groups))).groups["a", Group]
+
+
+def values(of: Taken) -> dict[str, int]:
+    return dict(zip(Group.NUMBERS, of.numbers, strict=True))
 
 
 def registry(*groups: Group) -> Registry:
@@ -26,22 +35,20 @@ def test_untouched_numbers_are_false_and_a_gauge_set_to_zero_is_not() -> None:
     group = Group()
     group.active += 1
     group.active -= 1
-    taken = take(registry(group))
-    assert taken.gauges["a.active"] is not False
-    assert taken.gauges["a.active"] == 0
-    assert taken.gauges["a.members"] is False
-    assert taken.counters["a.seen"] is False
+    found = values(taken(group))
+    assert found["active"] is not False
+    assert found["active"] == 0
+    assert found["members"] is False
+    assert found["seen"] is False
 
 
 def test_reset_keeps_counters_in_use() -> None:
     group = Group()
     group.seen += 3
     group.active = 2
-    stats = registry(group)
-    stats.reset()
-    taken = take(stats)
-    assert (taken.counters["a.seen"], taken.gauges["a.active"]) == (0, 2)
-    assert taken.counters["a.seen"] is not False
+    registry(group).reset()
+    assert values(taken(group)) == {"seen": 0, "active": 2, "members": 0}
+    assert group.seen is not False
 
 
 def test_groups_with_one_prefix_are_summed() -> None:
@@ -49,23 +56,49 @@ def test_groups_with_one_prefix_are_summed() -> None:
     first.seen, second.seen = 2, 3
     first.time.record(5)
     second.time.record(5)
-    taken = take(registry(first, second, Group()))
-    assert taken.counters["a.seen"] == 5
-    assert taken.histograms["a.time"] == {5: 2}
+    found = taken(first, second, Group())
+    assert values(found)["seen"] == 5
+    assert found.histograms == ({5: 2},)
 
 
 def test_workers_are_added_up_except_for_what_all_of_them_see() -> None:
-    taken = []
+    merged = Snapshot()
     for seen in (1, 2):
         group = Group()
         group.seen, group.members = seen, 4
         group.time.record(1)
-        taken.append(pickle.loads(pickle.dumps(take(registry(group)))))
-    merged = merge(taken)
-    assert merged.counters == {"a.seen": 3}
-    assert merged.gauges["a.members"] == 4
-    assert merged.gauges["a.active"] is False
-    assert merged.histograms["a.time"] == {1: 2}
+        for part in pickle.loads(pickle.dumps(list(take(registry(group))))):
+            merged.add(*part)
+    found = merged.groups["a", Group]
+    assert values(found) == {"seen": 3, "members": 4, "active": 0}
+    assert values(found)["active"] is False
+    assert found.histograms == ({1: 2},)
+
+
+def test_of_a_worker_that_is_gone_counters_and_histograms_stay() -> None:
+    group = Group()
+    group.seen, group.active, group.members = 2, 5, 4
+    group.time.record(1)
+    snapshot = Snapshot(take(registry(group)))
+    left = Snapshot(snapshot.without_gauges()).groups["a", Group]
+    assert values(left) == {"seen": 2, "active": 0, "members": 0}
+    assert values(left)["active"] is False
+    assert left.histograms == ({1: 1},)
+
+
+def test_numbers_may_be_made_of_others() -> None:
+    class Made(StatGroup):
+        COUNTERS = ("seen",)
+        GAUGES = ("double", "inner.seen")
+        __slots__ = ("inner", *COUNTERS)
+
+        @property
+        def double(self) -> int:
+            return 2 * int(self.seen)
+
+    made = Made()
+    made.inner, made.seen = Group(), 4
+    assert list(made.rows()) == [("gauge", "double", 8), ("gauge", "inner.seen", False), ("counter", "seen", 4)]
 
 
 def test_histograms_keep_two_digits() -> None:
@@ -80,4 +113,4 @@ def test_removed_groups_are_gone() -> None:
     stats = registry(group)
     stats.remove("a", group)
     stats.remove("a", group)
-    assert take(stats).counters == {}
+    assert list(take(stats)) == []

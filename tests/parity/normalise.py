@@ -5,10 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .scenario import OPERATORS
+
 DATE = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:[A-Z][a-z]{2}) \d{4} \d\d:\d\d:\d\d GMT")
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{12}\b")
 SERVICE_TIME = re.compile(r"(?i)\b(x-envoy-upstream-service-time: )\d+")
+HEXADECIMAL = re.compile(r"[0-9a-f]+")
 PORT = re.compile(r"(:)(\d{4,5})\b")
+
+# Fields of logs of which only the shape is compared.
+SHAPES = frozenset(OPERATORS["shape"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,9 @@ def normalise(node: Any, names: Names, masks: Sequence[str] = (), key: str = "")
         return {name: "<masked>" if name in masks else normalise(node[name], names, masks, name) for name in node}
     if isinstance(node, list):
         return [normalise(item, names, masks, key) for item in node]
+    if key in SHAPES:
+        # Numbers in JSON, dates, hexadecimal ids.
+        return HEXADECIMAL.sub("<x>", node) if isinstance(node, str) else f"<{type(node).__name__}>"
     if not isinstance(node, str):
         return node
     text = _clean(node, names)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .scenario import DEFAULTS, Scenario, ScenarioError, UpstreamScript
+from .scenario import DEFAULTS, OPERATORS, Scenario, ScenarioError, UpstreamScript
 
 TYPE = "type.googleapis.com/"
 GLOBAL_NAMES = frozenset({"cluster", "stat_prefix", "alt_stat_name"})
@@ -130,8 +130,13 @@ def _address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
+def _every_operator(config: Mapping[str, Any]) -> list[str]:
+    return [*OPERATORS["same"], *OPERATORS["shape"]] if config.get("every_operator") else []
+
+
 def _access_log(config: Mapping[str, Any], log: Path, id: str) -> list[Any]:
-    formatting = config.get("log_format", {"json_format": {**DEFAULTS["log"], **config.get("log", {})}})
+    every = {name: f"%{name}%" for name in _every_operator(config)}
+    formatting = config.get("log_format", {"json_format": {**(every or DEFAULTS["log"]), **config.get("log", {})}})
     if isinstance(formatting, str):
         formatting = {"text_format_source": {"inline_string": formatting}}
     if "json_format" in formatting:

@@ -10,6 +10,8 @@ import yaml
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
 DEFAULTS: dict[str, Any] = yaml.safe_load((HERE / "defaults.yaml").read_text())
+# Operators of access logs: those whose values are compared as they are (`same`), and those that vary (`shape`).
+OPERATORS: dict[str, list[str]] = yaml.safe_load((HERE / "operators.yaml").read_text())
 
 CLIENT_VERBS = frozenset(
     "connect send request exchange get response read read_all half_close close reset idle until signal wait_for".split()
@@ -19,7 +21,7 @@ UPSTREAM_VERBS = frozenset(
 )
 CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
-    "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter".split()
+    "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
 )
 OTHER_KEYS = frozenset("about upstreams client stats mask differs own_process flags".split())
 LISTENING = ("tcp", "unix", "refuse", "blackhole")

@@ -50,7 +50,10 @@ def test_defaults_have_no_remarks() -> None:
 
 
 def test_all_cores() -> None:
-    assert parse_options(["--concurrency", "0"]).concurrency == len(os.sched_getaffinity(0))
+    # As Envoy does.
+    assert parse_options(["--concurrency", "0"]).concurrency == 1
+    assert parse_options(["--cpuset-threads"]).concurrency == len(os.sched_getaffinity(0))
+    assert parse_options(["--cpuset-threads", "--concurrency=3"]).concurrency == 3
 
 
 def test_lists_and_the_rest_of_the_line() -> None:

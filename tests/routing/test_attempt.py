@@ -65,7 +65,7 @@ def test_an_answer() -> None:
             assert log(made) == (200, (), "via_upstream")
             stream = made.streams[0]
             assert stream.endpoint.address == server.address
-            assert stream.upstream_local is not None and stream.upstream_local[0] == "127.0.0.1"
+            assert stream.upstream_connection.local[0] == "127.0.0.1"
             stats = made.cluster.stats
             assert (stats.upstream_rq_total, stats.upstream_rq_active) == (1, 0)
             assert counted(made)["external.upstream_rq_200"] == counted(made)["upstream_rq_completed"] == 1
@@ -227,7 +227,7 @@ def test_a_client_that_goes_takes_its_try_with_it(connected: bool) -> None:
                     assert log(made)[1] == ("DC",)
                     assert (stats.upstream_rq_active, stats.upstream_rq_pending_active) == (0, 0)
                     assert stats.upstream_rq_cancelled == (0 if connected else 1)
-                    assert made.cluster.limits[0].pending == made.cluster.limits[0].requests == 0
+                    assert made.cluster.limits[0].pending.own == made.cluster.limits[0].requests.own == 0
                     for pool in made.cluster.endpoints[0].pools:
                         if pool is not None:
                             pool.close()

@@ -170,7 +170,7 @@ def settled(cluster: Cluster) -> bool:
     """Nothing of the cluster is in use any more."""
     stats, limits = cluster.stats, cluster.limits
     gauges = [stats.upstream_cx_active, stats.upstream_rq_active, stats.upstream_rq_pending_active]
-    used = [each for limit in limits for each in (limit.connections, limit.pending, limit.requests, limit.pools)]
+    used = [each.own for limit in limits for each in (limit.connections, limit.pending, limit.requests, limit.pools)]
     ends = [getattr(each.stats, name) for each in cluster.endpoints for name in EndpointStats.GAUGES]
     pools = [pool for endpoint in cluster.endpoints for pool in endpoint.pools]
     return not any(gauges + used + ends) and not any(pools)

@@ -1,5 +1,6 @@
 """Sets of endpoints, limits and what is shown of them."""
 
+from meshproxy.net.count import Counts
 from meshproxy.net.runtime import Runtime
 from meshproxy.observe.stats import Histogram
 from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint
@@ -54,12 +55,13 @@ def test_maintenance_is_a_runtime_value() -> None:
 
 
 def test_gauges_of_limits() -> None:
-    limits = Limits(max_connections=2, max_retries=0)
-    limits.connections = 1
+    limits = Limits(Counts())
+    limits.connections.maximum, limits.retries.maximum = 2, 0
+    limits.connections.add()
     assert dict(limits.gauges()) == {
         "cx_open": 0, "cx_pool_open": 0, "rq_open": 0, "rq_pending_open": 0, "rq_retry_open": 0,
     }  # fmt: skip
-    limits.connections = 2
+    limits.connections.add()
     assert dict(limits.gauges())["cx_open"] == 1
     limits.track_remaining = True
     assert dict(limits.gauges())["remaining_cx"] == 0
@@ -67,10 +69,11 @@ def test_gauges_of_limits() -> None:
 
 
 def test_a_retry_budget_takes_the_place_of_the_number() -> None:
-    limits = Limits(max_retries=1)
+    limits = Limits(Counts())
+    limits.retries.maximum = 1
     limits.retry_budget = 20.0
     assert limits.allowed_retries() == 3
-    limits.requests, limits.pending = 90, 10
+    limits.requests.own, limits.pending.own = 90, 10
     assert limits.allowed_retries() == 20
 
 

@@ -57,7 +57,7 @@ def test_waiting_attempts_are_served_in_order_and_each_has_a_dial() -> None:
         async with upstream() as server:
             cluster = make_cluster(server.address)
             tries = [begin(cluster) for _ in range(5)]
-            assert cluster.stats.upstream_rq_pending_active == cluster.limits[0].pending == 5
+            assert cluster.stats.upstream_rq_pending_active == cluster.limits[0].pending.own == 5
             for attempt in tries:
                 await attempt.done.wait()
                 assert attempt.status == 200
@@ -72,7 +72,7 @@ def test_one_connection_serves_those_that_wait_where_there_may_be_only_one() -> 
     async def work() -> None:
         async with upstream() as server:
             cluster = make_cluster(server.address)
-            cluster.limits[0].max_connections = 1
+            cluster.limits[0].connections.maximum = 1
             tries = [begin(cluster) for _ in range(3)]
             for attempt in tries:
                 await attempt.done.wait()
@@ -89,7 +89,7 @@ def test_an_endpoint_without_connections_gets_one_beyond_the_limit() -> None:
     async def work() -> None:
         async with upstream() as server:
             cluster = make_cluster(server.address)
-            cluster.limits[0].max_connections = 0
+            cluster.limits[0].connections.maximum = 0
             assert (await exchange(cluster)).status == 200
             assert cluster.stats.upstream_cx_overflow == 1
             assert dict(cluster.limits[0].gauges())["cx_open"] == 1
@@ -118,7 +118,7 @@ def test_too_many_waiting_overflow() -> None:
     async def work() -> None:
         async with upstream() as server:
             cluster = make_cluster(server.address)
-            cluster.limits[0].max_pending = 1
+            cluster.limits[0].pending.maximum = 1
             first, second = begin(cluster), begin(cluster)
             assert second.failure is OVERFLOW
             assert cluster.stats.upstream_rq_pending_overflow == 1
@@ -133,7 +133,7 @@ def test_too_many_waiting_overflow() -> None:
 def test_an_overflow_leaves_no_pool_behind() -> None:
     async def work() -> None:
         cluster = make_cluster(("127.0.0.1", 9))
-        cluster.limits[0].max_pending = 0
+        cluster.limits[0].pending.maximum = 0
         assert begin(cluster).failure is OVERFLOW
         assert settled(cluster)
 
@@ -183,7 +183,7 @@ def test_an_attempt_that_no_longer_waits_leaves_its_connection_to_the_next() -> 
             assert pool is not None
             pool.forget(attempt)
             assert cluster.stats.upstream_rq_cancelled == 1
-            assert cluster.limits[0].pending == 0
+            assert cluster.limits[0].pending.own == 0
             await until(lambda: len(pool.idle) == 1)
             assert not attempt.ready.is_set()
             assert (await exchange(cluster)).status == 200
@@ -367,9 +367,9 @@ def test_priorities_have_pools_and_limits_of_their_own() -> None:
             assert high is not None and high is not cluster.endpoints[0].pools[0]
             attempt = begin(cluster, send=False)
             await attempt.ready.wait()
-            assert cluster.limits[0].connections == 1
-            assert cluster.limits[1].connections == 0
-            cluster.limits[1].max_pending = 0
+            assert cluster.limits[0].connections.own == 1
+            assert cluster.limits[1].connections.own == 0
+            cluster.limits[1].pending.maximum = 0
             refused = Try()
             assert high.take(refused) is None
             assert refused.failure is OVERFLOW
@@ -382,7 +382,7 @@ def test_priorities_have_pools_and_limits_of_their_own() -> None:
 
 def test_a_cluster_has_as_many_pools_as_it_may() -> None:
     cluster = make_cluster(("127.0.0.1", 1), ("127.0.0.1", 2))
-    cluster.limits[0].max_pools = 1
+    cluster.limits[0].pools.maximum = 1
     assert cluster.pool(cluster.endpoints[0]) is not None
     assert cluster.pool(cluster.endpoints[1]) is None
     assert cluster.stats.upstream_cx_pool_overflow == 1

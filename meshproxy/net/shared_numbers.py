@@ -1,0 +1,97 @@
+"""Numbers that every worker sees, for limits that hold for the whole proxy.
+
+While the configuration is built each limit asks for its place. Then, before the first fork, `share` makes the memory: a
+row for each worker, which only that worker writes, and some numbers that all write, one at a time. What a worker that
+died had taken is in its row, and main clears that.
+"""
+
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SIZE = 8
+# What another worker took may not be visible yet: so many at most, by far, of each of them.
+_UNSEEN = 8
+
+
+class SharedNumbers:
+    """rows: one of 64-bit integers for each worker, and one for main. mine: that of this process.
+
+    values: floats that belong to nobody alone, to be read and written between `lock` and `unlock`.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.margin = _UNSEEN * (workers - 1)
+        self.rows: tuple[memoryview, ...] = ()
+        self.mine = memoryview(bytes(_SIZE)).cast("q")
+        self.values = memoryview(bytes(_SIZE)).cast("d")
+        self._places = 0
+        self._initial: list[float] = []
+        self._file = -1
+        self._lock = -1
+
+    # ---- before there are workers ----
+
+    def place(self) -> int:
+        """A place of its own in every row."""
+        self._places += 1
+        return self._places - 1
+
+    def place_values(self, *initial: float) -> int:
+        """Places for values, one behind the other; the first of them."""
+        self._initial.extend(initial)
+        return len(self._initial) - len(initial)
+
+    def share(self) -> None:
+        """Makes the memory. Pages that nobody touches are none."""
+        row = max(self._places, 1)
+        count = max(len(self._initial), 1)
+        memory = memoryview(mmap.mmap(-1, _SIZE * (count + row * (self.workers + 1))))
+        self.values = memory[: _SIZE * count].cast("d")
+        for place, value in enumerate(self._initial):
+            self.values[place] = value
+        ends = range(_SIZE * count, len(memory) + 1 - _SIZE * row, _SIZE * row)
+        self.rows = tuple(memory[start : start + _SIZE * row].cast("q") for start in ends[: self.workers + 1])
+        self._file = os.memfd_create("limits")
+        self.join(self.workers)
+
+    # ---- in each process ----
+
+    @property
+    def in_main(self) -> bool:
+        return self.mine is self.rows[-1]
+
+    def join(self, number: int) -> None:
+        """This process is that worker. A lock belongs to an open file: each process opens one of its own."""
+        self.mine = self.rows[number]
+        self._lock = os.open(f"/proc/self/fd/{self._file}", os.O_RDWR | os.O_CLOEXEC)
+
+    def clear(self, number: int) -> None:
+        """The worker is gone, and with it all that it had taken."""
+        row = self.rows[number].cast("B")
+        row[:] = bytes(len(row))
+
+    def total(self, place: int) -> int:
+        """What all of them have taken."""
+        total = 0
+        for row in self.rows:
+            total += row[place]
+        return total
+
+    def lock(self) -> None:
+        """Waits until no other process is between this and `unlock`; the kernel lets go of what a dead one held."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def unlock(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
