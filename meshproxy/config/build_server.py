@@ -46,11 +46,13 @@ def build_node(view: View, options: Any) -> Node:
     node = view.node
     node.ignore("extensions", "client_features", "listening_addresses", "user_agent_name", "user_agent_version",
                 "user_agent_build_version", "dynamic_parameters", why="xDS is not supported yet")  # fmt: skip
+    # Read first: what the command line takes the place of is not unread.
+    name, cluster, zone = node.id, node.cluster, node.locality.zone
     return Node(
-        id=options.service_node or node.id,
-        cluster=options.service_cluster or node.cluster,
+        id=options.service_node or name,
+        cluster=options.service_cluster or cluster,
         region=node.locality.region,
-        zone=options.service_zone or node.locality.zone,
+        zone=options.service_zone or zone,
         sub_zone=node.locality.sub_zone,
         metadata=struct_dict(node.metadata.take()) if node.metadata else {},
     )

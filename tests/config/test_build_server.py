@@ -19,8 +19,10 @@ def test_the_command_line_names_the_node() -> None:
     assert (node.id, node.cluster, node.region, node.zone, node.sub_zone) == ("a", "b", "r", "z", "s")
     assert node.metadata == {"n": 1, "l": ["x"]}
     line = ["--service-node", "A", "--service-cluster", "B", "--service-zone", "Z"]
-    node = build_node(view(text), parse_options(line))
+    both = view(text)
+    node = build_node(both, parse_options(line))
     assert (node.id, node.cluster, node.region, node.zone) == ("A", "B", "r", "Z")
+    assert unread(both) == []
 
 
 MONITOR = (
