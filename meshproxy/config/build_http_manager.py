@@ -34,7 +34,6 @@ _NO_MEANING = {
     "tracing": "tracing is not supported yet",
     "http2_protocol_options": "HTTP/2 is not supported yet",
     "stream_flush_timeout": "HTTP/1 has no streams to flush",
-    "access_log_flush_interval": "logs are written when a request ends",
     "append_local_overload": "there is no overload manager here",
     "add_proxy_protocol_connection_state": "the address of a PROXY header is always known",
 }
@@ -57,7 +56,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     manager = HttpManager(ctx.loop, view.stat_prefix, routes, filters, _timeouts(view))
     manager.buffer_limit = buffer_limit
     _read_codec(view, manager, ctx)
-    manager.terminal = build_router(router)
+    manager.terminal = build_router(router, ctx)
     manager.request_steps = build_request_steps(view, ctx, manager.stats, routes.internal_only_headers)
     manager.response_steps = _response_steps(view)
     _read_server_header(view, manager)
@@ -150,6 +149,9 @@ def _read_upgrades(view: View, manager: HttpManager, ctx: Context) -> None:
 
 def _read_log_options(view: View, manager: HttpManager) -> None:
     options = view.access_log_options
-    options.ignore("access_log_flush_interval", why="logs are written when a request ends")
-    options.ignore("flush_log_on_tunnel_successfully_established", why="logs are written when a request ends")
+    manager.log_tunnels = options.flush_log_on_tunnel_successfully_established
+    deprecated = view.seconds("access_log_flush_interval", 0.0)
+    interval = options.seconds("access_log_flush_interval", deprecated) or 0.0
+    if interval and manager.log is not None:
+        manager.log_every(interval)
     manager.log_new_requests = options.flush_access_log_on_new_request or view.flush_access_log_on_new_request

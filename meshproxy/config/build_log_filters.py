@@ -51,12 +51,7 @@ def _status_code(view: View, ctx: Context) -> Filter:
 def _duration(view: View, ctx: Context) -> Filter:
     with view.at("comparison"):
         matches = _comparison(view.comparison, ctx)
-
-    def lasted(exchange: Exchange) -> bool:
-        milliseconds = duration(exchange)
-        return milliseconds is not None and matches(milliseconds)
-
-    return lasted
+    return lambda exchange: matches(duration(exchange))
 
 
 def _not_health_check(_view: View, _ctx: Context) -> Filter:

@@ -26,9 +26,12 @@ class ConnectionRecord:
     virtual_cluster = None
     local_reply_body = ""
     request_done_at = 0.0
+    request_sent_at = 0.0
     response_started_at = 0.0
     response_complete = False
     route_time = None
+    route_look_ups = 0
+    meter = None
     upstream_meter = None
     # Whether its bytes are those on the wire too: of a TCP proxy's connections alone, as Envoy has it.
     counts_wire = False

@@ -59,6 +59,7 @@ class Http1Writer(asyncio.Protocol):
         pairs = headers.pairs
         if self._left == HELD and (status == 101 or (stream.request.method == "CONNECT" and 200 <= status < 300)):
             self._accept_tunnel()
+            self.manager.tunnel_accepted(stream)
         else:
             if self.http10 and not end and "content-length" not in headers.index:
                 # Its end is that of the connection.

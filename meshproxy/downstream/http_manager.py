@@ -22,6 +22,7 @@ from meshproxy.http.sides import ServerSide, Terminal
 from meshproxy.http.stream import NO_HOOKS, Stream
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
+from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.observe.demand import DEMAND
 from meshproxy.routing.forward import Forward
 from meshproxy.routing.overrides import specialise
@@ -63,6 +64,7 @@ class HttpManager:
         self.response_steps: tuple[ResponseStep, ...] = ()
         self.log: Callable[[Stream], None] | None = None
         self.log_new_requests = False
+        self.log_tunnels = False
         # Told of exchanges that end with a flag, a 5xx or a cut; the others never come near it.
         self.failed: Callable[[Stream], None] | None = None
         # All connections, or those in the set, are to end with their next response.
@@ -300,6 +302,20 @@ class HttpManager:
         if self.log is not None:
             self._log(stream)
         stream.server.release(stream)
+
+    def log_every(self, seconds: float) -> None:
+        """Streams that last are logged again and again (access_log_flush_interval)."""
+
+        def again(stream: Stream) -> float:
+            self.log_moment(stream, "DownstreamPeriodic")
+            return seconds
+
+        self._per_stream = (*self._per_stream, TimeoutQueue(self.loop, seconds, again))
+
+    def tunnel_accepted(self, stream: Stream) -> None:
+        """An upgrade or CONNECT is answered with yes."""
+        if self.log_tunnels:
+            self.log_moment(stream, "DownstreamTunnelSuccessfullyEstablished")
 
     def log_moment(self, stream: Stream, kind: str) -> None:
         """An entry for a stream that lives on."""

@@ -63,6 +63,8 @@ class Stream:
     route_time: int | None = None
     # When the terminal filter got a request for which a filter made it wait.
     terminal_started_at = 0.0
+    # What is logged is the exchange with the client, and not one with an upstream.
+    faces_client = True
     # %ACCESS_LOG_TYPE%: which moment is logged (envoy.data.accesslog.v3.AccessLogType).
     log_type = "DownstreamEnd"
     upstream_failure = ""
@@ -125,6 +127,26 @@ class Stream:
     @peer.setter
     def peer(self, address: tuple[str, int]) -> None:
         self.told_peer = address
+
+    @property
+    def meter(self) -> "Meter | None":
+        """What went over the client's connection, where that is counted."""
+        return self.server.meter
+
+    @property
+    def request_sent_at(self) -> float:
+        """When its last byte went to the upstream: at once when it came, unless it had to wait."""
+        return self.request_done_at
+
+    @property
+    def stream_id(self) -> str | None:
+        """%STREAM_ID%"""
+        return self.request.get("x-request-id")
+
+    @property
+    def route_look_ups(self) -> int:
+        """How often a route was looked for; never for a head that could not be read."""
+        return 1 + self.route_refreshes if self.request.method else 0
 
     # ---- the request, from the codec ----
 

@@ -36,8 +36,7 @@ def filter_chain_name(stream: Exchange) -> str | None:
 
 def stream_id(stream: Exchange) -> str | None:
     """The request's id, where it has one; a proxied TCP connection gets one of its own."""
-    request = stream.request
-    found: str | None = stream.stream_id if request is None else request.get("x-request-id")
+    found: str | None = stream.stream_id
     return found
 
 

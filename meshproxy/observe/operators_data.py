@@ -36,9 +36,8 @@ def log_type(stream: Exchange) -> str:
 
 
 def route_resolution_count(stream: Exchange) -> int:
-    """How often a route was looked for; never for a head that could not be read."""
-    request = stream.request
-    return 1 + int(stream.route_refreshes) if request is not None and request.method else 0
+    count: int = stream.route_look_ups
+    return count
 
 
 def route_resolution_time(_argument: str, _length: int | None) -> Getter:

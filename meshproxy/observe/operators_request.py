@@ -275,7 +275,7 @@ def response_headers_bytes(stream: Exchange) -> int:
     response: ResponseHeaders | None = stream.response
     if response is None:
         return 0
-    meter = stream.server.meter
+    meter = stream.meter if stream.faces_client else None
     # `:status` and its three digits count too, and what the codec has added.
     return 10 + response.byte_size() + (meter.added if meter is not None else 0)
 

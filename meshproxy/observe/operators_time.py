@@ -59,7 +59,7 @@ def _upstream_begun(stream: Exchange) -> float:
 
 def _upstream_done(stream: Exchange) -> float:
     """The last byte of the request went to the upstream: it goes on at once when it comes."""
-    done, begun = stream.request_done_at, _upstream_begun(stream)
+    done, begun = stream.request_sent_at, _upstream_begun(stream)
     return max(done, begun) if done and begun else 0.0
 
 
@@ -77,13 +77,15 @@ def _response_done(stream: Exchange) -> float:
 
 def _answer_begun(stream: Exchange) -> float:
     """The first byte of the answer went to the client. An answer of ours goes in one piece."""
-    begun: float = stream.response_started_at
-    return begun or (stream.last_activity if stream.response is not None else 0.0)
+    if stream.response is None or not stream.faces_client:
+        return 0.0
+    begun: float = stream.response_started_at or stream.last_activity
+    return begun
 
 
 def _answer_done(stream: Exchange) -> float:
     """The last byte of the answer went to the client."""
-    done: float = stream.last_activity if stream.response_complete else 0.0
+    done: float = stream.last_activity if stream.response_complete and stream.faces_client else 0.0
     return done
 
 
@@ -124,11 +126,10 @@ def _span(begin: Callable[[Exchange], float], end: Callable[[Exchange], float], 
     return span
 
 
-def duration(stream: Exchange) -> int | None:
-    """Milliseconds from the first byte of the request to the end; none while there is no end."""
-    if not is_over(stream):
-        return None
-    return int((stream.last_activity - stream.started) * 1000 + 0.5)
+def duration(stream: Exchange) -> int:
+    """Milliseconds from the first byte of the request to the end, or until now."""
+    end = stream.last_activity if is_over(stream) else time.monotonic()
+    return max(0, int((end - stream.started) * 1000 + 0.5))
 
 
 plain("DURATION", duration)

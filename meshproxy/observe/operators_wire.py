@@ -12,8 +12,7 @@ _NOTHING = Meter()
 
 
 def _of_client(stream: Exchange) -> Meter:
-    meter: Meter | None = stream.server.meter if stream.request is not None else None
-    return meter or _NOTHING
+    return stream.meter or _NOTHING
 
 
 def _of_upstream(stream: Exchange) -> Meter:

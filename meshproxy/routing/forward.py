@@ -10,7 +10,6 @@ from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.asked import ASKING, take_asked
-from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.grpc_timeout import GrpcTimeout, write_grpc_timeout
 from meshproxy.routing.rate_limits import RouteLimits
@@ -104,7 +103,7 @@ class Forward:
             edit(stream)
         for rewrite in self.rewrites:
             rewrite(stream, not router.suppress_envoy_headers)
-        attempt = Attempt(router, stream, cluster, self)
+        attempt = router.attempt(router, stream, cluster, self)
         stream.upstream = attempt
         attempt.start(end)
         if end and stream.upstream is not None:

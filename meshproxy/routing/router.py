@@ -3,6 +3,8 @@
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers
 from meshproxy.http.stream import Stream
+from meshproxy.routing.attempt import Attempt
+from meshproxy.routing.logged_attempt import LoggedAttempt, UpstreamLog
 from meshproxy.routing.strict_headers import first_invalid
 
 
@@ -12,7 +14,10 @@ class Router:
     `stream.upstream` is that attempt: None before, and after the response ended or was given up.
     """
 
-    __slots__ = ("dynamic_stats", "respect_expected_rq_timeout", "strict_headers", "suppress_envoy_headers")
+    __slots__ = (
+        "attempt", "dynamic_stats", "respect_expected_rq_timeout", "strict_headers", "suppress_envoy_headers",
+        "upstream_log",
+    )  # fmt: skip
 
     def __init__(self, suppress_envoy_headers: bool = False) -> None:
         self.suppress_envoy_headers = suppress_envoy_headers
@@ -21,6 +26,13 @@ class Router:
         self.dynamic_stats = True
         # x-envoy headers of requests that are refused unless they can be understood.
         self.strict_headers: tuple[str, ...] = ()
+        # What its tries are, and what is logged of them.
+        self.attempt: type[Attempt] = Attempt
+        self.upstream_log: UpstreamLog | None = None
+
+    def log_tries(self, log: UpstreamLog) -> None:
+        self.upstream_log = log
+        self.attempt = LoggedAttempt
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route

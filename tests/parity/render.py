@@ -163,7 +163,7 @@ def _expand(node: Any, access_log: list[Any], config: Mapping[str, Any], key: st
             node = [_extension(item, kind, access_log, config) for item in node]
         return [_expand(item, access_log, config) for item in node]
     if not isinstance(node, Mapping):
-        return access_log if key == "access_log" and node == "default" else node
+        return access_log if key in ("access_log", "upstream_log") and node == "default" else node
     if key == "typed_per_filter_config":
         node = dict(_per_route(name, value) for name, value in node.items())
     if "http" in node and "load_assignment" in node:
