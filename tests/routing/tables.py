@@ -134,7 +134,7 @@ class Attempt:
 
 def forwarded(monkeypatch: pytest.MonkeyPatch, table: RouteTable, asking: Stream) -> Stream:
     """The stream at the moment in which its request would go out."""
-    monkeypatch.setattr("meshproxy.routing.router.Attempt", Attempt)
+    monkeypatch.setattr(asking.manager.terminal, "attempt", Attempt)
     asking.route = table.match(asking)
     asking.manager.terminal.start(asking, False)
     return asking
