@@ -1,5 +1,20 @@
-"""`python -m meshproxy`."""
+"""`python -m meshproxy`, and the command `meshproxy`."""
 
-from meshproxy.process.cli import main
+import sys
+from typing import NoReturn
 
-main()
+
+def main() -> NoReturn:
+    """Runs the command line that this process was started with, and ends the process."""
+    if sys.argv[1:2] == ["iptables"]:
+        # The way without the proxy: it runs before every pod starts.
+        from meshproxy.iptables.cli import main as iptables
+
+        iptables(sys.argv[2:], "meshproxy iptables")
+    from meshproxy.process.cli import main as proxy
+
+    proxy()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m meshproxy.iptables`."""
+
+from meshproxy.iptables.cli import main
+
+main()
