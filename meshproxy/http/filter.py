@@ -107,3 +107,11 @@ def _table(chain: list[HttpFilter | None], name: str) -> tuple[tuple[int, Hook],
         for place, entry in enumerate(chain)
         if entry is not None and getattr(type(entry), name) is not base
     )
+
+
+def owner_of(hook: Any) -> str:
+    """The name of the filter that a hook belongs to, for messages."""
+    owner = getattr(hook, "__self__", None)
+    if owner is None:
+        return str(hook.__module__)
+    return getattr(owner, "name", "") or type(owner).__name__

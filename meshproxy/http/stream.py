@@ -1,23 +1,21 @@
 """One exchange: both heads, the route, the hooks, timings, counts and flags, and where it is paused.
 
 A codec gives a stream the request (`receive_*`), the terminal filter gives it the response (`respond_*`); between the
-two the stream walks the hooks of its route. Everything happens inside the event that brought the bytes: no task, no
-Future, no timer, unless a hook asked to wait.
+two both walk the hooks of the route (`request_walk`, `response_walk`). Everything happens inside the event that brought
+the bytes: no task, no Future, no timer, unless a hook asked to wait.
 """
 
 import asyncio
-import inspect
 import logging
 import time
-from collections.abc import Awaitable
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
-from meshproxy.http.filter import Hooks, LocalReply
+from meshproxy.http import request_walk, response_walk
+from meshproxy.http.filter import Hooks, LocalReply, owner_of
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.hold import Hold
 from meshproxy.http.sides import Manager, ServerSide
-from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
     from meshproxy.http.meter import Meter
@@ -85,7 +83,7 @@ class Stream:
     connect_authority = ""
     # %LOCAL_REPLY_BODY%
     local_reply_body = ""
-    _clear = False
+    route_cleared = False
     _kept: dict[object, Any] | None = None
 
     def __init__(
@@ -155,7 +153,7 @@ class Stream:
         if end:
             self.request_complete = True
             self.request_done_at = self.last_activity
-        if self.hooks.request_headers and not self._walk_request_headers(-1, end):
+        if self.hooks.request_headers and not request_walk.walk_headers(self, -1, end):
             return
         self.terminal_started = True
         self.manager.terminal.start(self, end)
@@ -169,9 +167,9 @@ class Stream:
         if self.response_complete:
             return
         if self.request_hold is not None:
-            self._hold_request(self.request_hold, data, end)
+            request_walk.hold_data(self, self.request_hold, data, end)
             return
-        self._pass_request_data(data, end)
+        request_walk.pass_data(self, data, end)
 
     def receive_trailers(self, trailers: Headers) -> None:
         self.request_complete = True
@@ -182,9 +180,9 @@ class Stream:
         hold = self.request_hold
         if hold is not None:
             hold.trailers = trailers
-            self._hold_request(hold, b"", True)
+            request_walk.hold_data(self, hold, b"", True)
             return
-        self._pass_request_trailers(trailers)
+        request_walk.pass_trailers(self, trailers)
 
     def receive_reset(self, flag: str, details: str) -> None:
         """The client is gone, or broke the protocol, before the exchange was over."""
@@ -193,7 +191,7 @@ class Stream:
         self.add_flag(flag)
         if not self.details or self.response is not None:
             self.details = details
-        self._abort_terminal()
+        self.abort_terminal()
         self.finish()
 
     # ---- the response, from the terminal filter ----
@@ -215,22 +213,22 @@ class Stream:
         self.bytes_sent = len(body)
         self.manager.prepare_response(self, headers)
         self.server.send_response(self, headers, body)
-        self._response_ended()
+        self.response_ended()
 
     def respond_headers(self, headers: ResponseHeaders, end: bool) -> None:
         self.response = headers
-        if self.hooks.response_headers and not self._walk_response_headers(-1, end):
+        if self.hooks.response_headers and not response_walk.walk_headers(self, -1, end):
             return
-        self._send_response_headers(end)
+        self.send_response_headers(end)
 
     def respond_data(self, data: bytes, end: bool) -> None:
         if self.done:
             return
         hold = self.response_hold
         if hold is not None:
-            self._hold_response(hold, data, end)
+            response_walk.hold_data(self, hold, data, end)
             return
-        self._pass_response_data(data, end)
+        response_walk.pass_data(self, data, end)
 
     def respond_trailers(self, trailers: Headers) -> None:
         if self.done:
@@ -239,9 +237,9 @@ class Stream:
         hold = self.response_hold
         if hold is not None:
             hold.trailers = trailers
-            self._hold_response(hold, b"", True)
+            response_walk.hold_data(self, hold, b"", True)
             return
-        self._pass_response_trailers(trailers)
+        response_walk.pass_trailers(self, trailers)
 
     def reply(self, reply: LocalReply) -> None:
         """Answers from here. A response that has begun is cut instead: the client must not take it for whole."""
@@ -249,30 +247,30 @@ class Stream:
             return
         if reply.flag is not None:
             self.add_flag(reply.flag)
-        self._abort_terminal()
+        self.abort_terminal()
         if self.response is not None and self.response_hold is None:
             self.details = reply.details
             self.reset()
             return
         self.details = reply.details
-        self._drop_holds()
+        self.drop_holds()
         if reply.close:
             self.close_after = True
         headers, body = self.manager.prepare_local_reply(self, reply)
         if self.request.method == "HEAD":
             body = b""
         self.response = headers
-        if self.hooks.response_headers and not self._walk_response_headers(-1, not body, body):
+        if self.hooks.response_headers and not response_walk.walk_headers(self, -1, not body, body):
             return
-        self._send_response_headers(not body)
+        self.send_response_headers(not body)
         if body:
-            self._pass_response_data(body, True)
+            response_walk.pass_data(self, body, True)
 
     def reset(self) -> None:
         """Cuts the exchange towards the client."""
         if not self.done:
             self.manager.stats.downstream_rq_tx_reset += 1
-            self._abort_terminal()
+            self.abort_terminal()
             self.server.reset(self)
             self.finish()
 
@@ -289,17 +287,17 @@ class Stream:
         for queue in self.timeouts:
             queue.discard(self)
         if self.request_hold is not None or self.response_hold is not None:
-            self._drop_holds()
+            self.drop_holds()
         for _, hook in self.hooks.done:
             try:
                 hook(self)
             except Exception:
-                _log.exception("filter %s failed in on_done", _owner(hook))
+                _log.exception("filter %s failed in on_done", owner_of(hook))
         self.manager.finish(self)
 
     def clear_route(self) -> None:
         """For filters that changed what routes match on: the route is looked up again before the next filter."""
-        self._clear = True
+        self.route_cleared = True
 
     def set_metadata(self, namespace: str, key: str, value: Any) -> None:
         """Dynamic metadata, as %DYNAMIC_METADATA(namespace:key)% and metadata matchers read it."""
@@ -343,7 +341,7 @@ class Stream:
             hold.limit = limit
         hold.waiter = asyncio.get_running_loop().create_future()
         if hold.size > hold.limit:
-            self._refuse_body(hold)
+            request_walk.refuse_body(self, hold)
         elif hold.ended or self.request_complete:
             return b"".join(hold.chunks)
         if hold.full:
@@ -352,278 +350,46 @@ class Stream:
         await hold.waiter
         return b"".join(hold.chunks)
 
-    # ---- inside ----
+    # ---- for the walks ----
 
-    def _walk_request_headers(self, after: int, end: bool) -> bool:
-        """Runs the hooks behind place `after`; True when the terminal filter may start."""
-        hooks = self.hooks.request_headers
-        for place, hook in hooks:
-            if place <= after:
-                continue
-            try:
-                outcome = hook(self, end)
-            except Exception:
-                self._hook_failed(hook)
-                return False
-            if self._clear:
-                self._find_route_again()
-                if outcome is None and not self.response_complete:
-                    return self._walk_request_headers(place, end)
-            if outcome is not None:
-                if isinstance(outcome, LocalReply):
-                    self.reply(outcome)
-                else:
-                    hold = self.request_hold = Hold(self.manager.buffer_limit)
-                    hold.ended = end
-                    hold.task = start_task(self._wait_request(outcome, hook, place, end), f"filter {_owner(hook)}")
-                return False
-            if self.response_complete or self.done:
-                return False
-        return True
-
-    def _find_route_again(self) -> None:
-        self._clear = False
+    def find_route_again(self) -> None:
+        self.route_cleared = False
         self.route_refreshes += 1
         self.manager.find_route(self)
 
-    async def _wait_request(self, outcome: Awaitable[LocalReply | None], hook: Any, place: int, end: bool) -> None:
-        try:
-            reply = await outcome
-        except Exception:
-            if not self.done:
-                self._hook_failed(hook)
-            return
-        if self.done or self.response_complete:
-            return
-        if reply is not None:
-            self.reply(reply)
-            return
-        if self._clear:
-            self._find_route_again()
-        hold = self.request_hold
-        if not self._walk_request_headers(place, end):
-            # A later hook waits too: what was held meanwhile stays in front.
-            later = self.request_hold
-            if later is not None and hold is not None and later is not hold:
-                hold.waiter, hold.task = None, later.task
-                self.request_hold = hold
-            return
-        self.terminal_started = True
-        self.terminal_started_at = self.manager.loop.time()
-        self.manager.terminal.start(self, end)
-        self._release_request()
-
-    def _release_request(self) -> None:
-        hold, self.request_hold = self.request_hold, None
-        if hold is None:
-            return
-        last = len(hold.chunks) - 1
-        for i, chunk in enumerate(hold.chunks):
-            if self.done or self.response_complete:
-                return
-            self._pass_request_data(chunk, i == last and hold.ended and hold.trailers is None)
-        if hold.trailers is not None:
-            self._pass_request_trailers(hold.trailers)
-        if hold.full and not self.done:
-            self.server.resume_reading(self)
-
-    def _hold_request(self, hold: Hold, data: bytes, end: bool) -> None:
-        if data or (end and hold.trailers is None and not hold.chunks):
-            hold.chunks.append(data)
-        hold.size += len(data)
-        hold.ended = end
-        if hold.size > hold.limit:
-            if hold.waiter is not None:
-                self._refuse_body(hold)
-                return
-            if not hold.full:
-                hold.full = True
-                self.server.pause_reading(self)
-        if end and hold.waiter is not None and not hold.waiter.done():
-            hold.waiter.set_result(None)
-
-    def _drop_holds(self) -> None:
+    def drop_holds(self) -> None:
         for hold in (self.request_hold, self.response_hold):
             if hold is not None:
                 hold.drop()
         self.request_hold = self.response_hold = None
 
-    def _refuse_body(self, hold: Hold) -> None:
-        """More than the filter that waits for it may hold."""
-        self.manager.stats.downstream_rq_too_large += 1
-        # The rest is not waited for. The filter is cancelled before the reply drops what it waits for.
-        self.request_complete = False
-        hold.waiter.cancel()
-        self.reply(LocalReply(413, b"Payload Too Large", "request_payload_too_large", close=True))
-
-    def _pass_request_data(self, data: bytes, end: bool) -> None:
-        for _, hook in self.hooks.request_data:
-            try:
-                changed = hook(self, data, end)
-            except Exception:
-                self._hook_failed(hook)
-                return
-            if changed is not None:
-                data = changed
-            if self.response_complete or self.done:
-                return
-        self.manager.terminal.send_data(self, data, end)
-
-    def _pass_request_trailers(self, trailers: Headers) -> None:
-        for _, hook in self.hooks.request_trailers:
-            try:
-                outcome = hook(self)
-            except Exception:
-                self._hook_failed(hook)
-                return
-            if isinstance(outcome, LocalReply):
-                self.reply(outcome)
-                return
-            if self.response_complete or self.done:
-                return
-        self.manager.terminal.send_trailers(self, trailers)
-
-    def _walk_response_headers(self, after: int, end: bool, body: bytes = b"") -> bool:
-        """Runs the response hooks behind entry `after`; `body` is a local reply's, sent when a wait is over."""
-        hooks = self.hooks.response_headers
-        for entry in range(after + 1, len(hooks)):
-            hook = hooks[entry][1]
-            try:
-                outcome = hook(self, end)
-            except Exception:
-                self._hook_failed(hook)
-                return False
-            if outcome is not None:
-                if isinstance(outcome, LocalReply):
-                    self._replace_response(outcome)
-                    return False
-                hold = self.response_hold = Hold(self.manager.buffer_limit)
-                if body:
-                    hold.chunks.append(body)
-                    hold.ended = True
-                hold.task = start_task(self._wait_response(outcome, hook, entry, end), f"filter {_owner(hook)}")
-                return False
-            if self.response_complete or self.done:
-                return False
-        return True
-
-    def _replace_response(self, reply: LocalReply) -> None:
-        """A response hook answered: its reply takes the place of the response and meets no further hook."""
-        self._abort_terminal()
-        self.details = reply.details
-        if reply.flag is not None:
-            self.add_flag(reply.flag)
-        self.response, body = self.manager.prepare_local_reply(self, reply)
-        if self.request.method == "HEAD":
-            body = b""
-        self._send_response_headers(not body)
-        if body:
-            self._send_response_data(body, True)
-
-    async def _wait_response(self, outcome: Awaitable[LocalReply | None], hook: Any, entry: int, end: bool) -> None:
-        try:
-            reply = await outcome
-        except Exception:
-            if not self.done:
-                self._hook_failed(hook)
-            return
-        if self.done:
-            return
-        hold, self.response_hold = self.response_hold, None
-        if reply is not None:
-            self._replace_response(reply)
-            return
-        if not self._walk_response_headers(entry, end):
-            self._hold_on(hold)
-            return
-        self._send_response_headers(end)
-        self._release_response(hold)
-
-    def _hold_on(self, hold: Hold | None) -> None:
-        """A later hook waits too: what was held meanwhile stays in front."""
-        later = self.response_hold
-        if later is not None and hold is not None:
-            hold.task = later.task
-            self.response_hold = hold
-
-    def _release_response(self, hold: Hold | None) -> None:
-        if hold is None:
-            return
-        last = len(hold.chunks) - 1
-        for i, chunk in enumerate(hold.chunks):
-            self._pass_response_data(chunk, i == last and hold.ended and hold.trailers is None)
-        if hold.trailers is not None:
-            self._pass_response_trailers(hold.trailers)
-        if hold.full and not self.done:
-            self.manager.terminal.resume_reading(self)
-
-    def _hold_response(self, hold: Hold, data: bytes, end: bool) -> None:
-        if data or (end and hold.trailers is None and not hold.chunks):
-            hold.chunks.append(data)
-        hold.size += len(data)
-        hold.ended = end
-        if hold.size > hold.limit and not hold.full:
-            hold.full = True
-            self.manager.terminal.pause_reading(self)
-
-    def _send_response_headers(self, end: bool) -> None:
+    def send_response_headers(self, end: bool) -> None:
         headers = self.response
         assert headers is not None
         self.manager.prepare_response(self, headers)
         self.server.send_headers(self, headers, end)
         if end:
-            self._response_ended()
+            self.response_ended()
 
-    def _pass_response_data(self, data: bytes, end: bool) -> None:
-        for _, hook in self.hooks.response_data:
-            try:
-                changed = hook(self, data, end)
-            except Exception:
-                self._hook_failed(hook)
-                return
-            if changed is not None:
-                data = changed
-            if self.done:
-                return
-        self._send_response_data(data, end)
-
-    def _send_response_data(self, data: bytes, end: bool) -> None:
+    def send_response_data(self, data: bytes, end: bool) -> None:
         self.bytes_sent += len(data)
         self.server.send_data(self, data, end)
         if end:
-            self._response_ended()
+            self.response_ended()
 
-    def _pass_response_trailers(self, trailers: Headers) -> None:
-        for _, hook in self.hooks.response_trailers:
-            try:
-                outcome = hook(self)
-            except Exception:
-                self._hook_failed(hook)
-                return
-            if isinstance(outcome, LocalReply):
-                self.reply(outcome)
-                return
-        self.server.send_trailers(self, trailers)
-        self._response_ended()
-
-    def _response_ended(self) -> None:
+    def response_ended(self) -> None:
         self.response_complete = True
         if not self.request_complete:
-            self._abort_terminal()
+            self.abort_terminal()
         self.finish()
 
-    def _abort_terminal(self) -> None:
+    def abort_terminal(self) -> None:
         if self.terminal_started:
             self.manager.terminal.abort(self)
 
-    def _hook_failed(self, hook: Any) -> None:
-        name = _owner(hook)
+    def hook_failed(self, hook: Any) -> None:
+        name = owner_of(hook)
         _log.exception("filter %s failed", name)
         if self.response is not None:
             self.hooks = NO_HOOKS
         self.reply(LocalReply(500, b"", f"filter_failed{{{name}}}"))
-
-
-def _owner(hook: Any) -> str:
-    owner = getattr(hook, "__self__", None)
-    return getattr(owner, "name", "") or type(owner).__name__ if owner is not None else inspect.getmodule(hook).__name__  # type: ignore[union-attr]
