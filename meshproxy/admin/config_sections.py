@@ -45,38 +45,28 @@ class Section(NamedTuple):
         return {"@type": f"{TYPE}{ADMIN}{self.kind}", **self.first, **self.lists}
 
 
-class _Kind(NamedTuple):
-    """How the resources of one kind are shown. `field`: what holds the resource; `named`: its name stands beside it."""
-
-    kind: str
-    field: str
-    lists: dict[State, str]
-    named: bool = False
-
-
-_CLUSTERS = _Kind("ClustersConfigDump", "cluster", {
+# By state: the list in which a section has its resources.
+_CLUSTERS = {
     "static": "static_clusters", "active": "dynamic_active_clusters", "warming": "dynamic_warming_clusters",
-})  # fmt: skip
-_ROUTES = _Kind("RoutesConfigDump", "route_config", {
-    "static": "static_route_configs", "active": "dynamic_route_configs",
-})  # fmt: skip
-_SECRETS = _Kind("SecretsConfigDump", "secret", {
-    "static": "static_secrets", "active": "dynamic_active_secrets", "warming": "dynamic_warming_secrets",
-}, named=True)  # fmt: skip
+}  # fmt: skip
+_ROUTES = {"static": "static_route_configs", "active": "dynamic_route_configs"}
+_SECRETS = {"static": "static_secrets", "active": "dynamic_active_secrets", "warming": "dynamic_warming_secrets"}
 
 
 def clusters_section(resources: Iterable[Resource], version: str = "") -> Section:
     """`version`: of the last answer of a discovery server."""
     ordered = sorted(resources, key=lambda each: each.message.name)
-    return _section(_CLUSTERS, ordered, _version(version))
+    lists = _by_state(_CLUSTERS, ordered, lambda each: _entry("cluster", each))
+    return Section("ClustersConfigDump", _version(version), lists)
 
 
 def routes_section(resources: Iterable[Resource]) -> Section:
-    return _section(_ROUTES, resources, {})
+    return Section("RoutesConfigDump", {}, _by_state(_ROUTES, resources, lambda each: _entry("route_config", each)))
 
 
 def secrets_section(resources: Iterable[Resource]) -> Section:
-    return _section(_SECRETS, sorted(resources, key=lambda each: each.message.name), {})
+    ordered = sorted(resources, key=lambda each: each.message.name)
+    return Section("SecretsConfigDump", {}, _by_state(_SECRETS, ordered, _secret))
 
 
 def listeners_section(resources: Iterable[Resource], version: str = "") -> Section:
@@ -95,29 +85,36 @@ def listeners_section(resources: Iterable[Resource], version: str = "") -> Secti
     return Section("ListenersConfigDump", _version(version), lists)
 
 
-def _section(kind: _Kind, resources: Iterable[Resource], first: Tree) -> Section:
-    by_list: dict[str, list[Resource]] = {name: [] for name in kind.lists.values()}
+def _by_state(
+    names: dict[str, str], resources: Iterable[Resource], show: Callable[[Resource], Tree]
+) -> dict[str, Iterator[Tree]]:
+    found: dict[str, list[Resource]] = {name: [] for name in names.values()}
     for each in resources:
-        by_list[kind.lists[each.state]].append(each)
-    lists: dict[str, Iterator[Tree]] = {}
-    for name, found in by_list.items():
-        lists |= _unless_empty(name, found, lambda each: _entry(kind.field, each, kind.named))
-    return Section(kind.kind, first, lists)
+        found[names[each.state]].append(each)
+    return {name: map(show, items) for name, items in found.items() if items}
 
 
 def _unless_empty(name: str, items: Any, show: Callable[[Any], Tree]) -> dict[str, Iterator[Tree]]:
     return {name: map(show, items)} if items else {}
 
 
-def _entry(field: str, resource: Resource, named: bool = False) -> Tree:
-    tree: Tree = {"name": resource.message.name} if named else {}
-    timed: Tree = {field: typed(resource.message), "last_updated": timestamp(resource.updated)}
-    if named:
-        timed = dict(reversed(timed.items()))
-    tree |= {**_version(resource.version), **timed}
-    if resource.refusal is not None:
-        tree["error_state"] = _refused(resource.refusal)
-    return tree
+def _entry(field: str, resource: Resource) -> Tree:
+    tree = {
+        **_version(resource.version), field: typed(resource.message), "last_updated": timestamp(resource.updated),
+    }  # fmt: skip
+    return _with_refusal(tree, resource)
+
+
+def _secret(resource: Resource) -> Tree:
+    """Nobody asks when a secret of the bootstrap was updated."""
+    tree: Tree = {"name": resource.message.name, **_version(resource.version)}
+    if resource.state != "static":
+        tree["last_updated"] = timestamp(resource.updated)
+    return _with_refusal({**tree, "secret": typed(resource.message)}, resource)
+
+
+def _with_refusal(tree: Tree, resource: Resource) -> Tree:
+    return tree if resource.refusal is None else {**tree, "error_state": _refused(resource.refusal)}
 
 
 def _dynamic_listener(name: str, resources: list[Resource]) -> Tree:

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from meshproxy.config.packed import unpack
-from meshproxy.config.structs import struct_dict, value_of
+from meshproxy.config.structs import value_of
 from meshproxy.config.types import is_known, type_name
 
 REDACTED = "[redacted]"
@@ -101,7 +101,14 @@ def _wrapped(message: Any, redact: bool) -> Any:
 
 
 def _struct(message: Any, redact: bool) -> Any:
-    return dict.fromkeys(message.fields, REDACTED) if redact else struct_dict(message)
+    """By name: two dumps of the same are the same."""
+    return {key: REDACTED if redact else _ordered(value_of(message.fields[key])) for key in sorted(message.fields)}
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(each) for each in value] if isinstance(value, list) else value
 
 
 _SPECIAL: dict[str, Callable[[Any, bool], Any]] = {
@@ -110,7 +117,7 @@ _SPECIAL: dict[str, Callable[[Any, bool], Any]] = {
     "google.protobuf.Timestamp": lambda message, _redact: message.ToJsonString(),
     "google.protobuf.FieldMask": lambda message, _redact: ",".join(message.paths),
     "google.protobuf.Struct": _struct,
-    "google.protobuf.Value": lambda message, redact: REDACTED if redact else value_of(message),
+    "google.protobuf.Value": lambda message, redact: REDACTED if redact else _ordered(value_of(message)),
     "google.protobuf.ListValue": lambda message, redact: [REDACTED if redact else value_of(v) for v in message.values],
     "google.protobuf.Empty": lambda _message, _redact: {},
     **{f"google.protobuf.{name}Value": _wrapped for name in _WRAPPERS},

@@ -4,8 +4,6 @@ from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Make, Request, page
 from meshproxy.admin.server_view import Server
 
-_NO_TRACKING = "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n"
-
 
 @page("/hot_restart_version", "print the hot restart compatibility version")
 def hot_restart_version(_server: Server, _request: Request) -> Answer:
@@ -28,11 +26,6 @@ def contention(_server: Server, _request: Request) -> Answer:
 )
 def init_dump(_server: Server, _request: Request) -> Answer:
     return Answer(dump({}), content_type=JSON)
-
-
-@page("/stats/recentlookups", "Show recent stat-name lookups")
-def recent_lookups(_server: Server, _request: Request) -> Answer:
-    return Answer(_NO_TRACKING)
 
 
 _NO_HEAP_PROFILE = "Heap profile is not implemented in current build"

@@ -10,14 +10,16 @@ from .upstreams import Flags, flag
 from .wire import DEADLINE, Wire, read_response, shown
 
 GRACE = 0.12  # seconds a connection may take to close after the script is done; longer than the default delayed close
+ADMIN = "admin"  # the `listener` that is the admin interface
 LAST_LOOK = 0.02  # seconds for what the proxy has done by then to arrive here
 Condition = Callable[[Mapping[str, int]], Awaitable[str | None]]
 Barrier = Callable[[], Awaitable[object]]  # returns when the proxy has got round to a request of ours
 
 
 class Connection:
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, to_admin: bool) -> None:
         self.wire = wire
+        self.to_admin = to_admin
         self.methods: list[str] = []  # of the requests that have no response yet
         self.seen: list[Any] = []
 
@@ -111,8 +113,9 @@ class Client:
         sock.setblocking(False)
         if source := step.options.get("source"):
             sock.bind((source, 0))
-        port = self.ports[step.options.get("listener", "in")]
-        connection = self.connections[step.conn] = Connection(Wire(sock))
+        listener = step.options.get("listener", "in")
+        port = self.ports[listener]
+        connection = self.connections[step.conn] = Connection(Wire(sock), listener == ADMIN)
         try:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         except ConnectionError:
@@ -128,7 +131,7 @@ class Client:
         method = step.options.get("to") or (connection.methods.pop(0) if connection.methods else "GET")
         while True:
             message = await read_response(connection.wire, method)
-            connection.seen.append(message.seen())
+            connection.seen.append(message.seen(connection.to_admin))
             if message.cut or message.start[9:10] != "1" or message.start[9:12] == "101" or step.value == "one":
                 return
 

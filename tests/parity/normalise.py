@@ -25,6 +25,7 @@ class Names:
     ports: Mapping[int, str]
     folder: str
     text: str
+    masked: Sequence[re.Pattern[str]] = ()  # what these match may differ
 
 
 def normalise(node: Any, names: Names, masks: Sequence[str] = (), key: str = "") -> Any:
@@ -39,6 +40,8 @@ def normalise(node: Any, names: Names, masks: Sequence[str] = (), key: str = "")
     if not isinstance(node, str):
         return node
     text = _clean(node, names)
+    if key == "page":
+        return text.split("\n")
     name, colon, _ = text.partition(":")
     return f"{name}: <masked>" if key in ("headers", "trailers") and colon and name.lower() in masks else text
 
@@ -47,6 +50,8 @@ def _clean(text: str, names: Names) -> str:
     text = text.replace(names.folder, "<dir>").replace(names.id, "")
     text = SERVICE_TIME.sub(r"\1<ms>", text)
     text = DATE.sub(lambda found: found[0] if found[0] in names.text else "<date>", text)
+    for pattern in names.masked:
+        text = pattern.sub("<masked>", text)
     text = UUID.sub(lambda found: found[0] if found[0] in names.text else _uuid(found), text)
     return PORT.sub(lambda found: _port(found, names), text)
 

@@ -23,7 +23,7 @@ CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
     "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
 )
-OTHER_KEYS = frozenset("about upstreams client stats mask differs own_process flags".split())
+OTHER_KEYS = frozenset("about upstreams client stats mask mask_text differs own_process flags".split())
 LISTENING = ("tcp", "unix", "refuse", "blackhole")
 
 
@@ -60,6 +60,7 @@ class Scenario:
     client: tuple[Step, ...]
     stats: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()
+    mask_text: tuple[str, ...] = ()
     differs: Mapping[str, str] = field(default_factory=dict)
     own_process: bool = False
     flags: tuple[str, ...] = ()
@@ -101,6 +102,7 @@ def parse(name: str, text: str) -> Scenario:
         client=_script(document.get("client", []), CLIENT_VERBS),
         stats=tuple(document.get("stats", ())),
         mask=tuple(document.get("mask", ())),
+        mask_text=tuple(document.get("mask_text", ())),
         differs=document.get("differs", {}),
         own_process=bool(document.get("own_process") or "bootstrap" in document or "flags" in document),
         flags=tuple(document.get("flags", ())),

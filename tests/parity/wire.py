@@ -125,11 +125,11 @@ class Message:
                 return value.strip(" \t")
         return None
 
-    def seen(self) -> dict[str, object]:
-        """The message as an observation; empty parts are left out."""
+    def seen(self, of_admin: bool = False) -> dict[str, object]:
+        """The message as an observation; empty parts are left out. `of_admin`: its body is a page, seen whole."""
         seen: dict[str, object] = {"start": self.start, "headers": self.headers, "framing": self.framing}
         if self.body:
-            seen["body"] = shown(self.body)
+            seen |= {"page": self.body} if of_admin else {"body": shown(self.body)}
         if self.trailers:
             seen["trailers"] = self.trailers
         if self.cut:

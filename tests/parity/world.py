@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import render
-from .client import Client
+from .client import ADMIN, Client
 from .normalise import Names, normalise
 from .proxies import Proxy, StartFailure, get
 from .render import Stage
@@ -108,7 +108,9 @@ class World:
         async def until(wanted: Mapping[str, int]) -> str | None:
             return await self._until(wanted, stage, upstreams)
 
-        client = Client(stage.fill, stage.ports, flags, until, self._pass)
+        assert self.proxy.admin is not None
+        ports = {**stage.ports, ADMIN: self.proxy.admin[1]}
+        client = Client(stage.fill, ports, flags, until, self._pass)
         start = self.log.stat().st_size
         try:
             await client.run(scenario.client)
@@ -117,7 +119,9 @@ class World:
             log = await self._log_lines(stage, start)
             stats = await self._stats(stage)
             seen = await upstreams.finish()
-        names = Names(stage.id, {port: name for name, port in stage.ports.items()}, str(stage.folder), scenario.text)
+        masked = [re.compile(pattern) for pattern in scenario.mask_text]
+        by_port = {port: name for name, port in ports.items()}
+        names = Names(stage.id, by_port, str(stage.folder), scenario.text, masked)
         observation = {"client": client.outcome(), "upstreams": seen, "log": log, "stats": stats, **settled}
         return dict(normalise(observation, names, scenario.mask))
 
