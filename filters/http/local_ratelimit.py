@@ -32,7 +32,7 @@ _LIMITER_KEY = "per_connection_local_rate_limiter"
 class LocalRateLimitStats(StatGroup):
     """`<stat_prefix>.http_local_rate_limit.*`."""
 
-    COUNTERS = ("enabled", "enforced", "ok", "rate_limited")
+    COUNTERS = ("enabled", "enforced", "ok", "rate_limited", "shadow_mode")
 
     __slots__ = COUNTERS
 

@@ -28,6 +28,14 @@ class Rule:
     show: Callable[[bytes], str]
 
 
+class LegacyStats(StatGroup):
+    """An older name, without a prefix, that Envoy keeps."""
+
+    COUNTERS = ("downstream_cx_proxy_proto_error",)
+
+    __slots__ = COUNTERS
+
+
 class FoundStats(StatGroup):
     """`proxy_proto.[<stat_prefix>.]*`."""
 
@@ -56,6 +64,7 @@ class ProxyProtocol(ListenerFilter):
         self._optional = optional
         self._versions = versions
         self._rules = rules or {}
+        self.legacy_stats = LegacyStats()
         self.stats = FoundStats()
         self.version_stats = {1: VersionStats(), 2: VersionStats()}
 
@@ -73,6 +82,7 @@ class ProxyProtocol(ListenerFilter):
         config.ignore("pass_through_tlvs", why="no upstream is sent a PROXY header")
         built = cls(config.allow_requests_without_proxy_protocol, frozenset({1, 2} - disallowed), rules)
         prefix = f"proxy_proto.{config.stat_prefix}." if config.stat_prefix else "proxy_proto."
+        ctx.stats.add("", built.legacy_stats)
         ctx.stats.add(prefix[:-1], built.stats)
         for version, stats in built.version_stats.items():
             ctx.stats.add(f"{prefix}versions.v{version}", stats)
@@ -87,13 +97,13 @@ class ProxyProtocol(ListenerFilter):
                 return self._read(connection, 2, data)
             if not data.startswith(_SIGNATURE_V1):
                 self.stats.not_found_disallowed += 1
-                return CLOSE
+                return self._refuse()
         end = data.find(b"\r\n")
         if end > 0:
             return self._read(connection, 1, data[: end + 2])
         if len(data) >= _MAX_V1:
             self.version_stats[1].error += 1
-            return CLOSE
+            return self._refuse()
         return MORE
 
     def _may_begin(self, data: bytes) -> bool:
@@ -110,7 +120,7 @@ class ProxyProtocol(ListenerFilter):
             header = parse_v1(data) if version == 1 else parse_v2(data)
         except HeaderError:
             stats.error += 1
-            return CLOSE
+            return self._refuse()
         if header is None:
             return MORE
         stats.found += 1
@@ -119,6 +129,10 @@ class ProxyProtocol(ListenerFilter):
             return CLOSE
         self._apply(connection, header)
         return header.length
+
+    def _refuse(self) -> Look:
+        self.legacy_stats.downstream_cx_proxy_proto_error += 1
+        return CLOSE
 
     def _apply(self, connection: Connection, header: ProxyHeader) -> None:
         if header.peer is not None and header.local is not None:

@@ -11,9 +11,10 @@ from meshproxy.admin.terminal import AdminTerminal
 from meshproxy.downstream.chain_match import ChainMatcher
 from meshproxy.downstream.filter_chain import FilterChain
 from meshproxy.downstream.http_manager import HttpManager
-from meshproxy.downstream.http_stats import ListenerHttpStats
+from meshproxy.downstream.http_stats import AdminHttpStats, ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.listener import Listener
+from meshproxy.downstream.listener_stats import AdminListenerStats
 from meshproxy.downstream.terminals import HttpTerminal
 from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.request_steps import check_path, clean_path, use_remote_address
@@ -58,8 +59,8 @@ class Admin:
         listener.chains = ChainMatcher([], FilterChain(loop, "", [], HttpTerminal(manager), manager.buffer_limit))
         self._listener = listener
         stats = server.ctx.stats
-        stats.add("http.admin", manager.stats)
-        stats.add("listener.admin", listener.stats)
+        stats.add("http.admin", AdminHttpStats(manager.stats))
+        stats.add("listener.admin", AdminListenerStats(listener.stats))
         stats.add("listener.admin.main_thread", listener.worker_stats)
         stats.add("listener.admin.http.admin", ListenerHttpStats(manager.stats))
 

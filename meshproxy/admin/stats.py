@@ -12,7 +12,7 @@ from meshproxy.observe.exposition_json import write_json
 from meshproxy.observe.families import Families
 from meshproxy.observe.prometheus import OPENMETRICS, write_openmetrics
 from meshproxy.observe.prometheus import write as write_prometheus
-from meshproxy.observe.selection import Ordered, Selection
+from meshproxy.observe.selection import Filter, Ordered, Selection
 from meshproxy.observe.snapshot import Snapshot
 from meshproxy.observe.stats import Kind
 
@@ -25,7 +25,7 @@ _KINDS: dict[str, frozenset[Kind]] = {
     "Histograms": frozenset({"histogram"}),
     "TextReadouts": frozenset({"text"}),
 }
-_BUCKETS: tuple[Buckets, ...] = ("cumulative", "disjoint", "detailed", "summary")
+_BUCKETS: tuple[Buckets, ...] = ("none", "cumulative", "disjoint", "detailed", "summary", "prometheusnative")
 _intervals = Intervals()
 
 _USED_ONLY = ("usedonly", "Only include stats that have been written by system since restart")
@@ -54,7 +54,9 @@ def stats(server: Server, request: Request) -> Answer:
         return prometheus(server, request)
     try:
         buckets = _buckets(request)
-        selection = _selection(request)
+        if buckets == "prometheusnative":
+            raise Refused("Invalid histogram_buckets type for non prometheus stats type")
+        selection = Selection(_kinds(request), request.flag("usedonly"), _names(request))
         if form not in ("", "text", "json"):
             raise Refused("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n")
     except Refused as refused:
@@ -86,14 +88,19 @@ def _page(server: Server, selection: Selection, write: Callable[..., Iterator[st
 def prometheus(server: Server, request: Request) -> Answer:
     try:
         buckets = _buckets(request)
-        selection = _selection(request)
+        if buckets in ("detailed", "disjoint"):
+            raise Refused("unsupported prometheus histogram bucket mode")
+        if buckets == "prometheusnative":
+            raise Refused("unsupported prometheusnative histogram type when not using protobuf exposition format")
+        # `type` means nothing here.
+        selection = Selection(_ALL, request.flag("usedonly"), _names(request))
     except Refused as refused:
         return Answer(str(refused), 400)
     if not request.flag("text_readouts"):
         selection.kinds -= {"text"}
     if "application/openmetrics-text" in (request.headers.get("accept") or ""):
         return Answer(_exposition(server, selection, write_openmetrics), content_type=OPENMETRICS)
-    return Answer(_exposition(server, selection, partial(write_prometheus, summaries=buckets == "summary")))
+    return Answer(_exposition(server, selection, partial(write_prometheus, summaries=buckets in ("summary", "none"))))
 
 
 def _exposition(server: Server, selection: Selection, write: Callable[..., Iterator[str]]) -> Iterator[str]:
@@ -110,14 +117,12 @@ def _exposition(server: Server, selection: Selection, write: Callable[..., Itera
     config.shapes.forget(snapshot.groups)
 
 
-def _selection(request: Request) -> Selection:
-    kinds = _kinds(request)
+def _names(request: Request) -> Filter | None:
     pattern = request.query.get("filter", "")
     try:
-        names = name_filter(pattern, request.flag("invert_filter")) if pattern else None
+        return name_filter(pattern, request.flag("invert_filter")) if pattern else None
     except ValueError as error:
         raise Refused(str(error)) from None
-    return Selection(kinds, request.flag("usedonly"), names)
 
 
 def _buckets(request: Request) -> Buckets:

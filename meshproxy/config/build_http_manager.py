@@ -13,7 +13,7 @@ from meshproxy.config.build_routes import build_route_table
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
 from meshproxy.downstream.http_manager import HttpManager
-from meshproxy.downstream.http_stats import ListenerHttpStats
+from meshproxy.downstream.http_stats import ListenerHttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
@@ -67,6 +67,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     _read_log_options(view, manager)
     manager.failed = ctx.failures.add
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
+    ctx.stats.add(f"http.{view.stat_prefix}.tracing", TracingStats())
     ctx.stats.add("http1", manager.http1_stats)
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))
     return manager

@@ -1,6 +1,6 @@
 """The stats of an HTTP connection manager, named as Envoy names them."""
 
-from meshproxy.observe.stats import StatGroup
+from meshproxy.observe.stats import Part, StatGroup
 
 
 class Http1Stats(StatGroup):
@@ -12,6 +12,14 @@ class Http1Stats(StatGroup):
     )  # fmt: skip
 
     __slots__ = COUNTERS
+
+
+ROUTER_COUNTERS = (
+    "no_cluster", "no_route", "passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",
+    "passthrough_internal_redirect_predicate", "passthrough_internal_redirect_too_many_redirects",
+    "passthrough_internal_redirect_unsafe_scheme", "rq_direct_response", "rq_overload_local_reply", "rq_redirect",
+    "rq_reset_after_downstream_response_started", "rq_total",
+)  # fmt: skip
 
 
 class HttpStats(StatGroup):
@@ -34,11 +42,7 @@ class HttpStats(StatGroup):
         "downstream_rq_redirected_with_normalized_path", "downstream_rq_rejected_via_ip_detection",
         "downstream_rq_response_before_rq_complete", "downstream_rq_rx_reset", "downstream_rq_timeout",
         "downstream_rq_too_large", "downstream_rq_too_many_premature_resets", "downstream_rq_total",
-        "downstream_rq_tx_reset", "downstream_rq_ws_on_non_ws_route", "no_cluster", "no_route",
-        "passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",
-        "passthrough_internal_redirect_predicate", "passthrough_internal_redirect_too_many_redirects",
-        "passthrough_internal_redirect_unsafe_scheme", "rq_direct_response", "rq_overload_local_reply", "rq_redirect",
-        "rq_reset_after_downstream_response_started", "rq_total", "rs_too_large",
+        "downstream_rq_tx_reset", "downstream_rq_ws_on_non_ws_route", "rs_too_large", *ROUTER_COUNTERS,
     )  # fmt: skip
     GAUGES = (
         "downstream_cx_active", "downstream_cx_http1_active", "downstream_cx_http1_soft_drain",
@@ -50,23 +54,47 @@ class HttpStats(StatGroup):
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
 
+    def update(self) -> None:
+        # Envoy touches it with every read.
+        if self.downstream_cx_rx_bytes_total is not False:
+            self.touch("downstream_cx_rx_bytes_buffered")
 
-class ListenerHttpStats(StatGroup):
-    """`listener.<address>.http.<stat_prefix>.*`: some of the manager's numbers under another name, counted once."""
+
+class ListenerHttpStats(Part):
+    """`listener.<address>.http.<stat_prefix>.*`: some of the manager's numbers under another name."""
 
     COUNTERS = (
         "downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx",
         "downstream_rq_completed",
     )  # fmt: skip
 
-    __slots__ = ("_source",)
-
-    def __init__(self, source: HttpStats) -> None:
-        self._source = source
-
-    def __getattr__(self, name: str) -> int:
-        value: int = getattr(self._source, name)
-        return value
+    __slots__ = ()
 
     def reset(self) -> None:
         """The numbers are the source's, and are reset there."""
+
+
+class AdminHttpStats(Part):
+    """`http.admin.*`: a manager without a router."""
+
+    COUNTERS = tuple([name for name in HttpStats.COUNTERS if name not in ROUTER_COUNTERS])
+    GAUGES = HttpStats.GAUGES
+    HISTOGRAMS = HttpStats.HISTOGRAMS
+
+    __slots__ = ()
+
+
+class RouterStats(StatGroup):
+    """`http.async-client.*`: of requests that filters send by themselves, which none here does."""
+
+    COUNTERS = ROUTER_COUNTERS
+
+    __slots__ = COUNTERS
+
+
+class TracingStats(StatGroup):
+    """`http.<stat_prefix>.tracing.*`"""
+
+    COUNTERS = ("client_enabled", "health_check", "not_traceable", "random_sampling", "service_forced")
+
+    __slots__ = COUNTERS

@@ -1,6 +1,6 @@
 """The stats of a listener, named as Envoy names them."""
 
-from meshproxy.observe.stats import StatGroup
+from meshproxy.observe.stats import Part, StatGroup
 
 
 class ListenerStats(StatGroup):
@@ -16,6 +16,21 @@ class ListenerStats(StatGroup):
     HISTOGRAMS = ("connections_accepted_per_socket_event", "downstream_cx_length_ms")
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
+
+    def update(self) -> None:
+        # Envoy counts every connection there for a moment.
+        if self.downstream_cx_total is not False:
+            self.touch("downstream_pre_cx_active")
+
+
+class AdminListenerStats(Part):
+    """`listener.admin.*`: nothing of it is discovered."""
+
+    COUNTERS = tuple([name for name in ListenerStats.COUNTERS if "extension_config_missing" not in name])
+    GAUGES = ListenerStats.GAUGES
+    HISTOGRAMS = ListenerStats.HISTOGRAMS
+
+    __slots__ = ()
 
 
 class WorkerStats(StatGroup):

@@ -16,3 +16,8 @@ class TcpStats(StatGroup):
     GAUGES = ("downstream_cx_rx_bytes_buffered", "downstream_cx_tx_bytes_buffered", "upstream_flush_active")
 
     __slots__ = (*COUNTERS, *GAUGES)
+
+    def update(self) -> None:
+        # Envoy touches it with every read.
+        if self.downstream_cx_rx_bytes_total is not False:
+            self.touch("downstream_cx_rx_bytes_buffered")

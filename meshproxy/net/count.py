@@ -15,7 +15,8 @@ class Count:
 
     def __init__(self, maximum: int = UNLIMITED) -> None:
         self.maximum = maximum
-        self.own = 0
+        # As the numbers of observe/stats.py, it is False until something touches it.
+        self.own: int = False
 
     def take(self) -> bool:
         """One more; False, and none taken, where all are in use."""

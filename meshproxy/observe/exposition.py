@@ -8,7 +8,7 @@ from typing import Literal
 from meshproxy.observe.quantiles import Counts, bin_width, cumulative, disjoint, quantiles
 from meshproxy.observe.selection import Ordered
 
-Buckets = Literal["", "cumulative", "disjoint", "detailed", "summary"]
+Buckets = Literal["", "none", "cumulative", "disjoint", "detailed", "summary", "prometheusnative"]
 # (name, counts since the interval began, all counts)
 HistogramRow = tuple[str, Counts, Counts]
 # What is new in a histogram, by its name and all its counts.
@@ -34,7 +34,7 @@ def _escape(text: str) -> str:
 
 def _histogram_text(row: HistogramRow, buckets: Buckets, bounds: Bounds) -> str:
     name, new, counts = row
-    if buckets in ("", "summary"):
+    if buckets in ("", "none", "summary"):
         return f"{name}: {_summary(new, counts) if counts else 'No recorded values'}\n"
     if buckets == "detailed":
         summary = _summary(new, counts) if counts else "No recorded values"

@@ -11,9 +11,8 @@ from meshproxy.observe.selection import Ordered
 
 _PERCENTS = ",".join(QUANTILE_NAMES)
 # What stands before the histograms and behind them.
-_AROUND: dict[Buckets, tuple[str, str]] = {
-    "": (f'{{"supported_quantiles":[{_PERCENTS}],"computed_quantiles":[', "]}"),
-    "summary": (f'{{"supported_quantiles":[{_PERCENTS}],"computed_quantiles":[', "]}"),
+_AROUND: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("", "none", "summary"), (f'{{"supported_quantiles":[{_PERCENTS}],"computed_quantiles":[', "]}")),
     "detailed": (f'{{"supported_percentiles":[{_PERCENTS}],"details":[', "]}"),
     "cumulative": ("[", "]"),
     "disjoint": ("[", "]"),
@@ -58,7 +57,7 @@ def _histograms(stats: Ordered, write: Callable[[HistogramRow], str], interval: 
 
 
 def _writer(buckets: Buckets, bounds: Bounds) -> Callable[[HistogramRow], str]:
-    if buckets in ("", "summary"):
+    if buckets in ("", "none", "summary"):
         return _summary
     if buckets == "detailed":
         return _detailed

@@ -13,14 +13,16 @@ class ServerStats(StatGroup):
         "envoy_notifications", "static_unknown_fields", "wip_protos",
     )  # fmt: skip
     GAUGES = (
-        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "live", "memory_allocated",
-        "memory_heap_size", "memory_physical_size", "parent_connections", "seconds_until_first_ocsp_response_expiring",
-        "state", "stats_recent_lookups", "total_connections", "uptime", "version",
+        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "hot_restart_generation", "live",
+        "memory_allocated", "memory_heap_size", "memory_physical_size", "parent_connections",
+        "seconds_until_first_ocsp_response_expiring", "state", "stats_recent_lookups", "total_connections", "uptime",
+        "version",
     )  # fmt: skip
     HISTOGRAMS = ("initialization_time_ms",)
-    SAME = frozenset(
-        {"concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "live", "state", "uptime", "version"}
-    )
+    SAME = frozenset({
+        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "hot_restart_generation", "live",
+        "state", "uptime", "version",
+    })  # fmt: skip
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "refresh")
 
@@ -29,6 +31,10 @@ class ServerStats(StatGroup):
         self.refresh = refresh
         # Without certificates: the largest number there is.
         self.days_until_first_cert_expiring = 2**32 - 1
+        # Envoy has written to these before anybody can look.
+        self.dynamic_unknown_fields = self.static_unknown_fields = self.wip_protos = 0
+        self.hot_restart_generation = 1
+        self.stats_recent_lookups = 0
 
     def update(self) -> None:
         self.refresh(self)
@@ -66,6 +72,15 @@ class ClusterManagerStats(StatGroup):
     __slots__ = (*COUNTERS, *GAUGES)
 
 
+class ThreadClustersStats(StatGroup):
+    """`thread_local_cluster_manager.<thread>.*`: every cluster is there from the beginning."""
+
+    GAUGES = ("clusters_inflated",)
+    SAME = frozenset(GAUGES)
+
+    __slots__ = GAUGES
+
+
 class RuntimeStats(StatGroup):
     """`runtime.*`."""
 
@@ -89,15 +104,18 @@ class WatchdogStats(StatGroup):
 class ProcessStats:
     """The groups of one process. `worker`: its number."""
 
-    __slots__ = ("clusters", "listeners", "server", "watchdog")
+    __slots__ = ("clusters", "listeners", "server", "thread_clusters", "watchdog")
 
     def __init__(self, registry: Registry, worker: int = 0) -> None:
         self.server = ServerStats()
         self.listeners = ListenerManagerStats()
         self.clusters = ClusterManagerStats()
         self.watchdog = WatchdogStats()
+        self.thread_clusters = ThreadClustersStats()
         registry.add("server", self.server)
         registry.add("listener_manager", self.listeners)
         registry.add("cluster_manager", self.clusters)
         for prefix in ("main_thread", "workers", "server.main_thread", f"server.worker_{worker}"):
             registry.add(prefix, self.watchdog)
+        for thread in ("main_thread", f"worker_{worker}"):
+            registry.add(f"thread_local_cluster_manager.{thread}", self.thread_clusters)

@@ -87,14 +87,19 @@ class StatGroup:
     def update(self) -> None:
         """Brings up to date what changes by itself, before somebody looks."""
 
+    def touch(self, name: str) -> None:
+        """A number that was looked after, but is still 0, is used."""
+        if getattr(self, name) is False:
+            setattr(self, name, 0)
+
     def more(self) -> Iterable[Row]:
         """Stats whose names are known only while running."""
         return ()
 
     def reset(self) -> None:
         """Counters that were counted go back to 0 and stay in use."""
-        for name in self.COUNTERS:
-            if getattr(self, name) is not False:
+        for name in self.COUNTED:
+            if name in self.COUNTERS and getattr(self, name) is not False:
                 setattr(self, name, 0)
 
     def rows(self) -> Iterator[Row]:
@@ -118,6 +123,34 @@ def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:
     return lambda group: tuple([getattr(group, name) for name in names])
 
 
+class Part(StatGroup):
+    """Some of the numbers of another group, which counts them."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: StatGroup) -> None:
+        self._source = source
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._source, name)
+
+    def update(self) -> None:
+        self._source.update()
+
+    def reset(self) -> None:
+        self._source.reset()
+
+
+def clean_prefix(prefix: str) -> str:
+    """As Envoy has it in names: no colons, and no dot at either end (Stats::Utility::sanitizeStatsName)."""
+    if ":" in prefix or "\0" in prefix:
+        for taken in ("://", ":/", ":", "\0"):
+            prefix = prefix.replace(taken, "_")
+    return prefix.removesuffix(".").removeprefix(".")
+
+
 class Registry:
     """All groups of the process by prefix (`cluster.reviews`, `http.ingress`, `listener.0.0.0.0_80`)."""
 
@@ -126,9 +159,10 @@ class Registry:
 
     def add(self, prefix: str, group: StatGroup) -> None:
         """Several groups may share a prefix; equal names are summed on show."""
-        self._groups.setdefault(prefix, []).append(group)
+        self._groups.setdefault(clean_prefix(prefix), []).append(group)
 
     def remove(self, prefix: str, group: StatGroup) -> None:
+        prefix = clean_prefix(prefix)
         groups = self._groups.get(prefix, [])
         if group in groups:
             groups.remove(group)

@@ -22,6 +22,7 @@ from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
+from meshproxy.downstream.http_stats import RouterStats
 from meshproxy.downstream.listener import Listener
 from meshproxy.net.count import UNLIMITED, Counts
 from meshproxy.net.runtime_layers import RuntimeLayers
@@ -73,6 +74,7 @@ class Server:
         self.ctx.log_files.flush_bytes = options.file_flush_min_size_kb * 1024
         self.ctx.stats.add("filesystem", self.ctx.log_files.stats)
         self.stats = ProcessStats(self.ctx.stats)
+        self.ctx.stats.add("http.async-client", RouterStats())
         self.stats.server.refresh = self._refresh_stats
         self.listener_set = ListenerSet(self.stats.listeners)
         self._loaded: Loaded | None = loaded
@@ -169,6 +171,9 @@ class Server:
         self.ctx.clusters.start()
         await self.ctx.clusters.warm()
         self.stats.clusters.active_clusters = len(self.ctx.clusters.by_name)
+        for cluster in self.ctx.clusters:
+            cluster.stats.warming_state = 0
+        self.stats.thread_clusters.clusters_inflated = len(self.ctx.clusters.by_name)
         self.stats.clusters.warming_clusters = 0
         self._phase = INITIALIZING
 

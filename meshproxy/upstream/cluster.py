@@ -94,7 +94,7 @@ class Cluster:
             endpoint = known.pop(fresh.address, None)
             if endpoint is None:
                 endpoint, changed = fresh, True
-                self.stats.sockets_matched += 1
+                self.stats.total_match_count += 1
             else:
                 endpoint.adopt(fresh)
             merged.append(endpoint)
@@ -119,7 +119,7 @@ class Cluster:
 
     def _counted(self, added: int) -> None:
         stats = self.stats
-        stats.sockets_matched += added
+        stats.total_match_count += added
         stats.membership_change += 1
         stats.membership_total = stats.membership_healthy = len(self.endpoints)
 
@@ -128,6 +128,7 @@ class Cluster:
         endpoints = self.endpoints
         self.stats.membership_total = len(endpoints)
         self.stats.membership_healthy = sum(endpoint.healthy for endpoint in endpoints)
+        self.stats.membership_degraded = self.stats.membership_excluded = 0
         self.balancer.update(endpoints)
 
     def close(self) -> None:

@@ -149,6 +149,7 @@ class StrictDns(DnsDiscovery):
         for each in self.templates:
             endpoints.extend([each.at((address, each.address[1])) for address in self._found.get(each, [])])
         self.cluster.set_endpoints(endpoints)
+        self.cluster.stats.max_host_weight = max([endpoint.weight for endpoint in endpoints], default=0)
         return True
 
 

@@ -30,20 +30,45 @@ class Limits:
         share = int(self.retry_budget * (self.requests.total + self.pending.total) / 100)
         return max(share, self.retry_budget_minimum)
 
-    def gauges(self) -> Iterator[tuple[str, int]]:
-        """Names below `circuit_breakers.<priority>.`; remaining_* only where it is tracked. One process shows them."""
-        if not self.connections.shown_here:
-            return
-        rows: tuple[tuple[str, str, Count], ...] = (
-            ("cx_open", "remaining_cx", self.connections),
-            ("cx_pool_open", "remaining_cx_pools", self.pools),
-            ("rq_open", "remaining_rq", self.requests),
-            ("rq_pending_open", "remaining_pending", self.pending),
-            ("rq_retry_open", "remaining_retries", self.retries),
-        )
-        for is_open, remaining, count in rows:
-            used = count.total
-            allowed = self.allowed_retries() if count is self.retries else count.maximum
-            yield is_open, int(used >= allowed and used > 0)
-            if self.track_remaining:
-                yield remaining, max(0, allowed - used)
+    # ---- gauges, below `circuit_breakers.<priority>.` ----
+
+    @property
+    def cx_open(self) -> int:
+        return _is_open(self.connections, self.connections.maximum)
+
+    @property
+    def cx_pool_open(self) -> int:
+        return _is_open(self.pools, self.pools.maximum)
+
+    @property
+    def rq_open(self) -> int:
+        return _is_open(self.requests, self.requests.maximum)
+
+    @property
+    def rq_pending_open(self) -> int:
+        return _is_open(self.pending, self.pending.maximum)
+
+    @property
+    def rq_retry_open(self) -> int:
+        return _is_open(self.retries, self.allowed_retries())
+
+    def remaining(self) -> Iterator[tuple[str, int]]:
+        """How much is left, where that is tracked. One process shows it."""
+        if self.track_remaining and self.connections.shown_here:
+            yield "remaining_cx", _left(self.connections, self.connections.maximum)
+            yield "remaining_cx_pools", _left(self.pools, self.pools.maximum)
+            yield "remaining_pending", _left(self.pending, self.pending.maximum)
+            yield "remaining_retries", _left(self.retries, self.allowed_retries())
+            yield "remaining_rq", _left(self.requests, self.requests.maximum)
+
+
+def _is_open(count: Count, allowed: int) -> int:
+    """One process shows it. What was never taken is not used (see observe/stats.py)."""
+    if not count.shown_here:
+        return False
+    total = count.total
+    return total if total is False else int(0 < total >= allowed)
+
+
+def _left(count: Count, allowed: int) -> int:
+    return max(0, allowed - count.total)

@@ -1,9 +1,10 @@
 """The stats of a cluster and of its endpoints, named as Envoy names them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from meshproxy.net.count import Counts
-from meshproxy.observe.stats import Histogram, Kind, StatGroup
+from meshproxy.observe.stats import Histogram, Kind, Row, StatGroup
 from meshproxy.upstream.limits import Limits
 
 # Where a request came from: `x-envoy-internal: true` or not.
@@ -50,10 +51,29 @@ class Responses:
             yield "histogram", f"{prefix}upstream_rq_time", self.time
 
 
+class Priorities(NamedTuple):
+    """The limits of each routing priority."""
+
+    default: Limits
+    high: Limits
+
+
+_BREAKERS = tuple([
+    f"circuit_breakers.{priority}.{name}"
+    for priority in Priorities._fields
+    for name in ("cx_open", "cx_pool_open", "rq_open", "rq_pending_open", "rq_retry_open")
+])  # fmt: skip
+# What a cluster's codec would count, once it has had a connection; nothing here counts them yet.
+_HTTP1 = (
+    "http1.dropped_headers_with_underscores", "http1.metadata_not_supported_error",
+    "http1.requests_rejected_with_underscores_in_headers", "http1.response_flood",
+)  # fmt: skip
+
+
 class ClusterStats(StatGroup):
     """`cluster.<name>.*`."""
 
-    COUNTERS = (
+    _COUNTED = (
         "assignment_stale", "assignment_timeout_received", "assignment_use_cached", "bind_errors",
         "lb_healthy_panic", "lb_local_cluster_not_ok", "lb_recalculate_zone_structures", "lb_subsets_created",
         "lb_subsets_fallback", "lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected",
@@ -72,7 +92,7 @@ class ClusterStats(StatGroup):
         "upstream_flow_control_paused_reading_total", "upstream_flow_control_resumed_reading_total",
         "upstream_http3_broken", "upstream_internal_redirect_failed_total",
         "upstream_internal_redirect_succeeded_total", "upstream_rq_0rtt", "upstream_rq_active_overflow",
-        "upstream_queue_overloaded", "upstream_rq_cancelled", "upstream_rq_maintenance_mode",
+        "upstream_rq_cancelled", "upstream_rq_maintenance_mode",
         "upstream_rq_max_duration_reached", "upstream_rq_pending_failure_eject", "upstream_rq_pending_overflow",
         "upstream_rq_pending_total", "upstream_rq_per_try_idle_timeout", "upstream_rq_per_try_timeout",
         "upstream_rq_retry", "upstream_rq_retry_backoff_exponential", "upstream_rq_retry_backoff_ratelimited",
@@ -80,11 +100,13 @@ class ClusterStats(StatGroup):
         "upstream_rq_rx_reset", "upstream_rq_rx_reset_no_error", "upstream_rq_timeout", "upstream_rq_total",
         "upstream_rq_tx_reset",
     )  # fmt: skip
-    GAUGES = (
+    _GAUGED = (
         "lb_subsets_active", "max_host_weight", "membership_degraded", "membership_excluded", "membership_healthy",
         "membership_total", "upstream_cx_active", "upstream_cx_rx_bytes_buffered", "upstream_cx_tx_bytes_buffered",
-        "upstream_rq_pending_active", "version", "warming_state",
+        "upstream_queue_overloaded", "upstream_rq_pending_active", "version", "warming_state",
     )  # fmt: skip
+    COUNTERS = (*_COUNTED, "default.total_match_count", "upstream_rq_completed")
+    GAUGES = (*_GAUGED, "upstream_rq_active", *_BREAKERS)
     HISTOGRAMS = ("upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_per_cx")
 
     # Every worker finds the same endpoints.
@@ -94,7 +116,7 @@ class ClusterStats(StatGroup):
         "update_no_rebuild", "update_success", "version", "warming_state",
     })  # fmt: skip
 
-    __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "_external", "limits", "responses", "sockets_matched")
+    __slots__ = (*_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "limits", "responses", "total_match_count")
 
     def __init__(self, counts: Counts | None = None) -> None:
         super().__init__()
@@ -103,14 +125,35 @@ class ClusterStats(StatGroup):
         self._external: tuple[Responses, ...] | None = None
         # Of each routing priority: default, high.
         counts = counts or Counts()
-        self.limits = (Limits(counts), Limits(counts))
+        self.limits = Priorities(Limits(counts), Limits(counts))
         # Endpoints for which a transport socket was chosen.
-        self.sockets_matched = 0
+        self.total_match_count: int = False
 
     @property
     def upstream_rq_active(self) -> int:
         """A gauge that the limits count anyway."""
-        return self.limits[0].requests.own + self.limits[1].requests.own
+        active = self.limits[0].requests.own + self.limits[1].requests.own
+        return active if self.upstream_rq_total else False
+
+    @property
+    def upstream_rq_completed(self) -> int:
+        completed = [sum(responses.codes.values()) for origin in ORIGINS if (responses := self.responses.get(origin))]
+        return sum(completed) if completed else False
+
+    @property
+    def circuit_breakers(self) -> "Priorities":
+        """For the names of its gauges."""
+        return self.limits
+
+    @property
+    def default(self) -> "ClusterStats":
+        """For `default.total_match_count`: `default` is the transport socket that all endpoints have."""
+        return self
+
+    def update(self) -> None:
+        # Envoy touches it with every read.
+        if self.upstream_cx_rx_bytes_total is not False:
+            self.touch("upstream_cx_rx_bytes_buffered")
 
     def external(self) -> tuple[Responses, ...]:
         """Where most responses are counted: those to requests from outside, with nothing special about them."""
@@ -126,24 +169,26 @@ class ClusterStats(StatGroup):
 
     def reset(self) -> None:
         super().reset()
+        self.total_match_count = self.total_match_count and 0
         for responses in self.responses.values():
             responses.reset()
 
-    def more(self) -> Iterator[tuple[Kind, str, int | Histogram]]:
-        # Not touched is not used (see observe/stats.py): a request touches both.
-        yield "gauge", "upstream_rq_active", self.upstream_rq_active if self.upstream_rq_total else False
-        for priority, limits in zip(("default", "high"), self.limits, strict=True):
-            for name, value in limits.gauges():
+    def more(self) -> Iterator[Row]:
+        for priority, limits in zip(Priorities._fields, self.limits, strict=True):
+            for name, value in limits.remaining():
                 yield "gauge", f"circuit_breakers.{priority}.{name}", value
-        if self.sockets_matched:
-            yield "counter", "default.total_match_count", self.sockets_matched
+        if self.upstream_cx_http1_total:
+            for name in _HTTP1:
+                yield "counter", name, False
         sums: dict[str, Responses] = {}
         for prefix, responses in self.responses.items():
             yield from responses.named(prefix)
             if prefix.endswith(ORIGINS):
                 sums.setdefault(prefix[: -len(EXTERNAL)], Responses()).merge(responses)
         for prefix, responses in sums.items():
-            yield from responses.named(prefix)
+            for row in responses.named(prefix):
+                if row[1] != "upstream_rq_completed":
+                    yield row
 
 
 class EndpointStats(StatGroup):

@@ -47,7 +47,7 @@ def test_requests_are_counted_by_class() -> None:
     assert {name[14:]: counted[name] for name in counted if name.startswith("downstream_rq_")} == {
         "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1, "completed": 6, "http1_total": 6, "total": 6,
     }  # fmt: skip
-    assert bench.stats(".http.bench")["downstream_rq_2xx"] == 2
+    assert bench.stats("http.bench")["downstream_rq_2xx"] == 2
     assert bench.http.stats.downstream_rq_active == bench.http.stats.downstream_cx_active == 0
 
 

@@ -48,7 +48,7 @@ def log(made: Proxy) -> tuple[int, tuple[str, ...], str]:
 
 
 def counted(made: Proxy) -> dict[str, Any]:
-    return {name: value for kind, name, value in made.cluster.stats.more() if kind == "counter"}
+    return {name: value for kind, name, value in made.cluster.stats.rows() if kind == "counter"}
 
 
 async def ends_clean(made: Proxy) -> None:

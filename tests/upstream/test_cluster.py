@@ -1,6 +1,6 @@
 """Sets of endpoints, limits and what is shown of them."""
 
-from meshproxy.net.count import Counts
+from meshproxy.net.count import UNLIMITED, Counts
 from meshproxy.net.runtime import Runtime
 from meshproxy.observe.stats import Histogram
 from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint
@@ -58,14 +58,18 @@ def test_gauges_of_limits() -> None:
     limits = Limits(Counts())
     limits.connections.maximum, limits.retries.maximum = 2, 0
     limits.connections.add()
-    assert dict(limits.gauges()) == {
-        "cx_open": 0, "cx_pool_open": 0, "rq_open": 0, "rq_pending_open": 0, "rq_retry_open": 0,
-    }  # fmt: skip
+    assert limits.cx_open == 0
+    assert limits.cx_open is not False
+    for never_used in (limits.cx_pool_open, limits.rq_open, limits.rq_pending_open, limits.rq_retry_open):
+        assert never_used is False
     limits.connections.add()
-    assert dict(limits.gauges())["cx_open"] == 1
+    assert limits.cx_open == 1
+    assert not dict(limits.remaining())
     limits.track_remaining = True
-    assert dict(limits.gauges())["remaining_cx"] == 0
-    assert set(dict(limits.gauges())) > {"remaining_pending", "remaining_rq", "remaining_retries", "remaining_cx_pools"}
+    assert dict(limits.remaining()) == {
+        "remaining_cx": 0, "remaining_cx_pools": UNLIMITED, "remaining_pending": 1024, "remaining_retries": 0,
+        "remaining_rq": 1024,
+    }  # fmt: skip
 
 
 def test_a_retry_budget_takes_the_place_of_the_number() -> None:
@@ -85,7 +89,7 @@ def test_responses_are_shown_by_origin_and_in_sum() -> None:
     stats.responses_of("canary.").charge(200)
     stats.responses_of(EXTERNAL).time.record(5)
     stats.responses_of(INTERNAL).time.record(7)
-    shown = {name: value for _, name, value in stats.more()}
+    shown = {name: value for _, name, value in stats.rows()}
     assert shown["upstream_rq_200"] == 2
     assert shown["upstream_rq_2xx"] == 2
     assert shown["upstream_rq_completed"] == 3
