@@ -13,6 +13,7 @@ from meshproxy.downstream.filter_chain import FilterChain
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import AdminHttpStats, ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
+from meshproxy.downstream.drain import always
 from meshproxy.downstream.listener import Listener
 from meshproxy.downstream.listener_stats import AdminListenerStats
 from meshproxy.downstream.terminals import HttpTerminal
@@ -89,4 +90,4 @@ class Admin:
 
     def close(self) -> None:
         self._listener.close()
-        self._manager.drain()
+        self._manager.drain_close = always

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.connection import Connection, socket_address
+from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
     from meshproxy.downstream.listener import Listener
@@ -32,6 +33,14 @@ class TransportAcceptor(asyncio.Protocol):
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+
+    def take_waiting(self) -> None:
+        """Takes over what waits to be accepted: it would be reset when the socket closes."""
+        loop = self._listener.loop
+        while (accepted := _accept_now(self._socket)) is not None:
+            sock = accepted[0]
+            sock.setblocking(False)
+            start_task(loop.connect_accepted_socket(lambda: self, sock), "accept the last")
 
     def connection_made(self, transport: Any) -> None:
         listener = self._listener
@@ -64,6 +73,11 @@ class SocketAcceptor:
 
     async def start(self) -> None:
         self._listener.loop.add_reader(self._socket.fileno(), self._accept)
+
+    def take_waiting(self) -> None:
+        """Takes over what waits to be accepted: it would be reset when the socket closes."""
+        while (accepted := _accept_now(self._socket)) is not None:
+            self._admit(*accepted)
 
     def close(self) -> None:
         if self._retry is not None:
@@ -109,6 +123,14 @@ class SocketAcceptor:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(listener, local, socket_address(name), listener.loop.time())
         listener.inspect(sock, connection)
+
+
+def _accept_now(sock: socket.socket) -> tuple[socket.socket, Any] | None:
+    try:
+        return sock.accept()
+    except OSError:
+        # Nothing waits, or there are no descriptors left.
+        return None
 
 
 def _fixed_local(sock: socket.socket) -> tuple[str, int] | None:

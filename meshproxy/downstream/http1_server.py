@@ -274,8 +274,8 @@ class Http1Server(Http1Writer):
         if http10 and not options.accept_http_10:
             raise CodecError("low_version", 426)
         self.http10 = http10
-        self._unusual = http10 or options.unusual
-        self.keep_alive = not http10
+        self._unusual = http10 or options.unusual or self.leaving
+        self.keep_alive = self.keep_alive and not http10
         self._asked_close = http10
         if line.authority is not None and not options.allow_absolute_url and line.scheme is not None:
             # The target is taken for a path, which it is not: the manager answers.
@@ -448,6 +448,9 @@ class Http1Server(Http1Writer):
         # It is we who want the end, whatever the client asked for: it may still be sending.
         self.keep_alive = self._asked_close = False
 
+    def leave(self) -> None:
+        self.leaving = self._unusual = True
+
     def release(self, stream: Stream) -> None:
         """The stream is over: the next request, or the end of the connection."""
         if self.stream is not stream:
@@ -458,7 +461,7 @@ class Http1Server(Http1Writer):
             # A client that has sent its whole request and is told of the end loses nothing by it.
             self.connection.local_close_reason = "deferred_close_on_drained_connection"
             told = self._asked_close or (stream.close_after and stream.request_complete)
-            self.close(delayed=stream.delay_close or not told)
+            self.close(delayed=self.leaving or not told)
             return
         if self._pauses or self._waits:
             self._pauses = 0

@@ -29,7 +29,10 @@ _JOIN_LIMIT = 16 * 1024
 class Http1Writer(asyncio.Protocol):
     """The answering half of `Http1Server`; what faces the stream is `ServerSide` (http/stream.py)."""
 
-    __slots__ = ("_chunked_out", "_head", "_left", "_unusual", "http10", "keep_alive", "manager", "transport")
+    __slots__ = (
+        "_chunked_out", "_head", "_left", "_unusual", "http10", "keep_alive", "leaving", "manager",
+        "transport",
+    )  # fmt: skip
 
     # What the exchange has put on the wire; only where that is counted (http1_metered.py).
     meter: Meter | None = None
@@ -40,7 +43,9 @@ class Http1Writer(asyncio.Protocol):
         self.keep_alive = True
         # The request came as HTTP/1.0, and so goes the response.
         self.http10 = False
-        # Exchanges need a second look: names are spelled as they came, or the last request was HTTP/1.0.
+        # The connection drains: responses say that it ends, and it serves on until the client goes or time is up.
+        self.leaving = False
+        # Exchanges need a second look: names are spelled as they came, the last request was HTTP/1.0, or it drains.
         self._unusual = manager.http1.unusual
         # Request body bytes still to come, or what they are instead (below 0); 0: a head is expected.
         self._left = 0
@@ -99,6 +104,8 @@ class Http1Writer(asyncio.Protocol):
     def _say_persistence(self, stream: Stream, pairs: list[Pair]) -> list[Pair]:
         if stream.close_after or not self.keep_alive or not stream.request_complete:
             self.keep_alive = False
+            return [*pairs, ("connection", "close")]
+        if self.leaving:
             return [*pairs, ("connection", "close")]
         return [*pairs, ("connection", "keep-alive")] if self.http10 else pairs
 

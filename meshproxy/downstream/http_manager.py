@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any
 
+from meshproxy.downstream.drain import DrainClose
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_stats import Http1Stats, HttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
@@ -18,7 +19,7 @@ from meshproxy.http.h1_head import Http1Options
 from meshproxy.http.headers import Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.local_replies import LocalReplies
 from meshproxy.http.request_steps import Step
-from meshproxy.http.sides import ServerSide, Terminal
+from meshproxy.http.sides import Terminal
 from meshproxy.http.stream import NO_HOOKS, Stream
 from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
@@ -67,10 +68,9 @@ class HttpManager:
         self.log_tunnels = False
         # Told of exchanges that end with a flag, a 5xx or a cut; the others never come near it.
         self.failed: Callable[[Stream], None] | None = None
-        # All connections, or those in the set, are to end with their next response.
-        self.draining = False
+        # While the listener drains: whether the connection of a response is to end.
+        self.drain_close: DrainClose | None = None
         self.connections: set[Http1Server] = set()
-        self.draining_connections: set[ServerSide] = set()
         self.time = Timekeeper(loop, self, timeouts or HttpTimeouts())
         self.delayed_close = self.time.delayed_close
         self._slow_heads = self.time.slow_heads
@@ -122,16 +122,11 @@ class HttpManager:
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_length_ms.record(round((self.loop.time() - server.connection.started) * 1000))
         self.connections.discard(server)
-        self.draining_connections.discard(server)
         self.time.connection_lost(server)
 
     def head_started(self, server: Http1Server) -> None:
         """The first bytes of a request's head came, and more must follow."""
         self.time.head_started(server)
-
-    def drain(self) -> None:
-        """The listener goes: every connection ends with its next response."""
-        self.draining = True
 
     # ---- requests ----
 
@@ -224,12 +219,8 @@ class HttpManager:
         for step in self.response_steps:
             step(stream, headers)
         stats = self.stats
-        if self.draining:
-            stats.downstream_cx_drain_close += 1
-            stream.delay_close = True
-            stream.server.drain()
-        elif self.draining_connections and stream.server in self.draining_connections:
-            stream.server.drain()
+        if self.drain_close is not None:
+            self._drain(stream.server)
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
         status = headers.status
@@ -240,6 +231,12 @@ class HttpManager:
             self.count(status)
             if self.failed is not None and (status >= 500 or stream.flags):
                 self.failed(stream)
+
+    def _drain(self, server: Any) -> None:
+        """Its connection ends soon, where it does not already and the listener's drain says so."""
+        if not server.leaving and self.drain_close is not None and self.drain_close():
+            self.stats.downstream_cx_drain_close += 1
+            self.time.drain(server)
 
     def _add_missing(self, headers: ResponseHeaders) -> None:
         """Date and Server where the upstream sent one of them, or where Server is not ours to set."""

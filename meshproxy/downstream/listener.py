@@ -12,6 +12,7 @@ from typing import Any
 from meshproxy.downstream.accept import SocketAcceptor, TransportAcceptor
 from meshproxy.downstream.chain_match import ChainMatcher
 from meshproxy.downstream.connection_record import ConnectionRecord
+from meshproxy.downstream.drain import DrainClose, InFlight, always
 from meshproxy.downstream.filter_chain import FilterChain, close_socket
 from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener_filter import ListenerFilter
@@ -73,6 +74,9 @@ class Listener:
         self.failed: Callable[[Any], None] | None = None
         self.sockets: list[socket.socket] = []
         self.open = 0
+        self.drains_by_health = True
+        self._health_failed = False
+        self._drain_close: DrainClose | None = None
         self._acceptors: list[TransportAcceptor | SocketAcceptor] = []
 
     def bind(self) -> None:
@@ -96,6 +100,11 @@ class Listener:
             self._acceptors.append(acceptor)
             await acceptor.start()
 
+    def take_waiting(self) -> None:
+        """Accepts what waits, before `close` resets it."""
+        for acceptor in self._acceptors:
+            acceptor.take_waiting()
+
     def close(self) -> None:
         """Stops accepting; connections live on."""
         for acceptor in self._acceptors:
@@ -104,6 +113,33 @@ class Listener:
             sock.close()
         self._acceptors.clear()
         self.sockets.clear()
+
+    # ---- its end ----
+
+    def set_health_failed(self, failed: bool) -> None:
+        """/healthcheck/fail drains a listener unless its drain_type is MODIFY_ONLY."""
+        self._health_failed = failed and self.drains_by_health
+        self._decide()
+
+    def drain(self, decide: DrainClose) -> None:
+        """Connections end when their next response may say so. There is no way back."""
+        self._drain_close = decide
+        self._decide()
+
+    def leave(self) -> None:
+        """The process ends soon."""
+        self.drain(always)
+        for chain in self.chains:
+            chain.terminal.leave()
+
+    def in_flight(self) -> InFlight:
+        waiting = self.stats.downstream_pre_cx_active
+        return InFlight(self.open + waiting, sum(chain.terminal.requests() for chain in self.chains))
+
+    def _decide(self) -> None:
+        decide = always if self._health_failed else self._drain_close
+        for chain in self.chains:
+            chain.terminal.drain(decide)
 
     # ---- one connection ----
 

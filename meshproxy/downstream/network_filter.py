@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from meshproxy.downstream.drain import DrainClose
 from meshproxy.net.connection import Connection
 
 
@@ -71,8 +72,15 @@ class TerminalFilter(NetworkFilter):
         """The same for a non-blocking socket that nobody has read from (`takes_socket`)."""
         raise NotImplementedError
 
-    def drain(self, draining: bool) -> None:
-        """From now on connections are asked to end where the protocol has a way to say so, or no longer."""
+    def drain(self, decide: DrainClose | None) -> None:
+        """Connections are asked to end where the protocol has a way to say so, and `decide` does; None: no longer."""
+
+    def leave(self) -> None:
+        """The process ends soon: what is quiet may be closed, in a way that loses nothing."""
+
+    def requests(self) -> int:
+        """How many are in flight, where the protocol knows requests."""
+        return 0
 
     def end_connections(self) -> None:
         """The process ends: connections that are open are closed at once, counted and logged."""

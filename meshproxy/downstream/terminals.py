@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+from meshproxy.downstream.drain import DrainClose
 from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_manager import HttpManager
@@ -20,8 +21,14 @@ class HttpTerminal(TerminalFilter):
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         return (MeteredHttp1Server if DEMAND.wire else Http1Server)(self.manager, connection)
 
-    def drain(self, draining: bool) -> None:
-        self.manager.draining = draining
+    def drain(self, decide: DrainClose | None) -> None:
+        self.manager.drain_close = decide
+
+    def leave(self) -> None:
+        self.manager.time.leave()
+
+    def requests(self) -> int:
+        return int(self.manager.stats.downstream_rq_active)
 
     def end_connections(self) -> None:
         for server in list(self.manager.connections):

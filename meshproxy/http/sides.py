@@ -34,6 +34,9 @@ class ServerSide(Protocol):
     def drain(self) -> None:
         """The connection serves no more requests than it has."""
 
+    def leave(self) -> None:
+        """Responses say from now on that the connection ends; it serves until somebody closes it."""
+
     def release(self, stream: "Stream") -> None: ...
 
 

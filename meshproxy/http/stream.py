@@ -73,8 +73,6 @@ class Stream:
     filter_state: dict[str, Any] | None = None
     # The codec must not serve another request on this connection.
     close_after = False
-    # And it waits for the client to close first, up to the delayed_close_timeout.
-    delay_close = False
     # %PROTOCOL%
     protocol = "HTTP/1.1"
     # An upgrade or CONNECT that the manager let pass.

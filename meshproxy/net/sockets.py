@@ -1,7 +1,9 @@
 """Listening sockets: addresses, options, and in one line why a socket cannot be had."""
 
+import fcntl
 import os
 import socket
+import termios
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -101,6 +103,11 @@ def listen(where: ListenAddress, options: ListenOptions) -> socket.socket:
         sock.close()
         raise BindError(f"cannot set socket options or listen on '{where}': {_reason(error)}") from None
     return sock
+
+
+def has_unread(sock: socket.socket) -> bool:
+    """Whether bytes have come that nobody has read."""
+    return any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))
 
 
 def _bind(sock: socket.socket, where: ListenAddress) -> None:
