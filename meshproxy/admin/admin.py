@@ -9,11 +9,11 @@ from pathlib import Path
 from meshproxy.admin.server_view import Server
 from meshproxy.admin.terminal import AdminTerminal
 from meshproxy.downstream.chain_match import ChainMatcher
+from meshproxy.downstream.drain import always
 from meshproxy.downstream.filter_chain import FilterChain
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import AdminHttpStats, ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
-from meshproxy.downstream.drain import always
 from meshproxy.downstream.listener import Listener
 from meshproxy.downstream.listener_stats import AdminListenerStats
 from meshproxy.downstream.terminals import HttpTerminal
@@ -32,8 +32,8 @@ _TIMEOUTS = HttpTimeouts(idle=0, drain=0.1, delayed_close=0, stream_idle=0)
 
 # Files of this room that register pages.
 _PAGE_FILES = (
-    "certs", "clusters", "config_dump", "control", "failures", "home", "listeners", "loggers", "memory", "ready",
-    "recent_lookups", "runtime", "server_info", "stats", "unsupported",
+    "certs", "clusters", "config_dump", "control", "drain_status", "failures", "home", "listeners", "loggers", "memory",
+    "ready", "recent_lookups", "runtime", "server_info", "stats", "unsupported",
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """What the admin pages need to know of the process that they describe, and what they may tell it to do."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
@@ -9,8 +10,43 @@ from meshproxy.observe.failures import Failure
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Part
 
-# What workers know: stats, the counts of the endpoints, recent failures, or all of them.
-Shown = Literal["stats", "endpoints", "failures", "all"]
+# What workers know: stats, the counts of the endpoints, recent failures, all of these, or what is in flight.
+Shown = Literal["stats", "endpoints", "failures", "all", "drain"]
+
+
+class ListenerStatus(NamedTuple):
+    """What a listener still has. `accepts`: it takes new connections; `draining`: clients are asked to go."""
+
+    name: str
+    accepts: bool
+    draining: bool
+    connections: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStatus:
+    """exits: the process ends with the drain. seconds_left: until then, or until sockets close; None: not set."""
+
+    exits: bool
+    seconds_left: float | None
+    listeners: list[ListenerStatus]
+
+    @property
+    def state(self) -> str:
+        """serving; draining; drained where nothing is left and nothing comes."""
+        if not any(each.draining for each in self.listeners):
+            return "serving"
+        left = any(each.accepts or each.connections for each in self.listeners)
+        return "draining" if left else "drained"
+
+    @property
+    def connections(self) -> int:
+        return sum(each.connections for each in self.listeners)
+
+    @property
+    def requests(self) -> int:
+        return sum(each.requests for each in self.listeners)
 
 
 class Server(Protocol):
@@ -55,3 +91,6 @@ class Server(Protocol):
         """/healthcheck/fail and /healthcheck/ok."""
 
     def drain_listeners(self, graceful: bool, skip_exit: bool, inbound_only: bool) -> None: ...
+
+    def drain_status(self) -> DrainStatus:
+        """As of the last `refresh("drain")`."""

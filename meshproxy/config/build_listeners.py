@@ -30,7 +30,6 @@ _UNSUPPORTED = {
 }
 _NO_MEANING = {
     "reuse_port": "deprecated: enable_reuse_port is what counts",
-    "drain_type": "listeners are not drained by health checks",
     "connection_balance_config": "the kernel spreads connections over the workers",
     "bypass_overload_manager": "there is no overload manager here",
 }
@@ -51,6 +50,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.bind_to_port = view.get("bind_to_port", _deprecated_bind(view))
     listener.metadata = metadata_of(view.metadata)
     listener.traffic_direction = view.enum("traffic_direction")
+    listener.drains_by_health = view.enum("drain_type") != "MODIFY_ONLY"
     listener.max_accepts = view.get("max_connections_to_accept_per_socket_event", listener.max_accepts)
     listener.ignores_all_connections = view.ignore_global_conn_limit
     listener.all_connections = ctx.connections

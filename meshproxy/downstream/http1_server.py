@@ -461,7 +461,7 @@ class Http1Server(Http1Writer):
             # A client that has sent its whole request and is told of the end loses nothing by it.
             self.connection.local_close_reason = "deferred_close_on_drained_connection"
             told = self._asked_close or (stream.close_after and stream.request_complete)
-            self.close(delayed=self.leaving or not told)
+            self.close(delayed=not told)
             return
         if self._pauses or self._waits:
             self._pauses = 0

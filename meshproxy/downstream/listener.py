@@ -126,6 +126,10 @@ class Listener:
         self._drain_close = decide
         self._decide()
 
+    @property
+    def draining(self) -> bool:
+        return self._health_failed or self._drain_close is not None
+
     def leave(self) -> None:
         """The process ends soon."""
         self.drain(always)

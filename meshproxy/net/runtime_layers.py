@@ -140,8 +140,7 @@ def _walk(directory: Path, prefix: str, values: dict[str, Entry], depth: int) ->
 
 def _text(path: Path) -> str:
     """Without lines that are comments and the white space at the end."""
-    # Text has one character for every byte, as everywhere; what is no UTF-8 would spoil what shows it.
-    text = path.read_bytes().decode("utf-8", "replace").encode().decode("latin-1").rstrip()
+    text = path.read_bytes().decode("utf-8", "replace").rstrip()
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 

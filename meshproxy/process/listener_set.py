@@ -72,14 +72,10 @@ class ListenerSet:
 
     # ---- the end ----
 
-    def drain(self, listeners: Iterable[Listener], draining: bool = True) -> None:
-        """From now on connections end with their next response (or, where not `draining`, no longer)."""
-        for chain in (chain for listener in listeners for chain in listener.chains):
-            chain.terminal.drain(draining)
-
     def close(self, listeners: Iterable[Listener]) -> None:
-        """Stops accepting; connections live on."""
+        """Stops accepting; connections live on, and those that waited to be accepted begin to."""
         for listener in listeners:
+            listener.take_waiting()
             listener.close()
             for sock in self._kept.pop(listener, ()):
                 sock.close()

@@ -50,6 +50,7 @@ class Options:
     service_zone: str = _flag("", "node.locality.zone", "NAME")
     drain_time_s: int = _flag(600, "how long a drain takes", "S")
     drain_strategy: str = _flag("gradual", "how a drain asks clients to go", choices=("gradual", "immediate"))
+    on_sigterm: str = _flag("exit", "SIGTERM ends at once, or drains first (not Envoy's)", choices=("exit", "drain"))
     file_flush_interval_msec: int = _flag(10_000, "longest time that an access log line waits in memory", "MS")
     file_flush_min_size_kb: int = _flag(64, "access log bytes that are written at once", "KB")
     allow_unknown_static_fields: bool = _flag(

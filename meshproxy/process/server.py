@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
 from meshproxy.admin.build_admin import build_admin
-from meshproxy.admin.server_view import Shown
+from meshproxy.admin.server_view import DrainStatus, Shown
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
@@ -22,16 +22,19 @@ from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
+from meshproxy.downstream.drain import InFlight
 from meshproxy.downstream.http_stats import RouterStats
 from meshproxy.downstream.listener import Listener
 from meshproxy.net.count import UNLIMITED, Counts
 from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
+from meshproxy.net.tasks import start_task
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Part, take
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
+from meshproxy.process.drains import Drains, add_up
 from meshproxy.process.listener_set import ListenerSet
 from meshproxy.process.memory import memory
 from meshproxy.process.options import Options
@@ -46,6 +49,10 @@ _log = logging.getLogger("main")
 
 # The value of the gauge server.state is the place in this list.
 STATES = LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING = "LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"
+
+
+# Between two looks at whether a drain is over.
+_LOOK_SECONDS = 0.1
 
 
 class Server:
@@ -79,9 +86,10 @@ class Server:
         self.listener_set = ListenerSet(self.stats.listeners)
         self._loaded: Loaded | None = loaded
         self._phase = PRE_INITIALIZING
-        self._failed = False
-        # What drain_listeners was asked for, if it was: for inbound listeners only?
-        self._drained: list[bool] = []
+        self.drains = Drains(
+            loop, self.listener_set, options.drain_time_s, options.drain_strategy == "gradual", self._tell
+        )  # fmt: skip
+        self._in_flight: list[InFlight] = []
         self._running: asyncio.Task[Any] | None = None
         self._runtime_watch: FileWatch | None = None
         # It ends because it cannot serve any more.
@@ -90,7 +98,8 @@ class Server:
     @property
     def state(self) -> str:
         """As /ready shows it: a process that fails its health checks on purpose is draining."""
-        return DRAINING if self._failed and self._phase == LIVE else self._phase
+        drains = self.drains
+        return DRAINING if (drains.failed or drains.leaving) and self._phase == LIVE else self._phase
 
     @property
     def listeners(self) -> list[Listener]:
@@ -224,12 +233,30 @@ class Server:
     def _heed_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._signalled, number)
-        self.loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
-        self.loop.add_signal_handler(signal.SIGHUP, _log.info, "SIGHUP is ignored")
+        self.loop.add_signal_handler(signal.SIGUSR1, self._reopen_logs_on_signal)
+        self.loop.add_signal_handler(
+            signal.SIGHUP, _log.warning, "caught and eating SIGHUP. There is no hot restart."
+        )  # fmt: skip
 
     def _signalled(self, number: int) -> None:
-        _log.warning("caught %s", signal.Signals(number).name)
+        _log.warning("caught %s", "ENVOY_SIGTERM" if number == signal.SIGTERM else "SIGINT")
+        drains = number == signal.SIGTERM and self.options.on_sigterm == "drain" and self._phase == LIVE
+        if drains and not self.drains.leaving:
+            start_task(self._leave(), "drain")
+        else:
+            self.quit()
+
+    async def _leave(self) -> None:
+        """--on-sigterm drain."""
+        _log.info("draining: the process ends with its last connection, or in %d s", self.options.drain_time_s)
+        await self.drains.leave(self._look, _LOOK_SECONDS)
+        left = sum(each.connections for each in self._in_flight)
+        _log.info("drained: %d connections are left", left)
         self.quit()
+
+    def _reopen_logs_on_signal(self) -> None:
+        _log.info("caught SIGUSR1. Reopening access logs.")
+        self.reopen_logs()
 
     def _write_admin_address(self, admin: Admin) -> None:
         path = self.options.admin_address_path
@@ -243,6 +270,8 @@ class Server:
 
     async def refresh(self, shown: Shown) -> None:
         """Asks the workers for what the next page shows of them."""
+        if shown == "drain":
+            await self._look()
         if self.workers is None:
             return
         if shown in ("stats", "all"):
@@ -271,38 +300,26 @@ class Server:
         self._tell("reopen_logs")
 
     def fail_health_checks(self, fail: bool) -> None:
-        self._failed = fail
-        self.listener_set.drain(self.listeners, fail)
-        self._tell("fail_health_checks", fail)
+        self.drains.fail_health_checks(fail)
 
     def drain_listeners(self, graceful: bool, skip_exit: bool, inbound_only: bool) -> None:
-        """Connections end with their next response; the listeners stop now, after the drain time, or not at all."""
-        self.drain(inbound_only)
-        if skip_exit:
-            return
-        if graceful:
-            self.loop.call_later(self.options.drain_time_s, self.stop_listening, inbound_only)
-        else:
-            self.stop_listening(inbound_only)
+        self.drains.drain_listeners(graceful, skip_exit, inbound_only)
 
-    def drain(self, inbound_only: bool) -> None:
-        self._drained.append(inbound_only)
-        self.listener_set.drain(self._chosen(inbound_only))
-        self._tell("drain", inbound_only)
+    def drain_status(self) -> DrainStatus:
+        return self.drains.status(self._in_flight)
 
-    def stop_listening(self, inbound_only: bool) -> None:
-        self.listener_set.close(self._chosen(inbound_only))
-        self._tell("stop_listening", inbound_only)
-
-    def _chosen(self, inbound_only: bool) -> list[Listener]:
-        return [each for each in self.listeners if not inbound_only or each.traffic_direction == "INBOUND"]
+    async def _look(self) -> list[InFlight]:
+        """What is in flight, in this process or in all workers."""
+        everywhere = [self.drains.in_flight()]
+        if self.workers is not None:
+            everywhere += await self.workers.take_in_flight()
+        self._in_flight = add_up(everywhere)
+        return self._in_flight
 
     def said(self) -> "Said":
         """What a new worker has to know of what operators said before it was there."""
-        drained = [("drain", inbound_only) for inbound_only in self._drained]
-        failed = [("fail_health_checks", True)] if self._failed else []
         layers = ("set_runtime", self.ctx.runtime.layers)
-        return [layers, ("set_log_levels", self.process_log.now()), *failed, *drained]
+        return [layers, ("set_log_levels", self.process_log.now()), *self.drains.said()]
 
     def _tell(self, word: str, *arguments: Any) -> None:
         if self.workers is not None:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from meshproxy.downstream.drain import InFlight
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe import failures
@@ -108,6 +109,10 @@ class Workers:
         """Brings `failures` up to date."""
         for worker, rows in await self._ask_all("failures"):
             worker.failures = rows
+
+    async def take_in_flight(self) -> list[list[InFlight]]:
+        """What each worker has, by listener."""
+        return [found for _, found in await self._ask_all("in_flight")]
 
     def failures(self) -> list[Failure]:
         """Those of all workers and of those that are gone, newest last."""

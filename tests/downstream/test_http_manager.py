@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from meshproxy.config.errors import ConfigError
+from meshproxy.downstream.drain import always
 from meshproxy.http.stream import Stream
 from meshproxy.testing import Answer, Bench
 
@@ -68,7 +69,7 @@ def test_requests_per_connection() -> None:
 def test_draining() -> None:
     bench = Bench()
     assert bench.ask().header("connection") is None
-    bench.http.drain()
+    bench.http.drain_close = always
     assert bench.ask().header("connection") == "close"
     assert bench.stats("http.bench")["downstream_cx_drain_close"] == 1
 

@@ -42,7 +42,7 @@ def test_files_are_keys(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_no_error(tmp_path: Path) -> None:
     (tmp_path / "k").write_bytes(b"\xff\xfe")
-    assert texts(layers(disk(tmp_path))) == {"k": "\ufffd\ufffd".encode().decode("latin-1")}
+    assert texts(layers(disk(tmp_path))) == {"k": "\ufffd\ufffd"}
 
 
 def test_a_bad_file_costs_its_layer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
