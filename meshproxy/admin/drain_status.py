@@ -7,8 +7,8 @@ from meshproxy.admin.server_view import DrainStatus, Server
 
 @page(
     "/drain_status",
-    "show how far a drain has come: connections and requests that are left, by listener",
-    ("format", "The format to show it in: text or json"),
+    "how far a drain has come: what is left of each listener (not in Envoy)",
+    ("format", "Format to use; One of (text, json)"),
     shows="drain",
 )
 def drain_status(server: Server, request: Request) -> Answer:

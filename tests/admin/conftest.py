@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from meshproxy.admin.build_admin import build_admin
+from meshproxy.admin.server_view import DrainStatus, ListenerStatus
 from meshproxy.config.bootstrap import load_bootstrap
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
@@ -80,6 +81,9 @@ class Process:
 
     def stat_parts(self) -> Iterator[Part]:
         return take(self.ctx.stats)
+
+    def drain_status(self) -> DrainStatus:
+        return DrainStatus(False, None, [ListenerStatus("entry", True, False, 2, 1)])
 
     def failures(self) -> list[Failure]:
         return self.ctx.failures.newest()
