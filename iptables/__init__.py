@@ -7,7 +7,7 @@ It reads the flags and environment variables of Istio's program of that name and
     flags       a command line as Go programs read it     nft              nftables: configuration in, a script out
     options     the flags, and the configuration          tools, commands  which binaries, and running them
     host        what is read from the machine             apply, clean     what is there becomes what is planned
-    checks      what cannot be meant                      snapshot         as it was, when something failed
+    checks, owners  what cannot be meant                  snapshot         as it was, when something failed
     addresses   address ranges as Go reads them           routes, netlink  ::6 on lo, and TPROXY's routing
     namespace   whose network this is about               validation       do the rules work
 

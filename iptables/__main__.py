@@ -2,4 +2,4 @@
 
 from meshproxy.iptables.cli import main
 
-main()
+main(program="python -m meshproxy.iptables")

@@ -1,5 +1,6 @@
 """Makes the namespace's rules the planned ones: applies, replaces or leaves alone. What fails leaves all as it was."""
 
+import signal
 from collections.abc import Sequence
 
 from meshproxy.iptables import clean, routes
@@ -107,6 +108,8 @@ def _choose_sides(config: Config, log: Log) -> list[Side]:
         raise SetupError(f"IPv6 is on, and ip6tables cannot be used: {error}") from None
     for tool in filter(None, (four, six)):
         log.debug(f"using {tool.binary} {'.'.join(map(str, tool.version))}")
+        for table in tool.hidden_tables:
+            log.warn(f"table {table} has rules of nft that {tool.binary} cannot show: ours are not found again there")
         if config.cni_mode and tool.lock_by_file and config.network_namespace:
             tool.environment["XTABLES_LOCKFILE"] = config.network_namespace
     sides = [Side(V4, build_rules(config, V4), four)]
@@ -114,6 +117,9 @@ def _choose_sides(config: Config, log: Log) -> list[Side]:
 
 
 def _roll_back(tools: Sequence[Tool], because: BaseException) -> None:
+    # Whoever wants us to stop gets a whole namespace back.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     failures = []
     for tool in tools:
         try:
@@ -158,10 +164,10 @@ def _apply(planned: Sequence[Side], log: Log) -> None:
     for side in planned:
         in_the_way = side.chain_in_the_way() if side.occupied else ""
         if in_the_way:
+            differences = [f": {each.difference} ({each.family.name})" for each in planned if each.difference]
             raise SetupError(
                 f"chain {in_the_way} ({side.family.name}) exists already, and not all is as planned"
-                f"{f': {side.difference}' if side.difference else ''};"
-                " --reconcile replaces the rules, --cleanup-only removes them"
+                f"{''.join(differences[:1])}; --reconcile replaces the rules, --cleanup-only removes them"
             )
     for side in planned:
         if isinstance(side.tool, DryTool):

@@ -1,22 +1,20 @@
 """What cannot be meant is refused before anything is touched, in one line that names the flag."""
 
-import grp
-import pwd
 import socket
 from collections.abc import Callable
 
 from meshproxy.iptables.addresses import Prefix, Ranges, parse_prefix, split
 from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.options import Config
+from meshproxy.iptables.owners import check_owners, is_word
 
-MOST_OWNER_GROUPS = 64
 # The kernel's limit: a longer name is no interface.
 MOST_INTERFACE_LETTERS = 15
 
 
 def check(config: Config, warn: Callable[[str], None]) -> None:
     """Raises SetupError. What is merely odd is a warning."""
-    _check_owner_groups(config)
+    check_owners(config)
     if config.force_binary not in ("", "legacy", "nft"):
         raise SetupError(f"--force-iptables-binary is {config.force_binary!r}: give legacy or nft")
     _check_loopback(config.loopback_cidr)
@@ -29,8 +27,8 @@ def check(config: Config, warn: Callable[[str], None]) -> None:
         ("--istio-exclude-interfaces (-c)", config.exclude_interfaces),
         ("--kube-virt-interfaces (-k)", config.kube_virt_interfaces),
     ):
-        for name in split(names):
-            if len(name.strip()) > MOST_INTERFACE_LETTERS or len(name.split()) != 1 or "/" in name:
+        for name in (name.strip(" ") for name in split(names)):
+            if len(name) > MOST_INTERFACE_LETTERS or not is_word(name) or "/" in name:
                 raise SetupError(f"{flag}: {name!r} is no name of an interface")
     if config.tproxy:
         _check_number("--istio-inbound-tproxy-mark (-t)", config.tproxy_mark)
@@ -54,15 +52,6 @@ def _check_contradictions(config: Config) -> None:
     ):
         if both:
             raise SetupError(f"{first} and {second} contradict each other: give one of them")
-
-
-def _check_owner_groups(config: Config) -> None:
-    groups = split(config.owner_groups)
-    if config.owner_groups != "*" and len(groups) > MOST_OWNER_GROUPS:
-        raise SetupError(
-            f"ISTIO_OUTBOUND_OWNER_GROUPS names {len(groups)} groups, and one rule holds {MOST_OWNER_GROUPS} at most: "
-            "name fewer, or exclude some with ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE"
-        )
 
 
 def _check_loopback(text: str) -> None:
@@ -115,30 +104,3 @@ def _is_port_match(text: str, between: str) -> bool:
 def _check_number(flag: str, text: str) -> None:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 32):
         raise SetupError(f"{flag}: {text!r} is no number from 1 to {(1 << 32) - 1}")
-
-
-def check_owners(config: Config) -> None:
-    """Names of users and groups are known here. Numbers and ranges need not be: they are the pod's business."""
-    groups = config.owner_groups_exclude if config.owner_groups == "*" else config.owner_groups
-    for flag, names, known in (
-        ("--proxy-uid (-u)", config.proxy_uid, _is_user),
-        ("--proxy-gid (-g)", config.proxy_gid, _is_group),
-        ("ISTIO_OUTBOUND_OWNER_GROUPS or its _EXCLUDE", groups, _is_group),
-    ):
-        for name in map(str.strip, split(names)):
-            if not name.replace("-", "").isdigit() and not known(name):
-                raise SetupError(f"{flag}: there is no {name!r} here, give its number")
-
-
-def _is_user(name: str) -> bool:
-    try:
-        return pwd.getpwnam(name) is not None
-    except KeyError:
-        return False
-
-
-def _is_group(name: str) -> bool:
-    try:
-        return grp.getgrnam(name) is not None
-    except KeyError:
-        return False

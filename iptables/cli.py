@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from meshproxy.iptables.checks import check, check_owners
+from meshproxy.iptables.checks import check
 from meshproxy.iptables.errors import SetupError, UsageError
 from meshproxy.iptables.flags import HelpAsked
 from meshproxy.iptables.host import look_around
 from meshproxy.iptables.log import Log
 from meshproxy.iptables.options import Config, command_flags, read_options
+from meshproxy.iptables.owners import check_names
 
 HELP = """\
 Sends the traffic of a pod to its proxy, with the rules of Istio's istio-iptables.
@@ -89,7 +90,7 @@ def _do(config: Config, log: Log) -> int:
 
 def _program(config: Config, log: Log) -> None:
     if not config.dry_run:
-        check_owners(config)
+        check_names(config)
         if config.cni_mode:
             from meshproxy.iptables.namespace import hide_name_services
 

@@ -25,7 +25,12 @@ def program_nftables(config: Config, log: Log) -> None:
     if config.reconcile:
         script = _removal(before) + script
     log.debug(f"nft -f -:\n{script}")
-    _run(script)
+    try:
+        _run(script)
+    except SetupError as error:
+        if not before or config.reconcile:
+            raise
+        raise SetupError(f"{error}; tables of these names are there already: --reconcile replaces them") from None
     if config.cleanup_only:
         routes.remove(config)
         log.info("removed the rules with nft")

@@ -18,8 +18,8 @@ def roll_back(tool: Tool) -> None:
 
 
 def _remove(tool: Tool, table: str, lines: list[str]) -> None:
-    if f"`{table}'" in tool.saved:
-        # Somebody's own nf_tables table of that name, which iptables can neither show nor change.
+    if table in tool.hidden_tables:
+        # It was there: there is no telling what was in it.
         return
     family = "ip6" if tool.binary.startswith("ip6") else "ip"
     if not tool.legacy and run(["nft", "delete", "table", family, table]).status == 0:

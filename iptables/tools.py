@@ -27,6 +27,11 @@ class Tool:
         self.environment: dict[str, str] = {}
 
     @property
+    def hidden_tables(self) -> list[str]:
+        """Tables with rules that were made by nft itself, and that iptables has no words for."""
+        return [line.split("`")[1].split("'")[0] for line in self.saved.splitlines() if "is incompatible" in line]
+
+    @property
     def restore_binary(self) -> str:
         return f"{self.binary}-restore"
 
@@ -120,6 +125,8 @@ def explain(program: str, outcome: Outcome, text: str = "") -> str:
     where = f" (at {line!r})" if line else ""
     if "ermission denied" in reason or "not permitted" in reason:
         hint = "the container needs the capabilities NET_ADMIN and NET_RAW, or to be root"
+    elif "already exists" in reason:
+        hint = "rules of an earlier run are there: --reconcile replaces them, --cleanup-only removes them"
     elif "lock" in reason:
         hint = "another program changes the rules; try again"
     elif (

@@ -41,16 +41,27 @@ class Pod:
         return done.stdout
 
     def attempt(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        # By their paths: a test may have a PATH of its own.
-        found = [shutil.which("nsenter") or "nsenter", f"--net={self.path}", shutil.which(command[0]) or command[0]]
         return subprocess.run(
-            [*found, *command[1:]],
+            self._inside(command),
             capture_output=True,
             text=True,
             check=False,
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         )
+
+    def start(self, *flags: str, **environment: str) -> subprocess.Popen[bytes]:
+        """`meshproxy iptables` with the flags, not waited for."""
+        return subprocess.Popen(
+            self._inside([sys.executable, "-m", "meshproxy", "iptables", *flags]),
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        )
+
+    def _inside(self, command: Sequence[str]) -> list[str]:
+        # By their paths: a test may have a PATH of its own.
+        found = [shutil.which("nsenter") or "nsenter", f"--net={self.path}", shutil.which(command[0]) or command[0]]
+        return [*found, *command[1:]]
 
     def init(self, *flags: str, user: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs `meshproxy iptables` with the flags."""

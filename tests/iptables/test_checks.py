@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshproxy.iptables.checks import check, check_owners
+from meshproxy.iptables.checks import check
 from meshproxy.iptables.errors import SetupError
 
 from .planning import configured
@@ -26,6 +26,8 @@ MANY = ",".join(map(str, range(65)))
         ("-x 10.0.0.0/40", "(-x): the prefix length"),
         ("-x *", "(-x) is '*'"),
         ("-c a/b", "(-c): 'a/b' is no name of an interface"),
+        ('-c eth"0', "is no name of an interface"),
+        ("-k !eth0", "is no name of an interface"),
         ("-k sixteen-letters-", "(-k): 'sixteen-letters-' is no name"),
         ("-m TPROXY -t x", "(-t): 'x' is no number"),
         ("-m TPROXY -r main", "(-r): 'main' is no number"),
@@ -88,15 +90,3 @@ def test_an_unknown_mode_is_redirect_with_a_warning() -> None:
     assert warnings == [
         "--istio-inbound-interception-mode (-m): 'tproxy' is neither REDIRECT nor TPROXY, REDIRECT it is"
     ]
-
-
-def test_owners_are_numbers_or_known_names() -> None:
-    check_owners(configured("-u", "1337,root,100-200", "-g", "0,root", ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE="7,root"))
-    for flags, variables in (
-        (["-u", "no-such-user"], {}),
-        (["-g", "no-such-group"], {}),
-        ([], {"ISTIO_OUTBOUND_OWNER_GROUPS": "no-such-group"}),
-        ([], {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE": "no-such-group"}),
-    ):
-        with pytest.raises(SetupError, match="there is no 'no-such-"):
-            check_owners(configured(*flags, **variables))

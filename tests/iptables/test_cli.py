@@ -29,7 +29,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("words", [("meshproxy", "iptables"), ("meshproxy.iptables",)])
+@pytest.mark.parametrize("words", [("meshproxy", "iptables"), ("meshproxy", "istio-iptables"), ("meshproxy.iptables",)])
 def test_a_dry_run_prints_what_would_be_applied(words: tuple[str, ...]) -> None:
     done = run(*USUAL, words=words)
     assert done.returncode == 0

@@ -264,6 +264,37 @@ class TestFailing:
             line for line in before if line.startswith("-A")
         ]
 
+    def test_a_signal_in_between(self, pod6: Pod, tmp_path: Path) -> None:
+        """Stopped when IPv4 has its rules, and IPv6 not yet."""
+        some_programs(tmp_path, *SET, "nft", "cat")
+        os.mkfifo(tmp_path / "fifo")
+        waiting = tmp_path / "ip6tables-nft-restore"
+        waiting.unlink()
+        waiting.write_text(f"#!/bin/sh\necho here > {tmp_path}/fifo\nexec cat {tmp_path}/fifo\n")
+        waiting.chmod(stat.S_IRWXU)
+        before = pod6.everything()
+        process = pod6.start(*USUAL, "--dual-stack", PATH=str(tmp_path))
+        with open(tmp_path / "fifo"):
+            assert len(pod6.rules()) == 17
+            process.terminate()
+        assert process.wait() == 143
+        assert pod6.everything() == before
+
+    def test_rules_of_nft_that_iptables_cannot_show(self, pod: Pod) -> None:
+        pod.run("nft", "add table ip nat; add chain ip nat PREROUTING { type nat hook prerouting priority -100; }")
+        pod.run("nft", "add rule ip nat PREROUTING ip daddr { 1.2.3.4, 1.2.3.5 } tcp dport 80 dnat to 10.0.0.1:8080")
+        done = pod.init(*USUAL)
+        assert done.returncode == 0
+        assert "table nat has rules of nft that iptables-nft cannot show" in done.stderr
+        before = pod.everything()
+        done = pod.init(*USUAL)
+        assert done.returncode == 1
+        assert "already exists" in done.stderr and "--cleanup-only removes them" in done.stderr
+        assert pod.everything() == before
+        assert pod.init("--cleanup-only", *USUAL).returncode == 0
+        assert "ISTIO" not in pod.run("nft", "list", "ruleset")
+        assert "1.2.3.5" in pod.run("nft", "list", "ruleset")
+
     def test_no_address(self, pod: Pod) -> None:
         pod.run("ip", "address", "del", "10.9.9.9/32", "dev", "lo")
         assert "no valid local IP address found" in pod.refuse(*USUAL)
@@ -288,6 +319,14 @@ class TestNftables:
         assert "fwmark" not in pod6.run("ip", "rule")
         pod6.apply("--native-nftables", "--cleanup-only")
         assert pod6.run("nft", "list", "tables") == "table inet foreign\n"
+
+    def test_other_tables_of_the_same_name(self, pod: Pod) -> None:
+        pod.run("nft", "add", "table", "inet", "istio-proxy-nat")
+        pod.run("nft", "add chain inet istio-proxy-nat output { type filter hook input priority 5; }")
+        before = pod.everything()
+        assert "there already: --reconcile replaces them" in pod.refuse(*USUAL, "--native-nftables")
+        assert pod.everything() == before
+        pod.apply(*USUAL, "--native-nftables", "--reconcile")
 
     def test_failing_leaves_what_was(self, pod: Pod) -> None:
         pod.apply(*USUAL, "--native-nftables")
