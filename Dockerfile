@@ -16,5 +16,8 @@ COPY --from=build /etc/meshproxy /etc/meshproxy
 ENV PATH=/opt/meshproxy/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 1337:1337
 STOPSIGNAL SIGTERM
+# Where the admin interface is; a configuration that has it elsewhere says so here too.
+ENV MESHPROXY_ADMIN=127.0.0.1:15000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["meshproxy", "request", "GET", "/ready"]
 ENTRYPOINT ["meshproxy"]
 CMD ["-c", "/etc/meshproxy/envoy.yaml"]

@@ -50,6 +50,8 @@ _CLUSTERS = {
     "static": "static_clusters", "active": "dynamic_active_clusters", "warming": "dynamic_warming_clusters",
 }  # fmt: skip
 _ROUTES = {"static": "static_route_configs", "active": "dynamic_route_configs"}
+# Secrets stand by what they are, whatever their names.
+_SECRET_KINDS = (None, "tls_certificate", "validation_context", "session_ticket_keys", "generic_secret")
 _SECRETS = {"static": "static_secrets", "active": "dynamic_active_secrets", "warming": "dynamic_warming_secrets"}
 
 
@@ -65,7 +67,7 @@ def routes_section(resources: Iterable[Resource]) -> Section:
 
 
 def secrets_section(resources: Iterable[Resource]) -> Section:
-    ordered = sorted(resources, key=lambda each: each.message.name)
+    ordered = sorted(resources, key=lambda each: _SECRET_KINDS.index(each.message.WhichOneof("type")))
     return Section("SecretsConfigDump", {}, _by_state(_SECRETS, ordered, _secret))
 
 

@@ -2,6 +2,8 @@
 
     meshproxy -c FILE ...          serve (or check, with --mode validate) an Envoy configuration
     meshproxy run -c FILE ...      the same with a name
+
+`meshproxy wait`, `request` and `iptables` do not come this far (see __main__.py).
 """
 
 import gc

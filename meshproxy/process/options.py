@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from meshproxy.observe.process_log import level_number
 
+_MORE = "More: meshproxy wait --help, meshproxy request --help, meshproxy iptables --help"
 _NO_HOT_RESTART = "there is no hot restart"
 
 
@@ -131,7 +132,7 @@ def _count(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="meshproxy", description="Envoy's data plane in pure Python.", allow_abbrev=False,
-        usage="meshproxy [run] -c FILE [flags]", formatter_class=_help,
+        usage="meshproxy [run] -c FILE [flags]", formatter_class=_help, epilog=_MORE,
     )  # fmt: skip
     for each in fields(Options):
         _add(parser, each.name, each.default, each.metadata)
