@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from meshproxy.observe import (  # noqa: F401  each registers its operators
+    operators_coalesce,
     operators_connection,
     operators_data,
     operators_request,
@@ -64,15 +65,21 @@ def parse(text: str, extra: Operators) -> Iterator[str | Command]:
             continue
         command = _COMMAND.match(text, start)
         if command is None:
-            raise ValueError(f"Incorrect configuration: {text}. Couldn't find valid command at position {start}")
+            raise _not_found(text, start)
         if start > plain_from:
             yield wire_text(text[plain_from:start])
         name, argument, digits = command.groups()
         length = int(digits) if digits is not None else None
+        if length is not None and length >= 1 << 64:
+            raise _not_found(text, start)
         yield Command(name, find(name, argument, length, extra), length)
         start = plain_from = command.end()
     if plain_from < len(text):
         yield wire_text(text[plain_from:])
+
+
+def _not_found(text: str, start: int) -> ValueError:
+    return ValueError(f"Incorrect configuration: {text}. Couldn't find valid command at position {start}")
 
 
 def unmeasured(form: Any) -> list[str]:

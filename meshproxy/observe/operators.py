@@ -68,7 +68,7 @@ def find(name: str, argument: str | None, length: int | None, extra: Operators) 
     found = extra.get(name) or TABLE.get(name)
     if found is None:
         raise ValueError(f"Not supported field in StreamInfo: {name}")
-    if found.argument == "none" and (argument is not None or length is not None):
+    if found.argument == "none" and (argument or length is not None):
         raise ValueError(f"{name} does not take any parameters or length")
     if found.argument == "required" and not argument:
         raise ValueError(f"{name} requires parameters")

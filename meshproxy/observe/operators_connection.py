@@ -106,7 +106,7 @@ _HOSTS = {
 @operator("REQUESTED_SERVER_NAME", argument="optional")
 def requested_server_name(argument: str, _length: int | None) -> Getter:
     """The SNI; with SNI_FIRST or HOST_FIRST the request's host too."""
-    order, _, which = argument.partition(":")
+    order, which, *_ = (*argument.split(":"), "")
     if order not in ("", "SNI_ONLY", "SNI_FIRST", "HOST_FIRST"):
         raise ValueError(
             f"Invalid REQUESTED_SERVER_NAME option: '{order}', only 'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST' are allowed"

@@ -1,6 +1,5 @@
 """Operators on routes, metadata, filter state and the environment, and those that combine others."""
 
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,6 @@ from meshproxy.observe.operators import (
     Operator,
     TypedText,
     Value,
-    find,
     nothing,
     operator,
     plain,
@@ -119,6 +117,8 @@ def filter_state(argument: str, length: int | None) -> Getter:
     if (kind == "FIELD") != (len(how) > 1):
         raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
     field = how[1] if kind == "FIELD" else ""
+    if kind == "FIELD" and not field:
+        raise ValueError("Invalid filter state serialize type, FIELD should be used with the field name.")
 
     def get(stream: Exchange) -> Value:
         for state in (stream.filter_state, stream.connection.filter_state):
@@ -147,42 +147,6 @@ def environment(argument: str, length: int | None) -> Getter:
     """Read once, when the configuration arrives."""
     value = os.fsencode(os.environ.get(argument, "-")).decode("latin-1")[:length]
     return lambda _stream: value
-
-
-@operator("COALESCE", argument="required", length=True)
-def coalesce(argument: str, length: int | None) -> Getter:
-    """The first of several operators that has a value."""
-    try:
-        settings = json.loads(argument)
-    except ValueError as error:
-        raise ValueError(f"COALESCE: failed to parse JSON configuration: {error}") from None
-    entries = settings.get("operators") if isinstance(settings, dict) else None
-    if not isinstance(entries, list):
-        raise ValueError("COALESCE: JSON configuration must contain 'operators' array")
-    if not entries:
-        raise ValueError("COALESCE: 'operators' array must not be empty")
-    getters = [_coalesced(i, entry) for i, entry in enumerate(entries)]
-
-    def get(stream: Exchange) -> Value:
-        for each in getters:
-            value = each(stream)
-            if value is not None:
-                return value
-        return None
-
-    return truncate(get, length)
-
-
-def _coalesced(index: int, entry: Any) -> Getter:
-    if isinstance(entry, str):
-        name, argument, limit = entry, None, None
-    elif isinstance(entry, dict) and isinstance(entry.get("command"), str):
-        name, argument, limit = entry["command"], entry.get("param"), entry.get("max_length")
-    else:
-        raise ValueError(f"COALESCE: failed to parse operator at index {index}: it must be a text or have a 'command'")
-    if name not in TABLE:
-        raise ValueError(f"COALESCE: failed to parse operator at index {index}: unknown command: '{name}'")
-    return find(name, argument, limit, {})
 
 
 def _no_cel(_argument: str, _length: int | None) -> Getter:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 
 
+_HEADER_NAME = re.compile(r":?[-!#$%&'*+.^_`|~0-9A-Za-z]*")
+# Escapes of control characters, and what looks like an escape and is none.
+_CONTROL = re.compile(r"%([01][0-9a-fA-F]|7[fF])")
+_NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})(?=..)")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 
 
@@ -39,6 +43,9 @@ def _names(argument: str) -> tuple[str, str | None]:
     names = argument.split("?")
     if len(names) > 2:
         raise ValueError(f"More than 1 alternative header specified in token: {argument}")
+    for name in names:
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError("Invalid header configuration. Format string contains invalid characters.")
     return _lower(names[0]), _lower(names[1]) if len(names) == 2 else None
 
 
@@ -148,7 +155,7 @@ _PATHS = {"ORIG_OR_PATH": original_path, "PATH": _current_path, "ORIG": request_
 @operator("PATH", argument="optional", length=True)
 def path(argument: str, length: int | None) -> Getter:
     """`WQ` or `NQ` (with or without the query), then `:ORIG`, `:PATH` or `:ORIG_OR_PATH`."""
-    query, _, which = argument.partition(":")
+    query, which, *_ = (*argument.split(":"), "")
     if query not in ("", "WQ", "NQ"):
         raise ValueError(f"Invalid PATH option: '{query}', only 'WQ'/'NQ' are allowed")
     if (which or "ORIG_OR_PATH") not in _PATHS:
@@ -165,8 +172,11 @@ def path(argument: str, length: int | None) -> Getter:
 
 
 def _readable(text: str) -> str:
-    """Escapes decoded where they stand for visible characters that no log format has to quote."""
-    return _ESCAPE.sub(_decode_visible, text)
+    """Escapes decoded where they stand for visible characters that no log format has to quote.
+
+    A `%` before two characters that are no number goes, as in Envoy.
+    """
+    return _ESCAPE.sub(_decode_visible, _NO_ESCAPE.sub("", text))
 
 
 def _decode_visible(found: re.Match[str]) -> str:
@@ -175,7 +185,10 @@ def _decode_visible(found: re.Match[str]) -> str:
 
 
 def _decoded(text: str) -> str:
-    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+    """What the escapes stand for; but those of control characters stay: they would break a line, or a head."""
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(_CONTROL.sub(r"%25\1", text).encode("latin-1")).decode("latin-1")
 
 
 @operator("QUERY_PARAM", argument="required", length=True)

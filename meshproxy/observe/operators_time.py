@@ -143,8 +143,10 @@ plain("ROUNDTRIP_DURATION", lambda _stream: None)
 
 @operator("COMMON_DURATION", argument="required")
 def common_duration(argument: str, _length: int | None) -> Getter:
-    """`START:END:precision`."""
+    """`START:END` in milliseconds, or `START:END:precision`."""
     pieces = argument.split(":")
+    if len(pieces) == 2:
+        pieces.append("ms")
     if len(pieces) != 3:
         raise ValueError(f"Invalid common duration configuration: {argument}.")
     begin, end = _POINTS.get(pieces[0]), _POINTS.get(pieces[1])

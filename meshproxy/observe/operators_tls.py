@@ -1,6 +1,7 @@
 """Operators on TLS. There is no TLS yet, so none of them has a value on any connection."""
 
 from meshproxy.observe.operators import Getter, nothing, operator, plain
+from meshproxy.observe.time_format import compile_time
 
 _BOTH = (
     "LOCAL_DNS_SAN", "LOCAL_IP_SAN", "LOCAL_URI_SAN", "PEER_CERT", "PEER_DNS_SAN", "PEER_IP_SAN", "PEER_ISSUER",
@@ -26,5 +27,6 @@ plain("TLS_JA4_FINGERPRINT", nothing)
     "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END", "UPSTREAM_PEER_CERT_V_START",
     "UPSTREAM_PEER_CERT_V_END", argument="optional",
 )  # fmt: skip
-def certificate_time(_argument: str, _length: int | None) -> Getter:
+def certificate_time(argument: str, _length: int | None) -> Getter:
+    compile_time(argument)
     return nothing

@@ -8,6 +8,8 @@ DEFAULT = "%Y-%m-%dT%H:%M:%E3SZ"
 DEFAULT_LOCAL = "%Y-%m-%dT%H:%M:%E3S%z"
 
 _SPECIFIER = re.compile(r"%(?:([1-9])?f|E([0-9]+|\*)([Sf])|(s)|E4(Y)|E\*?(z)|E?(.))", re.DOTALL)
+# A line of a log stays one.
+_NEWLINE = re.compile(r"%[-_0^#]*[1-9]*[EO]?n")
 # How `%E*S` is kept apart from a number of digits.
 _AS_NEEDED = -1
 
@@ -35,7 +37,12 @@ def _parts(text: str) -> list[Part]:
 
 
 def compile_time(text: str, local: bool = False) -> Callable[[float], str]:
-    """A function from seconds since the epoch to text. What stays the same within a second is formatted once in it."""
+    """A function from seconds since the epoch to text. What stays the same within a second is formatted once in it.
+
+    Raises ValueError in Envoy's words.
+    """
+    if _NEWLINE.search(text):
+        raise ValueError("Invalid header configuration. Format string contains newline.")
     parts = _parts(text)
     convert = time.localtime if local else time.gmtime
     known_second = -1

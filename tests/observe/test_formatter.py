@@ -35,7 +35,31 @@ from tests.observe.exchanges import exchange, forwarded, tcp
             "%FILTER_STATE(a:FIELD)%",
             "Invalid filter state serialize type, FIELD should be used with the field name.",
         ),
-        ("%COMMON_DURATION(A:B)%", "Invalid common duration configuration: A:B."),
+        ("%COMMON_DURATION(A)%", "Invalid common duration configuration: A."),
+        ("%REQ(a b)%", "Invalid header configuration. Format string contains invalid characters."),
+        ("%RESP(a?:b:c)%", "Invalid header configuration. Format string contains invalid characters."),
+        ("%START_TIME(%n)%", "Invalid header configuration. Format string contains newline."),
+        ("%DOWNSTREAM_PEER_CERT_V_START(%E3n)%", "Invalid header configuration. Format string contains newline."),
+        (
+            "%REQ(A):18446744073709551616%",
+            "Incorrect configuration: %REQ(A):18446744073709551616%. Couldn't find valid command at position 0",
+        ),
+        (
+            "%FILTER_STATE(a:FIELD:)%",
+            "Invalid filter state serialize type, FIELD should be used with the field name.",
+        ),
+        (
+            '%COALESCE({"operators":["REQ"]})%',
+            "COALESCE: failed to parse operator at index 0: REQ requires parameters",
+        ),
+        (
+            '%COALESCE({"operators":[{"command":"REQ","param":1}]})%',
+            "COALESCE: failed to parse operator at index 0: 'param' must be a string",
+        ),
+        (
+            '%COALESCE({"operators":[{"command":"REQ","param":"a","max_length":0}]})%',
+            "COALESCE: failed to parse operator at index 0: 'max_length' must be a positive integer",
+        ),
         ("%COMMON_DURATION(A:B:xx)%", "Invalid common duration precision: xx."),
         ("%COALESCE({})%", "COALESCE: JSON configuration must contain 'operators' array"),
         (
@@ -58,7 +82,8 @@ def test_refused_in_envoys_words(text: str, reason: str) -> None:
     "text, printed",
     [
         ("plain", "plain"),
-        ("100%% %PROTOCOL%", "100% HTTP/1.1"),
+        ("100%% %PROTOCOL% %PROTOCOL()%", "100% HTTP/1.1 HTTP/1.1"),
+        ("%PATH(NQ:ORIG:and more)% %REQUESTED_SERVER_NAME(SNI_ONLY:HOST:and more)%", "- -"),
         ("%REQ(X-Twice)%", "a"),
         ("%REQ(x-empty)%|", "|"),
         ("%REQ(x-none)%", "-"),
