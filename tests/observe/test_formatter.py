@@ -39,7 +39,7 @@ from tests.observe.exchanges import exchange, forwarded, tcp
         ("%REQ(a b)%", "Invalid header configuration. Format string contains invalid characters."),
         ("%RESP(a?:b:c)%", "Invalid header configuration. Format string contains invalid characters."),
         ("%START_TIME(%n)%", "Invalid header configuration. Format string contains newline."),
-        ("%DOWNSTREAM_PEER_CERT_V_START(%E3n)%", "Invalid header configuration. Format string contains newline."),
+        ("%DOWNSTREAM_PEER_CERT_V_START(%-n)%", "Invalid header configuration. Format string contains newline."),
         (
             "%REQ(A):18446744073709551616%",
             "Incorrect configuration: %REQ(A):18446744073709551616%. Couldn't find valid command at position 0",
