@@ -121,6 +121,7 @@ class Bookinfo:
 
     def show(self, folder: Path) -> None:
         """Ask what a visitor would ask, and print what came back."""
+        ratings = self.port[SERVICES["ratings"][0]]
         edge, admin = (f"http://127.0.0.1:{self.port[port]}" for port in (EDGE, ADMIN))
         status, page = self.get(EDGE, "/productpage")
         title = re.search(r"<title>(.*?)</title>", page)
@@ -136,9 +137,11 @@ Bookinfo is running. What it answered just now:
   5 times, end-user: jason      reviews {jason_text}
 
 Open    {edge}/productpage   (reload: the stars change; sign in as jason: always black)
+        {admin}/              (the dashboard: what is up, what fails, and why)
 Try     curl -s {edge}/api/v1/products/0/reviews
         curl -s {edge}/productpage -H 'end-user: jason' | grep -o 'v[0-9]</small>'
-        curl -s {admin}/clusters
+        curl -s -X POST http://127.0.0.1:{ratings}/away   (ratings is gone for a minute: look at the dashboard)
+        curl -s {admin}/failures
         curl -s {admin}/stats?filter=cluster.reviews
         tail -f {folder}/access.log
 """,

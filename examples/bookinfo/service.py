@@ -6,12 +6,16 @@ import http.server
 import json
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 # Headers a service hands on, so that the proxy can route and trace a call by who started it.
 FORWARDED = ("x-request-id", "end-user")
+# How long a service is gone after POST /away, so that one can see what the proxy makes of it.
+AWAY_S = 60.0
 
 
 class Request(NamedTuple):
@@ -62,13 +66,17 @@ def arguments(default_port: int) -> argparse.ArgumentParser:
 
 
 def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C."""
+    """Answer requests until SIGTERM or Ctrl-C; after POST /away nobody listens for a while."""
+    away = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # head and body in one segment
 
         def do_GET(self) -> None:
+            if away.is_set():
+                self.close_connection = True
+                return
             length = self.headers.get("content-length", "0")
             body = self.rfile.read(int(length)) if length.isascii() and length.isdigit() else b""
             path = urlsplit(self.path).path
@@ -80,7 +88,16 @@ def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> N
             self.end_headers()
             self.wfile.write(payload)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            if self.path != "/away":
+                self.do_GET()
+                return
+            away.set()
+            self.server.shutdown()
+            self.server.server_close()
+            self.close_connection = True
+            self.send_response(204)
+            self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """The proxy's access log tells of every call already."""
@@ -90,6 +107,10 @@ def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> N
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        Server((options.bind, options.port), Handler).serve_forever()
+        while True:
+            with Server((options.bind, options.port), Handler) as server:
+                server.serve_forever()
+            time.sleep(AWAY_S)
+            away.clear()
     except KeyboardInterrupt:
         sys.exit(0)

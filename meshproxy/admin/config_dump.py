@@ -146,7 +146,7 @@ def _sections(server: Server, include_eds: bool, named: Callable[[str], bool]) -
         *([_endpoints_section(server, named)] if include_eds else []),
         listeners_section(resources(static.listeners)),
         Section("ScopedRoutesConfigDump", {}, {}),
-        routes_section(resources(_inline_routes(static.listeners))),
+        routes_section(resources(inline_routes(static.listeners))),
         secrets_section(resources(static.secrets)),
     ]
 
@@ -158,7 +158,7 @@ def _bootstrap(server: Server) -> Section:
     return Section("BootstrapConfigDump", {"bootstrap": bootstrap, "last_updated": timestamp(server.started)}, {})
 
 
-def _inline_routes(listeners: Any) -> Iterator[Any]:
+def inline_routes(listeners: Any) -> Iterator[Any]:
     """The route tables that stand in the listeners' HTTP connection managers."""
     for listener in listeners:
         chains = [*listener.filter_chains, listener.default_filter_chain]

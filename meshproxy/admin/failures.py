@@ -19,7 +19,7 @@ _NONE = "nothing has failed\n"
 )
 def failures(server: Server, request: Request) -> Answer:
     """Newest first."""
-    form = request.query.get("format", "text")
+    form = request.query.get("format") or "text"
     if form not in ("text", "json"):
         return Answer("usage: /failures?format=(text|json)\n", 400)
     rows = server.failures()[::-1]

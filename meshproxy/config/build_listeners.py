@@ -102,7 +102,7 @@ def _connection_limit(name: str, ctx: Context) -> Callable[[], int]:
 
 def _add_stats(view: View, listener: Listener, ctx: Context) -> str:
     """Registers the listener's stats; what their names begin with."""
-    prefix = "listener." + (view.stat_prefix or str(listener.addresses[0])).replace(":", "_")
+    prefix = listener.stat_prefix = "listener." + (view.stat_prefix or str(listener.addresses[0])).replace(":", "_")
     ctx.stats.add(prefix, listener.stats)
     ctx.stats.add(f"{prefix}.worker_{ctx.options.get('worker', 0)}", listener.worker_stats)
     return prefix

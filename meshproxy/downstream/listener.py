@@ -60,6 +60,8 @@ class Listener:
         self.continue_on_filters_timeout = False
         # At one event, so that a flood of connections does not keep others waiting.
         self.max_accepts = 64
+        # What the names of its stats begin with (`listener.0.0.0.0_80`).
+        self.stat_prefix = ""
         self.stats = ListenerStats()
         self.worker_stats = WorkerStats()
         # What has been accepted and is not closed; the limit is looked up at each accept, runtime may change it.

@@ -15,15 +15,22 @@ def meaning(failure: Failure) -> Meaning:
     return WITHOUT_FLAG.get(failure.details, OTHER)
 
 
+def sentence(failure: Failure) -> str:
+    """With a capital, unless it begins with the name of a cluster, and a full stop."""
+    text = explain(failure)
+    named = meaning(failure).says.startswith("{upstream}")
+    return f"{text if named else text[:1].upper() + text[1:]}."
+
+
 def explain(failure: Failure) -> str:
     """One sentence without its full stop: `could not connect to reviews v2 at 10.0.0.7:9080: connection refused`."""
     words = _words(failure)
-    sentence = meaning(failure).says.format_map(words)
+    text = meaning(failure).says.format_map(words)
     for flag in failure.flags[1:]:
         more = MEANINGS.get(flag, OTHER).also
         if more:
-            sentence = f"{sentence}, {more.format_map(words)}"
-    return sentence
+            text = f"{text}, {more.format_map(words)}"
+    return text
 
 
 def flag_text(failure: Failure) -> str:

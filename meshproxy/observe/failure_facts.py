@@ -69,13 +69,13 @@ def _overflow(exchange: Exchange) -> Facts:
     """Which threshold of the circuit breaker is in use up to its end, as Envoy calls it, and how much that is."""
     route = exchange.route
     limits = exchange.cluster.limits[route.action.priority if route is not None and route.action.forwards else 0]
-    for name, used, most in (
-        ("max_pending_requests", limits.pending, limits.max_pending),
-        ("max_requests", limits.requests, limits.max_requests),
-        ("max_connections", limits.connections, limits.max_connections),
+    for name, count in (
+        ("max_pending_requests", limits.pending),
+        ("max_requests", limits.requests),
+        ("max_connections", limits.connections),
     ):
-        if used >= most:
-            return {"limit": name, "most": most}
+        if count.total >= count.maximum:
+            return {"limit": name, "most": count.maximum}
     return {}
 
 

@@ -98,16 +98,14 @@ class Failures:
         rows = self._rows
         row = rows.pop(key, None)
         if row is None or now - row.last > QUIET:
-            row = Failure(*key, first=now)
-            _show(row, exchange, now)
             if len(rows) >= self._kept:
                 del rows[next(iter(rows))]
-        else:
-            row.count += 1
-            if now - row.last >= _EXAMPLE_SECONDS:
-                _show(row, exchange, now)
-        row.last = now
+            row = Failure(*key, first=now, count=0)
+        row.count += 1
+        example, row.last = row.last, now
         rows[key] = row
+        if now - example >= _EXAMPLE_SECONDS:
+            _show(row, exchange, now)
 
 
 def merge(groups: list[list[Failure]]) -> list[Failure]:

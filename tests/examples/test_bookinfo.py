@@ -1,6 +1,7 @@
 """Bookinfo as `make run` starts it."""
 
 import http.client
+import re
 import signal
 import subprocess
 import sys
@@ -34,18 +35,25 @@ def test_shows_its_answers_once(proxy: str) -> None:
 @contextmanager
 def staying(proxy: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """The runner, and the port of the edge."""
+    with staying_with_output(proxy) as (process, output):
+        opened = next(line for line in output if line.startswith("Open "))
+        yield process, int(opened.split("127.0.0.1:")[1].split("/")[0])
+
+
+@contextmanager
+def staying_with_output(proxy: str) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
+    """The runner, and the lines that it has printed."""
     process = subprocess.Popen(
         [*RUN, "--free-ports", *proxied(proxy)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     )
     assert process.stdout
     try:
-        edge = 0
+        output = []
         for line in process.stdout:
-            if line.startswith("Open "):
-                edge = int(line.split("127.0.0.1:")[1].split("/")[0])
+            output.append(line)
             if line.startswith("Ctrl-C"):
                 break
-        yield process, edge
+        yield process, output
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
@@ -76,6 +84,20 @@ def test_stays_until_interrupted_and_leaves_nothing(proxy: str) -> None:
         assert '"publisher": "PublisherA"' in ask(edge, "GET", "/api/v1/products/0")[3]
     assert process.returncode == 0
     assert edge not in ports.listening()
+
+
+def test_a_service_that_is_away_is_seen_on_the_dashboard() -> None:
+    with staying_with_output("meshproxy") as (_, output):
+        text = "".join(output)
+        edge, ratings, admin = (
+            int(re.findall(rf"127\.0\.0\.1:(\d+)/{path}", text)[0]) for path in ("productpage", "away", "failures")
+        )
+        assert ask(ratings, "POST", "/away")[0] == 204
+        page = ask(edge, "GET", "/productpage", cookie="user=jason")
+        assert page[0] == 200 and "stars" not in page[3]
+        failures = ask(admin, "GET", "/failures")[3]
+        assert f"UF: could not connect to ratings at 127.0.0.1:{ratings}: connection refused; GET ratings/" in failures
+        assert "Some requests to ratings fail" in ask(admin, "GET", "/")[3]
 
 
 def test_says_which_ports_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""The commands of the admin interface: /help as text, and a section of the page with links, forms and buttons."""
+
+import re
+from collections.abc import Iterator
+
+from meshproxy.admin.home.html import EMPTY, Html, fill, join
+from meshproxy.admin.pages import PAGES, Answer, Page, Parameter, Request, help_text, page
+from meshproxy.admin.server_view import Server
+
+_HEAD = """<section id="commands" aria-labelledby="commands-title">
+<h2 id="commands-title">Commands</h2>
+<table class="commands">
+<thead><tr><th scope="col">Command</th><th scope="col">What it does</th></tr></thead>
+<tbody>
+"""
+_ROW = '<tr>\n<th scope="row" data-label="Command">{command}</th>\n<td data-label="Does">{help}{options}</td>\n</tr>\n'
+_BUTTON = '<form action="{path}" method="post"><button>{path}</button></form>'
+_OPTIONS = """<details id="options-{path}"><summary>Options</summary>
+<form action="{path}" method="{method}">
+{fields}<button>{path} with these</button>
+</form></details>"""
+_FIELD = '<label><span>{name}</span> {control} <span class="note">{help}</span></label>\n'
+
+# Parameters that mean something by being there.
+_FLAGS = frozenset(
+    {"usedonly", "invert_filter", "text_readouts", "include_eds", "graceful", "inboundonly", "skip_exit"}
+)
+_CHOICES = re.compile(r"One of \(([^)]*)\)")
+
+
+@page("/help", "print out list of admin commands")
+def help(_server: Server, _request: Request) -> Answer:
+    return Answer(help_text())
+
+
+def commands() -> Iterator[Html]:
+    """A link for what only shows something, a button for what changes something."""
+    yield Html(_HEAD)
+    for path, each in sorted(PAGES.items()):
+        if path != "/":
+            yield _row(path[1:], each)
+    yield Html("</tbody></table>\n</section>\n")
+
+
+def _row(path: str, each: Page) -> Html:
+    command = fill(_BUTTON if each.changes else '<a href="{path}">{path}</a>', path=path)
+    options = EMPTY
+    if each.parameters:
+        fields = join(map(_field, each.parameters))
+        options = fill(_OPTIONS, path=path, method="post" if each.changes else "get", fields=fields)
+    return fill(_ROW, command=command, help=each.help, options=options)
+
+
+def _field(parameter: Parameter) -> Html:
+    name = parameter.name
+    if name in _FLAGS:
+        control = fill('<input type="checkbox" name="{name}">', name=name)
+    elif found := _CHOICES.search(parameter.help):
+        choices = join([fill("<option>{choice}</option>", choice=each) for each in found[1].split(", ")])
+        control = fill('<select name="{name}"><option></option>{choices}</select>', name=name, choices=choices)
+    else:
+        control = fill('<input type="text" name="{name}">', name=name)
+    return fill(_FIELD, name=name, control=control, help=parameter.help)
