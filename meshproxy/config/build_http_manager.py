@@ -1,6 +1,7 @@
 """envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."""
 
 from dataclasses import replace
+from functools import partial
 
 from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
@@ -15,6 +16,8 @@ from meshproxy.config.view import View
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import ListenerHttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
+from meshproxy.downstream.overload import Overload
+from meshproxy.downstream.overload_http import end_connections, refuse_requests
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
 from meshproxy.observe.access_log import log_all
@@ -34,7 +37,6 @@ _NO_MEANING = {
     "tracing": "tracing is not supported yet",
     "http2_protocol_options": "HTTP/2 is not supported yet",
     "stream_flush_timeout": "HTTP/1 has no streams to flush",
-    "append_local_overload": "there is no overload manager here",
     "add_proxy_protocol_connection_state": "the address of a PROXY header is always known",
 }
 
@@ -59,6 +61,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     manager.terminal = build_router(router, ctx)
     manager.request_steps = build_request_steps(view, ctx, manager.stats, routes.internal_only_headers)
     manager.response_steps = _response_steps(view)
+    _heed_overload(manager, ctx.overload, tell=view.append_local_overload)
     _read_server_header(view, manager)
     with view.at("local_reply_config"):
         manager.local_replies = build_local_replies(view.local_reply_config, ctx)
@@ -125,6 +128,17 @@ def _response_steps(view: View) -> tuple[ResponseStep, ...]:
     if view.via:
         steps.append(append_via(view.via))
     return tuple(steps)
+
+
+def _heed_overload(manager: HttpManager, overload: Overload, tell: bool) -> None:
+    stop, point = overload.action("stop_accepting_requests"), overload.point("http_connection_manager_decode_headers")
+    if (refuses := overload.either(stop, point)) is not None:
+        manager.request_steps = (refuse_requests(refuses, manager.stats, tell), *manager.request_steps)
+    if (ends := overload.action("disable_http_keepalive")) is not None:
+        manager.response_steps = (*manager.response_steps, end_connections(ends.strikes, manager))
+    for timer, (action, least) in overload.scaled_timers.items():
+        action.on_change(partial(manager.time.scale, timer, least))
+    overload.managers.append(manager)
 
 
 def _read_server_header(view: View, manager: HttpManager) -> None:

@@ -15,6 +15,7 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener import Listener
+from meshproxy.downstream.overload import Overload
 from meshproxy.net.count import UNLIMITED
 from meshproxy.net.sockets import ListenOptions
 from meshproxy.net.timeouts import TimeoutQueue
@@ -31,12 +32,13 @@ _UNSUPPORTED = {
 _NO_MEANING = {
     "reuse_port": "deprecated: enable_reuse_port is what counts",
     "connection_balance_config": "the kernel spreads connections over the workers",
-    "bypass_overload_manager": "there is no overload manager here",
 }
 
 
 def build_listener(view: View, ctx: Context) -> Listener:
     """A listener that is neither bound nor served yet: `await listener.start()` does both."""
+    if view.bypass_overload_manager:
+        ctx = replace(ctx, overload=Overload())
     for field, why in _UNSUPPORTED.items():
         if view.has(field):
             view.reject(field, why)
@@ -56,6 +58,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.all_connections = ctx.connections
     listener.accepted = ctx.counts.make()
     listener.connection_limit = _connection_limit(view.name, ctx)
+    _heed_overload(listener, ctx.overload)
     prefix = _add_stats(view, listener, ctx)
     inner = replace(ctx, listener_prefix=prefix)
     listener.chains = build_filter_chains(view, inner, view.get("per_connection_buffer_limit_bytes", BUFFER_LIMIT))
@@ -74,6 +77,13 @@ def build_listener(view: View, ctx: Context) -> Listener:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return listener
+
+
+def _heed_overload(listener: Listener, overload: Overload) -> None:
+    rejects = overload.action("reject_incoming_connections")
+    listener.refuses = overload.either(rejects, overload.point("tcp_listener_accept"))
+    if (stop := overload.action("stop_accepting_connections")) is not None:
+        stop.on_change(lambda value: listener.pause(value >= 1))
 
 
 def _build_options(view: View, listener: Listener) -> ListenOptions:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from meshproxy.config.context import Node
-from meshproxy.config.errors import ConfigError, ConfigErrors, Problems
+from meshproxy.config.errors import ConfigErrors, Problems
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 
@@ -77,8 +77,6 @@ def read_rest(view: View) -> None:
             extension.reject("typed_config", f"unsupported bootstrap extension {extension.name}")
     with found.collect():
         _read_regex_engine(view)
-    with found.collect():
-        _read_overload(view.overload_manager)
     if found.errors:
         raise ConfigErrors(found.errors, rooted=True)
 
@@ -89,22 +87,3 @@ def _read_regex_engine(view: View) -> None:
         if not engine.type_name.endswith("regex_engines.v3.GoogleRE2"):
             view.reject("default_regex_engine", f"unsupported regex engine {engine.type_name}")
         engine.unpack().take()
-
-
-def _read_overload(view: View) -> None:
-    view.ignore("refresh_interval", "buffer_factory_config", why="no resource is monitored")
-    if view.actions or view.loadshed_points:
-        view.reject("actions" if view.actions else "loadshed_points", "overload actions are not supported yet")
-
-
-def global_connection_limit(view: View) -> int:
-    """The limit of the `global_downstream_max_connections` monitor; 0 where there is none."""
-    limit = 0
-    for i, monitor in enumerate(view.overload_manager.resource_monitors):
-        with view.overload_manager.at("resource_monitors", i):
-            _ = monitor.name  # the type says which monitor it is
-            config = monitor.typed_config.unpack()
-            if not config.type_name.endswith("DownstreamConnectionsConfig"):
-                raise ConfigError(f"unsupported resource monitor {monitor.name!r}")
-            limit = config.max_active_downstream_connections
-    return limit

@@ -6,6 +6,7 @@ from typing import Any
 
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
+from meshproxy.downstream.overload import Overload
 from meshproxy.net.count import Counts
 from meshproxy.net.runtime import Runtime
 from meshproxy.net.runtime_layers import RuntimeLayers
@@ -41,6 +42,8 @@ class Context:
     # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.
     counts: Counts = field(default_factory=Counts)
     connections: ConnectionCount = field(default_factory=ConnectionCount)
+    # What is done against overload; one that does nothing for listeners that bypass the manager.
+    overload: Overload = field(default_factory=Overload)
     listeners: Listeners = field(default_factory=Listeners)
     # By size, shared by all TCP proxies.
     pipes: dict[int, Pipes] = field(default_factory=dict)

@@ -24,15 +24,25 @@ class TransportAcceptor(asyncio.Protocol):
         self._local = _fixed_local(sock)
 
     async def start(self) -> None:
+        """Accepts, unless the listener is paused. The server closes its socket with itself: it gets a copy."""
         loop = self._listener.loop
+        backlog = self._listener.socket_options.backlog
+        if self._listener.paused or self._socket.fileno() < 0:
+            return
+        sock = self._socket.dup()
         if self._socket.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(lambda: self, sock=self._socket)
+            server = await loop.create_unix_server(lambda: self, sock=sock, backlog=backlog)
         else:
-            self._server = await loop.create_server(lambda: self, sock=self._socket)
+            server = await loop.create_server(lambda: self, sock=sock, backlog=backlog)
+        self.close()
+        self._server = server
+        if self._listener.paused or self._socket.fileno() < 0:
+            self.close()
 
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+            self._server = None
 
     def take_waiting(self) -> None:
         """Takes over what waits to be accepted: it would be reset when the socket closes."""
@@ -72,7 +82,8 @@ class SocketAcceptor:
         self._retry: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        self._listener.loop.add_reader(self._socket.fileno(), self._accept)
+        if not self._listener.paused and self._socket.fileno() >= 0:
+            self._listener.loop.add_reader(self._socket.fileno(), self._accept)
 
     def take_waiting(self) -> None:
         """Takes over what waits to be accepted: it would be reset when the socket closes."""
@@ -82,6 +93,7 @@ class SocketAcceptor:
     def close(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
+            self._retry = None
         self._listener.loop.remove_reader(self._socket.fileno())
 
     def _accept(self) -> None:

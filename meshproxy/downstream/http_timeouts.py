@@ -7,7 +7,8 @@ queue.
 
 import asyncio
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import LocalReply
@@ -62,6 +63,10 @@ def _look_at_paused(server: "Http1Server") -> float:
     return _LOOK_AT_PAUSED
 
 
+def _as_it_is(seconds: float) -> float:
+    return seconds
+
+
 class Timekeeper:
     """Watches the connections of one manager."""
 
@@ -69,6 +74,10 @@ class Timekeeper:
         self._loop = loop
         self._manager = manager
         self._timeouts = timeouts
+        self._configured = timeouts
+        # Where overload has shortened a timeout: by how much it does so to a stream's own idle timeout.
+        self._shortened = False
+        self._shorten_idle: Callable[[float], float] = _as_it_is
         self._deadlines = Deadlines(loop)
         self.delayed_close = self._connections(timeouts.delayed_close, self._close_delayed)
         self._period = min([seconds for seconds in (timeouts.idle, timeouts.stream_idle) if seconds], default=0.0)
@@ -94,9 +103,52 @@ class Timekeeper:
     def _connections(self, seconds: float, expired: Any) -> "TimeoutQueue[Http1Server] | None":
         return TimeoutQueue(self._loop, seconds, expired) if seconds else None
 
+    # ---- overload ----
+
+    def scale(self, timer: str, least: Callable[[float], float], pressure: float) -> None:
+        """reduce_timeouts: one kind of timeout comes down towards its `least` as the pressure goes up to 1."""
+
+        def shorten(seconds: float) -> float:
+            low = least(seconds)
+            return low + (seconds - low) * (1 - pressure)
+
+        timeouts, configured = self._timeouts, self._configured
+        if timer == "HTTP_DOWNSTREAM_CONNECTION_IDLE":
+            timeouts = replace(timeouts, idle=shorten(configured.idle))
+        elif timer == "HTTP_DOWNSTREAM_CONNECTION_MAX":
+            timeouts = replace(timeouts, max_connection=shorten(configured.max_connection))
+        elif timer == "HTTP_DOWNSTREAM_STREAM_IDLE":
+            timeouts = replace(timeouts, stream_idle=shorten(configured.stream_idle))
+            self._shorten_idle = shorten if pressure else _as_it_is
+        self._timeouts = timeouts
+        self._shortened = timeouts != self._configured
+        self._period = min([seconds for seconds in (timeouts.idle, timeouts.stream_idle) if seconds], default=0.0)
+        for server in self._manager.connections:
+            self._wait_shortened(server)
+            stream = server.stream
+            if stream is not None and stream.route is not None and stream.route.idle_timeout:
+                self._deadlines.queue(stream.route.idle_timeout, self._idle_on_route).add_for(stream, 0.0)
+
+    def _wait_shortened(self, server: "Http1Server") -> None:
+        """As `connection_made`, for timeouts that are not those of the queues."""
+        if self._watch is not None:
+            self._watch.add_for(server, min(self._period, max(0.0, self._left_of_idle(server))))
+        if self._ages is not None:
+            age = self._loop.time() - server.connection.started
+            self._ages.add_for(server, max(0.0, self._timeouts.max_connection - age))
+
+    def _left_of_idle(self, server: "Http1Server") -> float:
+        """0 where it is time for a look."""
+        if server.stream is not None or not self._timeouts.idle:
+            return 0.0 if server.stream is not None else self._period
+        return server.last_activity + self._timeouts.idle - self._loop.time()
+
     # ---- what begins ----
 
     def connection_made(self, server: "Http1Server") -> None:
+        if self._shortened:
+            self._wait_shortened(server)
+            return
         if self._watch is not None:
             self._watch.add(server)
         if self._ages is not None:
@@ -183,7 +235,7 @@ class Timekeeper:
         route = stream.route
         if stream.done or route is None or not route.idle_timeout:
             return 0.0
-        left: float = stream.last_activity + route.idle_timeout - self._loop.time()
+        left: float = stream.last_activity + self._shorten_idle(route.idle_timeout) - self._loop.time()
         if left <= _TICK:
             self._stream_idle(stream)
             return 0.0

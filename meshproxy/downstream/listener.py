@@ -22,7 +22,18 @@ from meshproxy.net.connection import Connection
 from meshproxy.net.count import UNLIMITED, Count
 from meshproxy.net.descriptors import ceiling
 from meshproxy.net.sockets import ListenAddress, ListenOptions, listen
+from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.observe.stats import StatGroup
+
+
+class ConnectionCountStats(StatGroup):
+    """`overload.envoy.resource_monitors.global_downstream_max_connections.*`."""
+
+    COUNTERS = ("failed_updates",)
+    GAUGES = ("pressure",)
+
+    __slots__ = (*COUNTERS, *GAUGES)
 
 
 class ConnectionCount:
@@ -34,6 +45,8 @@ class ConnectionCount:
     def __init__(self) -> None:
         self.active = 0
         self.allowed = Count()
+        self.stats = ConnectionCountStats()
+        self.stats.failed_updates = self.stats.pressure = 0
         # The rest is for connections to upstreams, without which those from clients are of no use.
         self.descriptors = ceiling(0.8)
 
@@ -69,6 +82,9 @@ class Listener:
         self.connection_limit: Callable[[], int] = lambda: UNLIMITED
         self.all_connections = ConnectionCount()
         self.ignores_all_connections = False
+        # Whether this one is turned away because of overload; None where that never happens.
+        self.refuses: Callable[[], bool] | None = None
+        self.paused = False
         # Connections whose original destination is another listener's address are handed to that one.
         self.hands_over_to: Listeners | None = None
         self.log: Callable[[Any], None] | None = None
@@ -106,6 +122,15 @@ class Listener:
         """Accepts what waits, before `close` resets it."""
         for acceptor in self._acceptors:
             acceptor.take_waiting()
+
+    def pause(self, paused: bool) -> None:
+        """Whether connections wait to be accepted (stop_accepting_connections)."""
+        self.paused = paused
+        for acceptor in self._acceptors:
+            if paused:
+                acceptor.close()
+            else:
+                start_task(acceptor.start(), f"accept again on {self.name}")
 
     def close(self) -> None:
         """Stops accepting; connections live on."""
@@ -158,7 +183,13 @@ class Listener:
                 return False
             if not self.all_connections.allowed.take():
                 self.stats.downstream_global_cx_overflow += 1
+                self.all_connections.stats.failed_updates += 1
                 return False
+        if self.refuses is not None and self.refuses():
+            self.stats.downstream_cx_overload_reject += 1
+            if heeded:
+                self.all_connections.allowed.give()
+            return False
         accepted = self.accepted
         accepted.maximum = self.connection_limit()
         if accepted.take():

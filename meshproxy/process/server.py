@@ -9,6 +9,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
@@ -17,26 +18,28 @@ from meshproxy.admin.server_view import DrainStatus, Shown
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
+from meshproxy.config.build_overload import build_overload
 from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
-from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
+from meshproxy.config.build_server import build_node, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.downstream.drain import InFlight
 from meshproxy.downstream.http_stats import RouterStats
 from meshproxy.downstream.listener import Listener
-from meshproxy.net.count import UNLIMITED, Counts
+from meshproxy.downstream.overload_manager import OverloadManager
+from meshproxy.net.count import Counts
 from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.memory import memory
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Part, take
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
 from meshproxy.process.drains import Drains, add_up
 from meshproxy.process.listener_set import ListenerSet
-from meshproxy.process.memory import memory
 from meshproxy.process.options import Options
 from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
@@ -84,6 +87,7 @@ class Server:
         self.ctx.stats.add("http.async-client", RouterStats())
         self.stats.server.refresh = self._refresh_stats
         self.listener_set = ListenerSet(self.stats.listeners)
+        self.overload = OverloadManager(self.ctx.overload)
         self._loaded: Loaded | None = loaded
         self._phase = PRE_INITIALIZING
         self.drains = Drains(
@@ -128,7 +132,7 @@ class Server:
             ctx.runtime_layers.sources = build_runtime(view.layered_runtime, ctx.node.cluster)
             ctx.runtime_layers.load()
         with building("overload_manager"):
-            ctx.connections.allowed = ctx.counts.make(global_connection_limit(view) or UNLIMITED)
+            self.overload = build_overload(view.overload_manager, ctx)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
@@ -171,6 +175,7 @@ class Server:
             await self.listener_set.start()
         else:
             await self.workers.start(self.listener_set.bind(self.options.concurrency))
+        self.overload.start(self.loop, partial(self._tell, "overload"))
         self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
         self.live()
         _log.info("all clusters and listeners are ready: starting to serve")
@@ -204,6 +209,7 @@ class Server:
 
     async def stop(self) -> None:
         """Closes everything; what was in flight is logged, and logs that wait are written."""
+        self.overload.close()
         self.listener_set.close(self.listeners)
         if self.workers is not None:
             await self.workers.stop()
@@ -319,7 +325,8 @@ class Server:
     def said(self) -> "Said":
         """What a new worker has to know of what operators said before it was there."""
         layers = ("set_runtime", self.ctx.runtime.layers)
-        return [layers, ("set_log_levels", self.process_log.now()), *self.drains.said()]
+        overload = ("overload", self.ctx.overload.values())
+        return [layers, overload, ("set_log_levels", self.process_log.now()), *self.drains.said()]
 
     def _tell(self, word: str, *arguments: Any) -> None:
         if self.workers is not None:

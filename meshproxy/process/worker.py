@@ -53,6 +53,7 @@ class Worker:
             "reopen_logs": server.reopen_logs,
             "fail_health_checks": server.drains.fail_health_checks,
             "drain": server.drains.drain,
+            "overload": server.ctx.overload.put,
             "leave": server.drains.end,
             "stop_listening": server.drains.stop_listening,
             "in_flight": server.drains.in_flight,

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .scenario import ScenarioError, Step, wire_text
@@ -77,8 +78,18 @@ class Client:
             case "wait_for":
                 await self._wait_for(step.value)
                 return
+            case "write":
+                self._write(step.value)
+                return
         connection = self.connections.get(step.conn) or await self._connect(step)
         await self._on(connection, step)
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        """As whoever watches a file wants it: another file takes the place of the old one."""
+        for name, text in files.items():
+            path = Path(self.fill(f"${{dir}}/{name}"))
+            path.with_suffix(".new").write_text(text)
+            path.with_suffix(".new").rename(path)
 
     async def _on(self, connection: Connection, step: Step) -> None:
         wire = connection.wire

@@ -233,7 +233,10 @@ def _flush_listener(log: Path, port: int) -> dict[str, Any]:
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    return {"name": FLUSH_PREFIX, "address": _address("127.0.0.1", port), "filter_chains": [{"filters": filters}]}
+    return {
+        "name": FLUSH_PREFIX, "address": _address("127.0.0.1", port), "filter_chains": [{"filters": filters}],
+        "bypass_overload_manager": True, "ignore_global_conn_limit": True,
+    }  # fmt: skip
 
 
 def to_json(config: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((HERE / "defaults.yaml").read_text())
 OPERATORS: dict[str, list[str]] = yaml.safe_load((HERE / "operators.yaml").read_text())
 
 CLIENT_VERBS = frozenset(
-    "connect send request exchange get response read read_all half_close close reset idle until signal wait_for".split()
+    "connect send request exchange get response read read_all half_close close reset idle until signal wait_for "
+    "write".split()
 )
 UPSTREAM_VERBS = frozenset(
     "reply request head send read read_all echo half_close close reset idle signal wait_for hang".split()
@@ -23,7 +24,7 @@ CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
     "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
 )
-OTHER_KEYS = frozenset("about upstreams client stats mask mask_text differs own_process flags".split())
+OTHER_KEYS = frozenset("about upstreams client files stats mask mask_text differs own_process flags".split())
 LISTENING = ("tcp", "unix", "refuse", "blackhole")
 
 
@@ -64,6 +65,7 @@ class Scenario:
     differs: Mapping[str, str] = field(default_factory=dict)
     own_process: bool = False
     flags: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)  # what is in `${dir}` when the proxy starts
 
     @property
     def area(self) -> str:
@@ -106,6 +108,7 @@ def parse(name: str, text: str) -> Scenario:
         differs=document.get("differs", {}),
         own_process=bool(document.get("own_process") or "bootstrap" in document or "flags" in document),
         flags=tuple(document.get("flags", ())),
+        files=document.get("files", {}),
     )
 
 

@@ -44,6 +44,8 @@ class World:
         id = f"s{index:03}x"
         folder = self.folder / id
         folder.mkdir(parents=True)
+        for name, text in scenario.files.items():
+            (folder / name).write_text(text)
         sockets = {
             name: open_socket(script, folder / f"{name}.sock") for name, script in scenario.upstreams.items()
         }
