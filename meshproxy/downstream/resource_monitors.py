@@ -83,27 +83,33 @@ class CpuOfHost:
 
 
 class CpuOfContainer:
-    """How much of the processor time that its cgroup (version 2) may have the container uses, smoothed."""
+    """How much of the processor time that its cgroup, version 2 or 1, may have the container uses, smoothed."""
 
     def __init__(self, clock: Callable[[], float], root: Path = _CGROUP) -> None:
-        """Raises OSError where there is no such cgroup."""
         self._root = root
         self._clock = clock
-        self._used, self._then = self._microseconds(), clock()
+        self._used, self._then = 0.0, clock()
         self._value = 0.0
 
     def pressure(self) -> float:
-        used, now = self._microseconds(), self._clock()
-        if now > self._then:
-            share = (used - self._used) / 1e6 / (now - self._then) / self._cores()
+        used, now = self._seconds(), self._clock()
+        if self._used and now > self._then:
+            share = (used - self._used) / (now - self._then) / self._cores()
             self._value = min(share, 1.0) * _DAMPING + self._value * (1 - _DAMPING)
         self._used, self._then = used, now
         return self._value
 
-    def _microseconds(self) -> int:
+    def _seconds(self) -> float:
+        old = self._root / "cpuacct/cpuacct.usage"
+        if old.exists():
+            return int(old.read_text(encoding="ascii")) / 1e9
         lines = (self._root / "cpu.stat").read_text(encoding="ascii").splitlines()
-        return int(dict(line.split() for line in lines)["usage_usec"])
+        return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
 
     def _cores(self) -> float:
-        quota, period = (self._root / "cpu.max").read_text(encoding="ascii").split()
-        return len(os.sched_getaffinity(0)) if quota == "max" else int(quota) / int(period)
+        """A quota of -1, or `max`, is none."""
+        if (old := self._root / "cpu/cpu.cfs_quota_us").exists():
+            quota, period = old.read_text(), (self._root / "cpu/cpu.cfs_period_us").read_text()
+        else:
+            quota, period = (self._root / "cpu.max").read_text().split()
+        return len(os.sched_getaffinity(0)) if quota.strip() in ("max", "-1") else int(quota) / int(period)

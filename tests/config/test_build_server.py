@@ -3,7 +3,7 @@
 import pytest
 
 from meshproxy.config.bootstrap import load_bootstrap
-from meshproxy.config.build_server import build_node, global_connection_limit, read_rest
+from meshproxy.config.build_server import build_node, read_rest
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View, unread
 from meshproxy.process.options import parse_options
@@ -23,22 +23,6 @@ def test_the_command_line_names_the_node() -> None:
     node = build_node(both, parse_options(line))
     assert (node.id, node.cluster, node.region, node.zone) == ("A", "B", "r", "Z")
     assert unread(both) == []
-
-
-MONITOR = (
-    "{name: m, typed_config: {'@type': type.googleapis.com/"
-    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig,"
-    " max_active_downstream_connections: 7}}"
-)
-
-
-def test_the_limit_of_all_connections() -> None:
-    assert global_connection_limit(view("{}")) == 0
-    assert global_connection_limit(view(f"overload_manager: {{resource_monitors: [{MONITOR}]}}")) == 7
-    other = MONITOR.replace("downstream_connections.v3.DownstreamConnections", "fixed_heap.v3.FixedHeap")
-    other = other.replace("active_downstream_connections", "heap_size_bytes")
-    with pytest.raises(ConfigError, match="unsupported resource monitor 'm'"):
-        global_connection_limit(view(f"overload_manager: {{resource_monitors: [{other}]}}"))
 
 
 def test_all_that_is_not_there_is_refused_at_once() -> None:

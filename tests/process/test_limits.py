@@ -146,7 +146,8 @@ def test_connections_of_a_listener(tmp_path: Path) -> None:
 
 def test_connections_of_all_listeners(tmp_path: Path) -> None:
     monitor = (
-        "{name: a, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."
+        "{name: envoy.resource_monitors.global_downstream_max_connections, "
+        "typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors."
         "downstream_connections.v3.DownstreamConnectionsConfig, max_active_downstream_connections: 7}}"
     )
     text = config(more=f"overload_manager: {{resource_monitors: [{monitor}]}}")
