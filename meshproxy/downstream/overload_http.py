@@ -1,7 +1,7 @@
 """What an HTTP manager does against overload."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.downstream.http_stats import HttpStats
 from meshproxy.downstream.response_steps import ResponseStep
@@ -29,15 +29,15 @@ def refuse_requests(strikes: Callable[[], bool], stats: HttpStats, tell: bool) -
 
 
 def end_connections(strikes: Callable[[], bool], manager: "HttpManager") -> ResponseStep:
-    """disable_http_keepalive: a connection ends with its response."""
+    """disable_http_keepalive: with its response a connection begins to drain."""
 
     def step(stream: Stream, headers: ResponseHeaders) -> None:
-        if manager.draining or not strikes():
+        server: Any = stream.server
+        if server.leaving or not strikes():
             return
         stats = manager.stats
         stats.downstream_cx_overload_disable_keepalive += 1
         stats.downstream_cx_drain_close += 1
-        stream.delay_close = True
-        stream.server.drain()
+        manager.time.drain(server)
 
     return step

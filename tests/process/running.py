@@ -148,7 +148,7 @@ def starting(directory: Path, text: str, *flags: str, script: str = "") -> Itera
     file.write_text(text)
     arguments = command("-c", str(file), "--admin-address-path", str(directory / "admin"), *flags)
     if script:
-        arguments[1:3] = ["-c", f"{script}\nimport meshproxy.__main__"]
+        arguments[1:3] = ["-c", f"{script}\nfrom meshproxy.__main__ import main\nmain()"]
     with (directory / "stderr").open("wb") as log:
         process = subprocess.Popen(arguments, cwd=REPOSITORY, stdout=log, stderr=log)
     try:

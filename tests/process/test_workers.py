@@ -195,17 +195,18 @@ def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
         assert proxy.log.splitlines()[-1] == "meshproxy: this cannot be"
 
 
-def test_draining_reaches_all(proxy: Running) -> None:
-    clients = [proxy.connect() for _ in range(8)]
-    for client in clients:
-        client.sendall(REQUEST.replace(b"close", b"keep-alive"))
-        assert b"connection: close" not in client.recv(1000)
-    assert proxy.admin("/drain_listeners?inboundonly", "POST")[0] == 200
-    wait_for(lambda: _is_refused(proxy.port))
-    for client in clients:
-        with client:
+def test_draining_reaches_all(tmp_path: Path) -> None:
+    with running(tmp_path, config(), "--concurrency", "2", "--drain-strategy", "immediate") as proxy:
+        clients = [proxy.connect() for _ in range(8)]
+        for client in clients:
             client.sendall(REQUEST.replace(b"close", b"keep-alive"))
-            assert b"connection: close" in client.recv(1000)
+            assert b"connection: close" not in client.recv(1000)
+        assert proxy.admin("/drain_listeners?inboundonly", "POST")[0] == 200
+        wait_for(lambda: _is_refused(proxy.port))
+        for client in clients:
+            with client:
+                client.sendall(REQUEST.replace(b"close", b"keep-alive"))
+                assert b"connection: close" in client.recv(1000)
 
 
 def test_a_worker_that_comes_after_the_drain_does_not_listen(proxy: Running) -> None:
