@@ -16,7 +16,7 @@ from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import LogicalDns, StrictDns
-from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH
+from meshproxy.upstream.endpoint import EDS_STATUS_DRAINING
 from meshproxy.upstream.original_dst import OriginalDst
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -107,7 +107,7 @@ def test_endpoints_know_what_is_said_of_them(ctx: Context) -> None:
     first, second = cluster.endpoints
     assert (first.weight, first.priority, first.locality, first.locality_weight) == (5, 1, ("r", "z", "s"), 9)
     assert first.canary and first.metadata == {"envoy.lb": {"canary": True}}
-    assert second.health_flags == (FAILED_EDS_HEALTH,)
+    assert second.health_flags == (EDS_STATUS_DRAINING,)
     assert cluster.stats.membership_healthy == 1
 
 

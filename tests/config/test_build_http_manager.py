@@ -83,7 +83,7 @@ def test_every_field_is_read_or_named() -> None:
     )  # fmt: skip
     assert set(reported.values()) == {"ignored"}
     assert {path.partition(".")[0] for path in reported} == {
-        "access_log_options", "add_proxy_protocol_connection_state", "common_http_protocol_options",
+        "add_proxy_protocol_connection_state", "common_http_protocol_options",
         "http2_protocol_options", "request_id_extension", "set_current_client_cert_details", "stream_flush_timeout",
         "tracing",
     }  # fmt: skip
