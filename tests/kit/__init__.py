@@ -1,0 +1,1 @@
+"""Worlds and helpers that several rooms' tests use."""
