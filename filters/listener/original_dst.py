@@ -20,10 +20,10 @@ class OriginalDst(ListenerFilter):
         return cls()
 
     def on_accept(self, connection: Connection, sock: socket.socket) -> Look:
-        v6 = sock.family == socket.AF_INET6
-        if v6 or sock.family == socket.AF_INET:
-            # A socket for both families has clients of IPv4, too.
-            destination = _v6_destination(sock) if v6 and ":" in connection.local[0] else _v4_destination(sock)
+        # Of a socket for both families, too, IPv4 clients are asked for as such; a unix socket has no ports.
+        v6 = ":" in connection.direct_local[0]
+        if connection.direct_local[1]:
+            destination = _v6_destination(sock) if v6 else _v4_destination(sock)
             if destination is not None:
                 connection.restore(destination)
             elif _is_transparent(sock, v6):

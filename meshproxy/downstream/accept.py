@@ -78,6 +78,8 @@ class SocketAcceptor:
     def __init__(self, listener: "Listener", sock: socket.socket) -> None:
         self._listener = listener
         self._socket = sock
+        # Asked once: of a socket object it costs as much as a system call.
+        self._unix = sock.family == socket.AF_UNIX
         self._local = _fixed_local(sock)
         self._retry: asyncio.TimerHandle | None = None
 
@@ -131,7 +133,7 @@ class SocketAcceptor:
             return
         sock.setblocking(False)
         local = self._local or socket_address(sock.getsockname())
-        if sock.family != socket.AF_UNIX:
+        if not self._unix:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(listener, local, socket_address(name), listener.loop.time())
         listener.inspect(sock, connection)

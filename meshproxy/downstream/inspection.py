@@ -20,13 +20,16 @@ _LOOK_AGAIN_SECONDS = 0.02
 class Inspection:
     """Waits without spinning for bytes that it does not consume: SO_RCVLOWAT asks for one more than there are."""
 
-    __slots__ = ("_connection", "_done", "_filters", "_listener", "_seen", "_socket", "_waiting")
+    __slots__ = ("_connection", "_done", "_filters", "_listener", "_peeked", "_seen", "_socket", "_unix", "_waiting")
 
     def __init__(self, listener: "Listener", sock: socket.socket, connection: Connection) -> None:
         self._listener = listener
         self._socket = sock
         self._connection = connection
         self._filters = iter(listener.listener_filters)
+        self._unix = not connection.direct_local[1]
+        # What the filter before saw: nothing can have come since, as long as nobody waited.
+        self._peeked: tuple[int, bytes] | None = None
         self._seen = 0
         self._waiting: ListenerFilter | None = None
         self._done = False
@@ -73,32 +76,41 @@ class Inspection:
             return CLOSE
 
     def _look(self, each: ListenerFilter) -> Look:
-        sock = self._socket
         try:
-            data = sock.recv(each.max_bytes, socket.MSG_PEEK)
+            data = self._peek(each.max_bytes)
         except BlockingIOError:
             return MORE
         except OSError:
             self._listener.stats.downstream_listener_filter_error += 1
             return CLOSE
-        if not data or (len(data) == self._seen and sock.family != socket.AF_UNIX):
+        if not data or (len(data) == self._seen and not self._unix):
             # Readable although nothing came: the client has closed its half.
             self._listener.stats.downstream_listener_filter_remote_close += 1
             return CLOSE
         look = each.on_data(self._connection, data)
         if isinstance(look, int):
             if look:
-                sock.recv(look)
+                self._socket.recv(look)
+                self._peeked = None
             self._want(0)
         elif look is MORE:
+            self._peeked = None
             self._want(len(data))
         return look
+
+    def _peek(self, limit: int) -> bytes:
+        """What has come, and stays where it is."""
+        if self._peeked is not None and self._peeked[0] >= limit:
+            return self._peeked[1][:limit]
+        data = self._socket.recv(limit, socket.MSG_PEEK)
+        self._peeked = limit, data
+        return data
 
     def _want(self, seen: int) -> None:
         """Be woken by more than `seen` bytes."""
         if seen != self._seen:
             self._seen = seen
-            if self._socket.family != socket.AF_UNIX:
+            if not self._unix:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
 
     def _wait(self, each: ListenerFilter) -> None:
@@ -106,7 +118,7 @@ class Inspection:
         if self._waiting is None and listener.inspections is not None:
             listener.inspections.add(self)
         self._waiting = each
-        if self._seen and self._socket.family == socket.AF_UNIX:
+        if self._seen and self._unix:
             listener.loop.remove_reader(self._socket.fileno())
             listener.loop.call_later(_LOOK_AGAIN_SECONDS, self._ready)
         else:
@@ -120,7 +132,7 @@ class Inspection:
         if look is CLOSE:
             self._refuse()
         elif look is MORE:
-            if self._socket.family == socket.AF_UNIX:
+            if self._unix:
                 self._wait(each)
         else:
             self.run()
