@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from examples.ports import free
+from tests.kit.netns import missing as no_pods
 
-from . import cases, clients
+from . import captured, cases, clients
 from .cases import CASES, Case, Figures
 from .proxies import LOAD_CORE, NAMES, BenchmarkError, Proxy, pinned, stop
 from .table import Row, machine, markdown, medians
@@ -100,7 +102,7 @@ def rows_of(case: Case, found: dict[str, list[Figures]]) -> list[Row]:
     ]
 
 
-def write_json(everything: dict[str, dict[str, list[Figures]]]) -> Path:
+def write_json(everything: dict[str, Any]) -> Path:
     path = BENCHMARKS / "results" / f"load-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"machine": machine(), "half_load": cases.half_load, "rounds": everything}, indent=1))
@@ -108,17 +110,32 @@ def write_json(everything: dict[str, dict[str, list[Figures]]]) -> Path:
 
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
+    names = [*(case.name for case in CASES), *captured.CASES]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("case", nargs="*", metavar="CASE", help=", ".join(case.name for case in CASES))
+    parser.add_argument("case", nargs="*", metavar="CASE", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="3 rounds of 1 s, not 5 of 4 s")
     parser.add_argument("--proxies", default=",".join(NAMES), help=f"of {', '.join(NAMES)}")
     parser.add_argument("--record", action="store_true", help="write the table to benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     options.proxies = options.proxies.split(",")
-    unknown = set(options.case) - {case.name for case in CASES} | set(options.proxies) - set(NAMES)
+    unknown = set(options.case) - set(names) | set(options.proxies) - set(NAMES)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return options
+
+
+def measure_captured(options: argparse.Namespace, rounds: int, seconds: float) -> dict[str, captured.Found]:
+    """The cases between pods, where there can be pods."""
+    chosen = {name: keep for name, keep in captured.CASES.items() if not options.case or name in options.case}
+    if chosen and no_pods():
+        print(f"{', '.join(chosen)}: left out: {no_pods()}", file=sys.stderr)
+        return {}
+    found = {}
+    for name, keep_alive in chosen.items():
+        print(f"{name}: {captured.ABOUT[name]}", file=sys.stderr, flush=True)
+        proxies = [proxy for proxy in options.proxies if proxy != "bare"]
+        found[name] = captured.measure(proxies, rounds, seconds, keep_alive)
+    return found
 
 
 def main() -> int:
@@ -130,6 +147,7 @@ def main() -> int:
     rounds, seconds = (3, 1) if options.quick else (5, 4)
     rows: list[Row] = []
     everything: dict[str, dict[str, list[Figures]]] = {}
+    between_pods: dict[str, captured.Found] = {}
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the proxies inherit it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
@@ -141,13 +159,16 @@ def main() -> int:
                 print(f"{case.name}: {case.about}", file=sys.stderr, flush=True)
                 everything[case.name] = bench.run(case)
                 rows += rows_of(case, everything[case.name])
+        between_pods = measure_captured(options, rounds, seconds)
     except BenchmarkError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
         bench.upstreams.stop()
-    table = markdown(rows, rounds)
-    print(f"{table}\n\nAll rounds: {write_json(everything)}")
+    table = "\n\n".join(
+        [*([markdown(rows, rounds)] if rows else []), *([captured.markdown(between_pods)] if between_pods else [])]
+    )
+    print(f"{table}\n\nAll rounds: {write_json({**everything, **between_pods})}")
     if options.record:
         title = "# Load, beside Envoy 1.40\n\n`make bench ARGS=--record` writes this file."
         (BENCHMARKS / "RESULTS.md").write_text(f"{title}\n\n{table}\n")

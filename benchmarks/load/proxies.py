@@ -97,17 +97,14 @@ class Proxy:
         self.folder.cleanup()
 
     def cpu_s(self) -> float:
-        """User and system seconds of the process tree, with its ended children."""
-        ticks = 0
-        for pid in self._tree():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
-        return ticks / _TICKS_PER_S
+        self.check()
+        return cpu_s(self.process.pid)
 
     def memory_kb(self) -> tuple[int, int]:
         """RSS and PSS of the process tree, KiB."""
         rss = pss = 0
-        for pid in self._tree():
+        self.check()
+        for pid in _tree(self.process.pid):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 name, _, rest = line.partition(":")
                 if name == "Rss":
@@ -116,10 +113,19 @@ class Proxy:
                     pss += int(rest.split()[0])
         return rss, pss
 
-    def _tree(self) -> list[int]:
-        self.check()
-        pids = [self.process.pid]
-        for pid in pids:  # grows while it is walked
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                pids += [int(child) for child in children.read_text().split()]
-        return pids
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process and those below it, with their ended children."""
+    ticks = 0
+    for each in _tree(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / _TICKS_PER_S
+
+
+def _tree(pid: int) -> list[int]:
+    pids = [pid]
+    for each in pids:  # grows while it is walked
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            pids += [int(child) for child in children.read_text().split()]
+    return pids

@@ -36,7 +36,7 @@ def machine() -> str:
     return f"{model}, Linux {platform.release()}, Python {platform.python_version()}; one core for the proxy"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
@@ -52,12 +52,12 @@ def markdown(rows: Iterable[Row], rounds: int) -> str:
         f"|---|---|{'---:|' * len(present)}---:|---|---:|",
     ]
     for row in rows:
-        values = " | ".join(_number(row.values.get(name)) for name in present)
+        values = " | ".join(number(row.values.get(name)) for name in present)
         ratio = row.ratio("envoy")
         goal = "" if row.goal is None else f"≤ {row.goal}"
         if row.goal is not None and ratio is not None:
             goal += " reached" if ratio <= row.goal else " **not reached**"
-        ratios = f"{_number(ratio)} | {goal} | {_number(row.ratio('bare'))}"
+        ratios = f"{number(ratio)} | {goal} | {number(row.ratio('bare'))}"
         lines.append(f"| {row.about} | {row.figure} | {values} | {ratios} |")
     return "\n".join([*lines, *_own_routes(rows)])
 

@@ -1,6 +1,6 @@
 """The upstream of the load benchmarks: answers GET /bytes/N with N bytes, and swallows what is sent to it.
 
-    python -m benchmarks.load.upstream PORT
+    python -m benchmarks.load.upstream PORT [ADDRESS]
 
 It reads just enough of HTTP/1.1 for well-formed requests with content-length, so that the client and it need less of
 their core than any proxy needs of its own.
@@ -52,10 +52,10 @@ class Upstream(asyncio.Protocol):
         self.left = int(rest.split(b"\r\n", 1)[0]) if found else 0
 
 
-async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=4096)
+async def main(port: int, address: str) -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, address, port, backlog=4096)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:] or ["127.0.0.1"]))
