@@ -9,7 +9,7 @@ from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.log import Log
 from meshproxy.iptables.options import Config
 from meshproxy.iptables.restore import (
-    check_commands,
+    check_text,
     differs,
     guardrails_cleanup_text,
     guardrails_text,
@@ -45,8 +45,8 @@ class Side:
             return
         self.difference = differs(current, expected)
         if not self.difference:
-            missing = next((command for command in check_commands(self.rules) if self.tool.run(command).status), None)
-            self.difference = f"a rule is missing: {' '.join(missing)}" if missing else ""
+            missing = self.tool.first_missing(check_text(self.rules))
+            self.difference = f"a rule is missing: {missing.removeprefix('-C ')}" if missing else ""
 
     def chain_in_the_way(self) -> str:
         """A chain that the plan creates and that is there already."""

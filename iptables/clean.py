@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from meshproxy.iptables.dry_run import DryTool
 from meshproxy.iptables.log import Log
 from meshproxy.iptables.options import Config
-from meshproxy.iptables.restore import cleanup_commands, leftovers_text, parse_state
+from meshproxy.iptables.restore import cleanup_commands, leftovers_text, lone_deletions, parse_state
 from meshproxy.iptables.rules import OURS, V4, V6, Rule, build_rules
 from meshproxy.iptables.tools import Tool, find_tool
 
@@ -38,7 +38,9 @@ def _clean(config: Config, tool: Tool, rules: Sequence[Rule], log: Log) -> bool:
     before = tool.save()
     if f":{OURS}" not in before and not rules:
         return False
-    for command in cleanup_commands([*rules, *_tproxy_rules(config, tool)]):
+    ours = [*rules, *_tproxy_rules(config, tool)]
+    # What can be seen goes in one piece below.
+    for command in cleanup_commands(ours) if tool.hidden_tables else lone_deletions(ours):
         outcome = tool.run(command)
         if outcome.status:
             log.debug(f"{tool.binary} {' '.join(command)}: {outcome.reason}")

@@ -50,5 +50,8 @@ class DryTool:
         for command in commands:
             self.run(command)
 
+    def first_missing(self, checks: str) -> str:
+        return ""
+
     def restore(self, text: str) -> None:
         self._plan.change(text)

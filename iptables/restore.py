@@ -36,9 +36,12 @@ def _new_chains(rules: Sequence[Rule]) -> Iterable[tuple[str, str]]:
     return [(table, chain) for table, chain in chains if chain not in BUILT_IN]
 
 
-def check_commands(rules: Iterable[Rule]) -> list[Command]:
-    """One ``-C`` per rule: does it exist, wherever in its chain."""
-    return [["-t", rule.table, "-C", rule.chain, *rule.body.split()] for rule in rules]
+def check_text(rules: Sequence[Rule]) -> str:
+    """For ``iptables-restore --noflush``, which fails at the first rule that does not exist, wherever in its chain."""
+    lines: dict[str, list[str]] = {}
+    for rule in rules:
+        lines.setdefault(rule.table, []).append(f"-C {rule.chain} {rule.body}\n")
+    return "".join(f"*{table}\n{''.join(lines[table])}COMMIT\n" for table in sorted(lines))
 
 
 def cleanup_commands(rules: Sequence[Rule]) -> list[Command]:
@@ -51,6 +54,15 @@ def cleanup_commands(rules: Sequence[Rule]) -> list[Command]:
     ]
     chains = dict.fromkeys((rule.table, rule.chain) for rule in backwards if rule.chain not in BUILT_IN)
     return deletions + [["-t", table, verb, chain] for table, chain in chains for verb in ("-F", "-X")]
+
+
+def lone_deletions(rules: Sequence[Rule]) -> list[Command]:
+    """What ``leftovers_text`` cannot know: rules in chains that stay, which do not jump to ours."""
+    return [command for command in cleanup_commands([rule for rule in rules if _stands_alone(rule)]) if "-D" in command]
+
+
+def _stands_alone(rule: Rule) -> bool:
+    return rule.chain in BUILT_IN and not rule.jumps_to_ours
 
 
 def leftovers_text(state: State) -> str:

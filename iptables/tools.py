@@ -61,6 +61,11 @@ class Tool:
         if outcome.status:
             raise SetupError(explain(self.restore_binary, outcome, text))
 
+    def first_missing(self, checks: str) -> str:
+        """The first line of ``checks`` (see ``check_text``) that does not hold; empty if all do."""
+        outcome = run([self.restore_binary, "--noflush", *self._wait()], checks, self.environment)
+        return (_refused_line(outcome.err, checks) or outcome.reason) if outcome.status else ""
+
     def _wait(self) -> Sequence[str]:
         return ("--wait=30",) if self.locks else ()
 

@@ -2,13 +2,14 @@
 
 from meshproxy.iptables.restore import (
     GUARDRAIL,
-    check_commands,
+    check_text,
     cleanup_commands,
     differs,
     guardrails_cleanup_text,
     guardrails_text,
     is_empty,
     leftovers_text,
+    lone_deletions,
     parse_state,
     restore_text,
 )
@@ -59,9 +60,15 @@ def test_tables_by_name_chains_first() -> None:
 
 
 def test_checks_do_not_care_for_the_place() -> None:
-    assert check_commands(RULES)[2:] == [
-        ["-t", "mangle", "-C", "ISTIO_A", "-j", "ISTIO_B"],
-        ["-t", "nat", "-C", "PREROUTING", "-i", "e0", "-j", "RETURN"],
+    assert check_text(RULES).splitlines() == [
+        "*mangle",
+        "-C ISTIO_A -j ISTIO_B",
+        "COMMIT",
+        "*nat",
+        "-C ISTIO_A -p tcp -j RETURN",
+        "-C OUTPUT -j ISTIO_A",
+        "-C PREROUTING -i e0 -j RETURN",
+        "COMMIT",
     ]
 
 
@@ -75,6 +82,7 @@ def test_cleaning_goes_backwards() -> None:
         "-t nat -F ISTIO_A",
         "-t nat -X ISTIO_A",
     ]
+    assert [" ".join(command) for command in lone_deletions(RULES)] == ["-t nat -D PREROUTING -i e0 -j RETURN"]
 
 
 def test_what_is_saved_is_read() -> None:
