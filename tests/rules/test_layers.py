@@ -1,6 +1,7 @@
 """Imports go one way: a room knows the rooms below it, a filter knows meshproxy.api."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,16 @@ def test_a_filter_knows_the_api_alone() -> None:
         for path in files("filters")
         for name, line in imports(path)
         if name.startswith("meshproxy.") and not name.startswith(("meshproxy.api", "meshproxy.filters"))
+    ]
+    assert found == []
+
+
+def test_the_init_container_knows_itself_alone() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line} imports {name}"
+        for path in files("iptables")
+        for name, line in imports(path)
+        if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith("meshproxy.iptables")
     ]
     assert found == []
 
