@@ -291,7 +291,9 @@ class Http1Server(Http1Writer):
     def _judge_underscores(self, request: RequestHeaders, action: str) -> None:
         """headers_with_underscores_action: other servers may take `_` for `-` and so see another header."""
         bad = frozenset(name for name in request.index if "_" in name)
-        if bad and action == "reject":
+        if not bad:
+            return
+        if action == "reject":
             self.manager.http1_stats.requests_rejected_with_underscores_in_headers += 1
             raise CodecError("http1.unexpected_underscore")
         self.manager.http1_stats.dropped_headers_with_underscores += len(bad)
