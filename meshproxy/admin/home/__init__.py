@@ -15,13 +15,11 @@ from meshproxy.admin.home.failures import recent_failures
 from meshproxy.admin.home.history import History
 from meshproxy.admin.home.html import fill, wire
 from meshproxy.admin.home.listeners import listeners
-from meshproxy.admin.home.overview import Overview, look
-from meshproxy.admin.home.readings import is_read
+from meshproxy.admin.home.overview import look
 from meshproxy.admin.home.routes import routes
 from meshproxy.admin.home.summary import header, summary
 from meshproxy.admin.pages import HTML, Answer, Request, page
 from meshproxy.admin.server_view import Server
-from meshproxy.observe.snapshot import Snapshot
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "style.css").read_text("ascii")
@@ -88,15 +86,7 @@ def home(server: Server, _request: Request) -> Answer:
 
 
 def _pieces(server: Server) -> Iterator[str]:
-    snapshot = Snapshot()
-    for (prefix, group), taken in server.stat_parts():
-        if is_read(group):
-            snapshot.add((prefix, group), taken)
-        yield ""
-    yield from _document(look(server, snapshot, _history))
-
-
-def _document(overview: Overview) -> Iterator[str]:
+    overview = yield from look(server, _history)
     state = "failing" if overview.failing else overview.server.state.lower()
     name = overview.server.ctx.node.id or "meshproxy"
     yield fill(_TOP, title=f"{state}: {name}")

@@ -60,7 +60,7 @@ def clusters(overview: Overview) -> Iterator[Html]:
         return
     yield Html(_HEAD)
     for view in overview.clusters[:_SHOWN]:
-        yield _cluster(view)
+        yield _cluster(view, overview.trend(view.stats))
         yield _endpoints(view)
     left = len(overview.clusters) - _SHOWN
     more = f"{many(left, 'more cluster')} not shown: " if left > 0 else ""
@@ -71,12 +71,12 @@ def clusters(overview: Overview) -> Iterator[Html]:
     )
 
 
-def _cluster(view: ClusterView) -> Html:
+def _cluster(view: ClusterView, trend: list[tuple[float, float]]) -> Html:
     rate, count = view.rate, view.count
     return fill(
         _ROW,
         id=cluster_id(view.name), name=view.name, state=view.state, mark=mark(view.state), words=words_of_state(view),
-        spark=sparkline(view.trend), rate=rate_text(rate.done), errors=share_text(rate.share), bad=_bad(rate.failed),
+        spark=sparkline(trend), rate=rate_text(rate.done), errors=share_text(rate.share), bad=_bad(rate.failed),
         p50=milliseconds_text(rate.p50), p90=milliseconds_text(rate.p90), p99=milliseconds_text(rate.p99),
         active=count_text(count.active),
     )  # fmt: skip

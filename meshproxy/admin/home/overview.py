@@ -2,14 +2,13 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 
 from meshproxy.admin.home.history import History, Rate, Window
 from meshproxy.admin.home.readings import Count, Readings, read
 from meshproxy.admin.server_view import Server
 from meshproxy.observe.failures import Failure
-from meshproxy.observe.snapshot import Snapshot
 from meshproxy.upstream.cluster import Cluster
 
 # A failure that was seen within so many seconds is one of now.
@@ -31,13 +30,17 @@ class ClusterView:
     cluster: Cluster
     count: Count
     rate: Rate
-    trend: list[tuple[float, float]]
+    why: list[Failure]
     state: str = IDLE
-    why: list[Failure] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.cluster.name
+
+    @property
+    def stats(self) -> str:
+        """What the names of its stats begin with."""
+        return f"cluster.{self.cluster.alt_stat_name}"
 
     @property
     def healthy(self) -> int:
@@ -76,9 +79,9 @@ class Overview:
         return [each for each in self.clusters if each.state == ERRORS]
 
 
-def look(server: Server, snapshot: Snapshot, history: History) -> Overview:
-    """`server` has been refreshed."""
-    readings = read(snapshot)
+def look(server: Server, history: History) -> Generator[str, None, Overview]:
+    """`server` has been refreshed. A generator, so that others have their turn in between (admin/pages.py)."""
+    readings = yield from read(server.stat_parts())
     window = history.look(readings, time.monotonic(), time.time() - server.started)
     failures = server.failures()[::-1]
     recent: dict[str, list[Failure]] = defaultdict(list)
@@ -87,7 +90,10 @@ def look(server: Server, snapshot: Snapshot, history: History) -> Overview:
         meant = failure.details == _AS_CONFIGURED or _OF_CLIENTS.intersection(failure.flags)
         if failure.last >= since and not meant:
             recent[failure.cluster].append(failure)
-    clusters = [_view(each, readings, window, history, recent.get(each.name, [])) for each in server.ctx.clusters]
+    clusters = []
+    for cluster in server.ctx.clusters:
+        clusters.append(_view(cluster, readings, window, history, recent.get(cluster.name, [])))
+        yield ""
     clusters.sort(key=lambda each: (_WORST_FIRST.index(each.state), each.name))
     total = window.rate(*[name for name in readings if name.startswith("http.")])
     return Overview(server, window, clusters, failures, recent.get("", []), readings, total, history)
@@ -95,14 +101,14 @@ def look(server: Server, snapshot: Snapshot, history: History) -> Overview:
 
 def _view(cluster: Cluster, readings: Readings, window: Window, history: History, why: list[Failure]) -> ClusterView:
     name = f"cluster.{cluster.alt_stat_name}"
-    view = ClusterView(cluster, readings.get(name) or Count(), window.rate(name), history.trend(name), why=why)
-    view.state = _state(view, window)
+    view = ClusterView(cluster, readings.get(name) or Count(), window.rate(name), why)
+    view.state = _state(view, window, history)
     return view
 
 
-def _state(view: ClusterView, window: Window) -> str:
+def _state(view: ClusterView, window: Window, history: History) -> str:
     failed = bool(view.why) or (window.live and view.rate.failed > 0)
-    if failed and _recent_share(view) >= _FAILING:
+    if failed and _recent_share(view, history) >= _FAILING:
         return FAILING
     unhealthy = len(view.cluster.endpoints) - view.healthy
     if failed or unhealthy:
@@ -110,12 +116,13 @@ def _state(view: ClusterView, window: Window) -> str:
     return HEALTHY if view.rate.done else IDLE
 
 
-def _recent_share(view: ClusterView) -> float:
+def _recent_share(view: ClusterView, history: History) -> float:
     """How much fails, even where this very moment is quiet."""
     if view.rate.done:
         return view.rate.share
-    done = sum(each for each, _ in view.trend)
-    return sum(failed for _, failed in view.trend) / done if done else 1.0
+    trend = history.trend(view.stats)
+    done = sum(each for each, _ in trend)
+    return sum(failed for _, failed in trend) / done if done else 1.0
 
 
 def words_of_state(view: ClusterView) -> str:

@@ -1,12 +1,12 @@
 """The numbers of the page, from the statistics of the whole proxy: a Count per cluster, HTTP entry and listener."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 
 from meshproxy.downstream.http_stats import HttpStats
 from meshproxy.downstream.listener_stats import ListenerStats
 from meshproxy.observe.quantiles import Counts
-from meshproxy.observe.snapshot import Snapshot, Taken
+from meshproxy.observe.snapshot import Part, Snapshot, Taken
 from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.stats import ClusterStats
 
@@ -22,21 +22,24 @@ class Count:
     unit: str = "requests"
 
 
+# Whoever looks at the page does not count as traffic.
+_OWN = frozenset({"http.admin", "listener.admin"})
 # By the prefix of the stats: `cluster.reviews`, `http.edge`, `listener.127.0.0.1_80`.
 Readings = dict[str, Count]
 
 
-def read(snapshot: Snapshot) -> Readings:
-    return {
-        prefix: _READERS[cls](cls, taken)
-        for (prefix, cls), taken in snapshot.groups.items()
-        if cls in _READERS and prefix != "http.admin" and prefix != "listener.admin"
-    }
-
-
-def is_read(group: type[StatGroup]) -> bool:
-    """Whether stats of this kind are on the page."""
-    return group in _READERS
+def read(parts: Iterable[Part]) -> Generator[str, None, Readings]:
+    """Of all parts of the statistics; a generator, so that others have their turn in between (admin/pages.py)."""
+    snapshot = Snapshot()
+    for (prefix, cls), taken in parts:
+        if cls in _READERS and prefix not in _OWN:
+            snapshot.add((prefix, cls), taken)
+        yield ""
+    readings: Readings = {}
+    for (prefix, cls), taken in snapshot.groups.items():
+        readings[prefix] = _READERS[cls](cls, taken)
+        yield ""
+    return readings
 
 
 def _cluster(cls: type[StatGroup], taken: Taken) -> Count:
