@@ -2,7 +2,8 @@
 
 from meshproxy.admin.pages import TEXT, Answer, Request, page
 from meshproxy.admin.server_view import Server
-from meshproxy.observe.process_log import LEVELS, LOGGERS, ProcessLog, levels
+from meshproxy.observe.log_pattern import LEVELS
+from meshproxy.observe.process_log import LOGGERS, ProcessLog, levels
 
 _USAGE = """usage: /logging?<name>=<level> (change single level)
 usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)

@@ -6,20 +6,15 @@ Lists of messages are iterators, good for one walk (json_page.dump): a large con
 
 import base64
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from meshproxy.config.packed import unpack
 from meshproxy.config.structs import value_of
-from meshproxy.config.types import is_known, type_name
+from meshproxy.config.types import is_known, is_sensitive, type_name
 
 REDACTED = "[redacted]"
-
-# The option udpa.annotations.sensitive (76569463) = true as it lies in a field's serialized options, whether or not the
-# module that names it was imported.
-_SENSITIVE = b"\xb8\xb7\x8b\xa4\x02\x01"
 
 _LONG = (
     FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_SINT64,
@@ -41,7 +36,7 @@ def plain(message: Any, redact: bool = False, full: bool = False) -> Any:
 
 
 def _field(field: Any, value: Any, redact: bool, full: bool) -> Any:
-    redact = redact or _is_sensitive(field)
+    redact = redact or is_sensitive(field)
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
         of = inner.fields_by_name["value"]
@@ -122,8 +117,3 @@ _SPECIAL: dict[str, Callable[[Any, bool], Any]] = {
     "google.protobuf.Empty": lambda _message, _redact: {},
     **{f"google.protobuf.{name}Value": _wrapped for name in _WRAPPERS},
 }
-
-
-@cache
-def _is_sensitive(field: Any) -> bool:
-    return _SENSITIVE in field.GetOptions().SerializeToString()

@@ -2,7 +2,7 @@
 
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
-from meshproxy.observe.process_log import Write, compile_json_pattern, compile_pattern
+from meshproxy.observe.log_pattern import Write, compile_json_pattern, compile_pattern
 
 
 def build_log_format(view: View, command_line: str) -> Write | None:

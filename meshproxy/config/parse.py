@@ -9,6 +9,7 @@ message in JSON: where its type is known, the Any holds that message, as if it h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,7 +20,7 @@ from google.protobuf.message import Error as ProtobufError
 from meshproxy.config import scalars
 from meshproxy.config.errors import Key, Problem, Severity, element, join, step
 from meshproxy.config.scalars import SCALARS, Convert, Refused, UnknownName, describe
-from meshproxy.config.types import TYPED_STRUCTS, UnknownType, is_known, message_class, type_name
+from meshproxy.config.types import TYPED_STRUCTS, UnknownType, is_known, is_sensitive, message_class, type_name
 from meshproxy.config.well_known import WELL_KNOWN
 
 _SCALAR_KINDS = {
@@ -87,13 +88,15 @@ class _Shape:
 class _Parser:
     """Walks one tree; `path` is where it stands, `problems` what it found."""
 
-    __slots__ = ("_allow_unknown", "_path", "_where", "problems")
+    __slots__ = ("_allow_unknown", "_path", "_where", "problems", "secret")
 
     def __init__(self, where: str, allow_unknown: bool) -> None:
         self._where = where
         self._allow_unknown = allow_unknown
         self._path: list[tuple[str, Key]] = []
         self.problems: list[Problem] = []
+        # It is inside a field whose values may not be shown.
+        self.secret = False
 
     def message(self, tree: Any, shape: _Shape) -> dict[str, Any]:
         """The keyword arguments for a message."""
@@ -164,7 +167,8 @@ class _Parser:
 
     def report(self, name: str, refused: Refused) -> None:
         severity: Severity = "ignored" if self._allow_unknown and isinstance(refused, UnknownName) else "error"
-        self.problems.append(Problem(join(self._here(), name), str(refused), severity))
+        reason = _without_value(refused) if self.secret else str(refused)
+        self.problems.append(Problem(join(self._here(), name), reason, severity))
 
     def _here(self) -> str:
         path = self._where
@@ -191,6 +195,8 @@ def _shape(name: str) -> _Shape:
 def _field(field: Any) -> _Field:
     name: str = field.name
     read, empty = _reader(field)
+    if is_sensitive(field):
+        read = _secretly(read)
     message = field.message_type
     if message is not None and message.GetOptions().map_entry:
         key = SCALARS[_SCALAR_KINDS[message.fields_by_name["key"].type]]
@@ -210,6 +216,25 @@ def _field(field: Any) -> _Field:
     if message is None:
         return _Field(name, group, False, read)
     return _Field(name, group, takes_null, lambda parser, tree: parser.inner(name, tree, read))
+
+
+def _secretly(read: Read) -> Read:
+    """Says what is wrong with a value, and not the value."""
+
+    def secretly(parser: _Parser, tree: Any) -> Any:
+        outer, parser.secret = parser.secret, True
+        try:
+            return read(parser, tree)
+        except Refused as refused:
+            raise Refused(_without_value(refused)) from None
+        finally:
+            parser.secret = outer
+
+    return secretly
+
+
+def _without_value(refused: Refused) -> str:
+    return re.sub(r", got the (text|number) .*", r", got another \1", str(refused), flags=re.DOTALL)
 
 
 def _reader(field: Any) -> tuple[Read, Any]:

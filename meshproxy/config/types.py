@@ -20,6 +20,11 @@ TYPED_STRUCTS = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"
 """Envelopes for a message in JSON, which name its type beside it."""
 
 
+# The option udpa.annotations.sensitive (76569463) = true as it lies in a field's serialized options, whether or not the
+# module that names it was imported.
+_SENSITIVE = b"\xb8\xb7\x8b\xa4\x02\x01"
+
+
 class UnknownType(LookupError):
     """No message of this name is known; the text says so."""
 
@@ -45,6 +50,12 @@ def is_known(name: str) -> bool:
     except UnknownType:
         return False
     return True
+
+
+@cache
+def is_sensitive(field: Any) -> bool:
+    """Whether what a field holds, however deep, is nobody's business: keys, passwords."""
+    return _SENSITIVE in field.GetOptions().SerializeToString()
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
-from meshproxy.observe.process_log import level_number
+from meshproxy.observe.process_log import level_number, parse_levels
 
 _MORE = "More: meshproxy wait --help, meshproxy request --help, meshproxy iptables --help"
 _NO_HOT_RESTART = "there is no hot restart"
@@ -160,11 +160,10 @@ def _add(parser: argparse.ArgumentParser, name: str, default: Any, known: Any) -
 def _check_levels(options: Options) -> None:
     try:
         level_number(options.log_level)
-        for pair in options.component_log_level.split(",") if options.component_log_level else ():
-            name, colon, level = pair.partition(":")
-            if not (name and colon):
-                raise ValueError(f"component log level not correctly specified '{pair}'")
-            level_number(level)
+        if options.component_log_level:
+            if options.enable_fine_grain_logging:
+                raise ValueError("--component-log-level will not work with --enable-fine-grain-logging")
+            parse_levels(options.component_log_level)
     except ValueError as error:
         raise UsageError(str(error).removeprefix("error: ")) from None
 

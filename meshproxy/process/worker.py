@@ -1,6 +1,7 @@
 """A worker: a fork of the zygote that serves the listeners and does what main says."""
 
 import asyncio
+import logging
 import os
 import socket
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ def serve_as_worker(server: Server, late: LateLoop, number: int, descriptors: li
     _renumber(server.ctx.stats, number)
     control, *listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     loop.run_until_complete(Worker(server, listening).run(control))
+    logging.shutdown()
     os._exit(0)
 
 

@@ -1,22 +1,12 @@
-"""The process log: line format, levels, JSON."""
+"""The process log: where it goes, levels, repeated lines, what does not work."""
 
-import json
 import logging
-import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from meshproxy.observe.process_log import (
-    DEFAULT_PATTERN,
-    LOGGERS,
-    ProcessLog,
-    compile_json_pattern,
-    compile_pattern,
-    levels,
-)
+from meshproxy.observe.process_log import LOGGERS, ProcessLog, levels
 
 
 @pytest.fixture(autouse=True)
@@ -27,62 +17,6 @@ def loggers_as_they_were() -> Iterator[None]:
     root.handlers[:], root.level = before[0], before[1]
     for name, level in before[2].items():
         logging.getLogger(name).setLevel(level)
-
-
-def record(message: str = "said %s", level: int = logging.WARNING) -> logging.LogRecord:
-    made = logging.LogRecord("upstream", level, "/elsewhere/file.py", 7, message, ("so",), None, "function")
-    made.created = 1795240607.691413
-    return made
-
-
-def test_default_line_is_envoys() -> None:
-    line = compile_pattern(DEFAULT_PATTERN)(record())
-    assert re.fullmatch(
-        r"\[2026-11-2[0-2] \d\d:\d\d:47\.691\]\[\d+\]\[warning\]\[upstream\] \[/elsewhere/file\.py:7\] said so", line
-    )
-
-
-@pytest.mark.parametrize(
-    "pattern, line",
-    [
-        ("%l %L %n %v %%", "warning W upstream said so %"),
-        ("%s:%# %!", "file.py:7 function"),
-        ("%f %F %E", "691413 691413000 1795240607"),
-        ("%Y %^x%$", "2026 x"),
-        ("100%", "100%"),
-    ],
-)
-def test_patterns(pattern: str, line: str) -> None:
-    assert compile_pattern(pattern)(record()) == line
-
-
-def test_messages_with_new_lines() -> None:
-    two = record("two\nlines %s")
-    assert compile_pattern("%_")(two) == "two\\nlines so"
-    assert compile_pattern('{"m":"%j"}')(two) == '{"m":"two\\nlines so"}'
-
-
-@pytest.mark.parametrize(
-    "number, name",
-    [(3, "trace"), (5, "trace"), (10, "debug"), (25, "info"), (40, "error"), (50, "critical")],
-)
-def test_level_names(number: int, name: str) -> None:
-    assert compile_pattern("%l")(record(level=number)) == name
-
-
-def test_json() -> None:
-    line = compile_json_pattern({"z": "%v", "a": "%l"})(record('quote " %s'))
-    assert line == '{"a":"warning","z":"quote \\" so"}'
-    assert json.loads(line)["z"] == 'quote " so'
-
-
-def test_tracebacks_are_part_of_the_message() -> None:
-    failed = record()
-    try:
-        raise ValueError("why")
-    except ValueError:
-        failed.exc_info = sys.exc_info()
-    assert compile_pattern("%v")(failed).endswith("ValueError: why")
 
 
 def test_to_a_file_with_levels_of_its_own(tmp_path: Path) -> None:
@@ -115,3 +49,30 @@ def test_unknown_level() -> None:
         ProcessLog().set_level("loud")
     ProcessLog().set_level("warn")
     assert levels()["main"] == "warning"
+
+
+def test_escaped_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    ProcessLog().start("info", "%l: %v", str(path), escaped=True)
+    logging.getLogger("main").info("it's\n\ttwo %s", "\u00e9")
+    assert path.read_text() == "info: it\\'s\\n\\ttwo \\303\\251\n"
+
+
+def test_a_storm_is_told_of_when_the_log_ends(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = ProcessLog()
+    log.start("info", "%v", str(path))
+    for i in range(1000):
+        logging.getLogger("main").warning("storm %d", i)
+        logging.getLogger("main").info("asked for %d", i)
+    logging.getLogger().handlers[0].close()
+    lines = path.read_text().splitlines()
+    assert len(lines) == 1011
+    assert lines[-1] == "storm 999 (the last of 990 such messages that were not written)"
+
+
+def test_a_disk_that_is_full_harms_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    ProcessLog().start("info", "%v", "/dev/full")
+    logging.getLogger("main").info("lost")
+    logging.getLogger("main").info("lost as well")
+    assert capfd.readouterr().err == ""
