@@ -7,6 +7,10 @@ RUN python -m venv --without-pip /opt/meshproxy \
     && mkdir /etc/meshproxy
 
 FROM python:3.11-slim
+# The same image is the init container: `meshproxy iptables` runs these.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends iptables nftables \
+    && rm -rf /var/lib/apt/lists/*
 RUN pip uninstall --yes setuptools wheel pip \
     && groupadd --gid 1337 meshproxy \
     && useradd --uid 1337 --gid 1337 --no-create-home --home-dir / --shell /usr/sbin/nologin meshproxy
