@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from meshproxy.iptables.errors import SetupError
 
+NAME_SERVICES = "/etc/nsswitch.conf"
 NEW_MOUNTS, NEW_NETWORK = 0x00020000, 0x40000000
 MS_RDONLY, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x1, 0x1000, 0x4000, 1 << 18, 1 << 19
 
@@ -29,6 +30,8 @@ def hide_name_services(warn: Callable[[str], None]) -> None:
 
     iptables asks for the names of users and groups, which a host may answer over the very network that is being set up.
     """
+    if not os.path.exists(NAME_SERVICES):
+        return
     try:
         _call("unshare", NEW_MOUNTS)
         try:
@@ -36,9 +39,9 @@ def hide_name_services(warn: Callable[[str], None]) -> None:
         except OSError:
             # Some hosts forbid private mounts; it is enough that ours do not reach the host.
             _mount(None, "/", MS_SLAVE | MS_REC)
-        _mount("/dev/null", "/etc/nsswitch.conf", MS_BIND | MS_RDONLY)
+        _mount("/dev/null", NAME_SERVICES, MS_BIND | MS_RDONLY)
     except OSError as error:
-        warn(f"cannot hide /etc/nsswitch.conf, names may be looked up: {error.strerror}")
+        warn(f"cannot hide {NAME_SERVICES}, names may be looked up: {error.strerror}")
 
 
 def _mount(source: str | None, target: str, flags: int) -> None:

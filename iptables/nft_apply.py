@@ -2,12 +2,12 @@
 
 from meshproxy.iptables import routes
 from meshproxy.iptables.commands import Outcome, run
+from meshproxy.iptables.complaints import explain
 from meshproxy.iptables.dry_run import Plan
 from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.log import Log
 from meshproxy.iptables.nft import CHAINS, apply_script, cleanup_script
 from meshproxy.iptables.options import Config
-from meshproxy.iptables.tools import explain
 
 OLDEST = (1, 0, 1)
 

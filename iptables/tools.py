@@ -1,12 +1,14 @@
 """Which iptables programs to use, and using them.
 
 A machine may have two sets, one for each of the kernel's tables (legacy and nf_tables). Rules that are there already
-decide for legacy; else nf_tables is taken, then the plain name. A set is taken only if it can change rules.
+decide for legacy; else nf_tables is taken, then the plain name, then legacy.
+A set that cannot change rules is passed by.
 """
 
 from collections.abc import Sequence
 
 from meshproxy.iptables.commands import Outcome, run
+from meshproxy.iptables.complaints import explain, refused_line
 from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.restore import Command
 
@@ -14,6 +16,13 @@ from meshproxy.iptables.restore import Command
 PROBE = ("INPUT", "-p", "255", "-j", "RETURN")
 LOCKING = (1, 6, 2)
 LOCK_FILE = (1, 8, 6)
+
+
+class MissingError(SetupError):
+    """A program is not there."""
+
+    def __init__(self, binary: str) -> None:
+        super().__init__(f"there is no {binary} in PATH: install the package iptables in the image that runs this")
 
 
 class Tool:
@@ -64,7 +73,7 @@ class Tool:
     def first_missing(self, checks: str) -> str:
         """The first line of ``checks`` (see ``check_text``) that does not hold; empty if all do."""
         outcome = run([self.restore_binary, "--noflush", *self._wait()], checks, self.environment)
-        return (_refused_line(outcome.err, checks) or outcome.reason) if outcome.status else ""
+        return (refused_line(outcome.err, checks) or outcome.reason) if outcome.status else ""
 
     def _wait(self) -> Sequence[str]:
         return ("--wait=30",) if self.locks else ()
@@ -81,22 +90,25 @@ def choose_tool(plain: str, forced: str = "") -> Tool:
     if forced:
         return _usable(f"{plain}-{forced}")
     legacy = find_tool(f"{plain}-legacy")
+    # Whatever the plain name is, legacy may be all that the kernel has.
+    candidates = [f"{plain}-nft", plain, f"{plain}-legacy"]
     if legacy is not None and _has_rules(legacy.saved):
-        return _usable(legacy.binary)
-    try:
-        return _usable(f"{plain}-nft")
-    except SetupError as first:
+        candidates.insert(0, legacy.binary)
+    failure: SetupError = MissingError(plain)
+    for binary in candidates:
         try:
-            return _usable(plain)
-        except SetupError as second:
-            # A program that is there and fails says more than one that is not.
-            raise (second if "there is no" in str(first) else first) from None
+            return _usable(binary)
+        except SetupError as error:
+            # The first program that is there and fails says more than one that is not.
+            if isinstance(failure, MissingError) and not isinstance(error, MissingError):
+                failure = error
+    raise failure
 
 
 def _usable(binary: str) -> Tool:
     saved = run([f"{binary}-save", "-c"])
     if saved.missing:
-        raise SetupError(f"there is no {binary} in PATH: install the package iptables in the image that runs this")
+        raise MissingError(binary)
     if saved.status:
         raise SetupError(explain(f"{binary}-save", saved))
     tool = Tool(binary, saved.out)
@@ -121,36 +133,3 @@ def _version(text: str) -> tuple[tuple[int, ...], bool]:
         if word.startswith("v") and all(number.isdigit() for number in numbers):
             return tuple(map(int, numbers)), "nf_tables" not in text
     return (0,), True
-
-
-def explain(program: str, outcome: Outcome, text: str = "") -> str:
-    """One line: who refused what, and what to check."""
-    reason = outcome.reason
-    line = _refused_line(outcome.err, text)
-    where = f" (at {line!r})" if line else ""
-    if "ermission denied" in reason or "not permitted" in reason:
-        hint = "the container needs the capabilities NET_ADMIN and NET_RAW, or to be root"
-    elif "already exists" in reason:
-        hint = "rules of an earlier run are there: --reconcile replaces them, --cleanup-only removes them"
-    elif "lock" in reason:
-        hint = "another program changes the rules; try again"
-    elif (
-        "No such file" in reason
-        or "match by that name" in reason
-        or "does not exist" in reason
-        or "Extension" in reason
-    ):
-        hint = "does this kernel have the modules for it?"
-    else:
-        hint = "check the flag that this rule comes from" if line else "does this kernel support it?"
-    return f"{program}: {reason}{where}: {hint}"
-
-
-def _refused_line(complaint: str, text: str) -> str:
-    """The line of ``text`` that ``line 7 failed``, ``Error occurred at line: 7`` or ``/dev/stdin:7:1-9:`` is about."""
-    lines = text.splitlines()
-    _, _, after = complaint.replace("line:", "line").replace("/dev/stdin:", "line ").partition("line ")
-    number = after.replace(":", " ").split()[0] if after.split() else ""
-    if not number.isdigit() or not 0 < int(number) <= len(lines) or lines[int(number) - 1] == "COMMIT":
-        return ""
-    return lines[int(number) - 1]

@@ -170,6 +170,21 @@ class TestTheChoice:
         assert pod.rules("iptables-legacy") == []
         assert len(pod.rules("iptables-nft")) == 17
 
+    def test_a_set_that_cannot_is_passed_by(self, pod: Pod, tmp_path: Path) -> None:
+        some_programs(tmp_path, *SET[:3], *(f"iptables-legacy{suffix}" for suffix in ("", "-save", "-restore")))
+        pod.run("iptables-legacy", "-A", "INPUT", "-s", "9.9.9.9/32", "-j", "DROP")
+        failing_program(tmp_path, "iptables-legacy", "no kernel support")
+        pod.apply(*USUAL, PATH=f"{tmp_path}:/bin")
+        assert len(pod.rules()) == 17
+        # And the other way round.
+        pod.apply("--cleanup-only")
+        (tmp_path / "iptables-legacy").unlink()
+        some_programs(tmp_path, "iptables-legacy")
+        pod.run("iptables-legacy", "-F", "INPUT")
+        failing_program(tmp_path, "iptables-nft", "no kernel support")
+        pod.apply(*USUAL, PATH=f"{tmp_path}:/bin")
+        assert len(pod.rules("iptables-legacy")) == 17
+
     def test_the_plain_name_is_the_last_resort(self, pod: Pod, tmp_path: Path) -> None:
         some_programs(tmp_path, "iptables", "iptables-save", "iptables-restore")
         pod.apply(*USUAL, PATH=str(tmp_path))
