@@ -70,8 +70,8 @@ def _words(failure: Failure) -> dict[str, str]:
         "status": str(failure.status),
         "target": _target(failure),
         "upstream": _upstream(failure),
-        "wanted": facts.get("wanted") or "of that name",
-        "when": "in the middle of its answer" if begun else "before it answered",
+        "wanted": _wanted(facts),
+        "when": _when(failure, begun),
         "within": f"within {seconds_text(facts['timeout'])}" if facts.get("timeout") else "in time",
         "words": _SIGNS.sub(" ", shown(failure.details)).strip() or "no more is known",
     }
@@ -88,8 +88,22 @@ def _upstream(failure: Failure) -> str:
 def _healthy(facts: dict[str, int]) -> str:
     total, healthy = facts.get("total", 0), facts.get("healthy", 0)
     if not total:
-        return "it has no endpoints at all"
-    return f"{healthy} of {total} are healthy" if total > 1 else f"its only one is {'' if healthy else 'not '}healthy"
+        return "no endpoints at all"
+    if healthy:
+        return f"no endpoint that fits what is asked for, though {healthy} of {total} are healthy"
+    return f"no healthy endpoint among {total}" if total > 1 else "one endpoint, which is not healthy"
+
+
+def _wanted(facts: dict[str, str]) -> str:
+    if facts.get("wanted"):
+        return f"cluster {facts['wanted']}, which does not exist"
+    return "no cluster: what should name it is missing from the request"
+
+
+def _when(failure: Failure, begun: bool) -> str:
+    if failure.status == 101:
+        return "that had been upgraded"
+    return "in the middle of its answer" if begun else "before it answered"
 
 
 def _limit(failure: Failure) -> str:

@@ -17,8 +17,8 @@ class Meaning(NamedTuple):
 MEANINGS = {
     "LH": Meaning("the service behind this proxy failed its health check", "the health_check filter"),
     "UH": Meaning(
-        "{cluster} has no healthy endpoint: {healthy}",
-        "load_assignment and health_checks of the cluster; /clusters has the health of each endpoint",
+        "{cluster} has {healthy}",
+        "load_assignment and health_checks of the cluster, metadata_match of the route; /clusters has every endpoint",
     ),
     "UT": Meaning("{upstream} did not answer {within}", "timeout of the route (15 s unless it says otherwise)"),
     "LR": Meaning("this proxy reset its stream to {upstream}", "the limits of the cluster's connections"),
@@ -61,7 +61,7 @@ MEANINGS = {
         "max_downstream_connection_duration of the TCP proxy, max_connection_duration of the HTTP connection manager",
     ),
     "UPE": Meaning("{upstream} {spoke}", "whether that port speaks HTTP/1.1, and without TLS"),
-    "NC": Meaning("the route leads to a cluster {wanted}, which does not exist", "the name in the route; /clusters"),
+    "NC": Meaning("the route leads to {wanted}", "the name in the route; /clusters"),
     "OM": Meaning("the overload manager ended {request}", "overload_manager of the bootstrap; memory and load here"),
     "DF": Meaning("the address of {cluster} could not be found: {reason}", "the host name in it; the DNS server"),
     "DO": Meaning("some requests to {cluster} are dropped on purpose", "drop_overloads of the load assignment"),
@@ -73,6 +73,7 @@ MEANINGS = {
 WITHOUT_FLAG = {
     "via_upstream": Meaning("{upstream} itself answered {status}", "the log of that service"),
     "direct_response": Meaning("the route answers {status}, as it is configured to", "direct_response of the route"),
+    "overload": Meaning("this proxy is overloaded, and refused {request}", "overload_manager of the bootstrap"),
     "request_overall_timeout": Meaning(
         "the client {client} did not finish its request within {elapsed}",
         "request_timeout of the HTTP connection manager",

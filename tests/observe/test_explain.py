@@ -37,10 +37,10 @@ def test_a_sentence_needs_nothing_and_leaves_no_gap(flag: str) -> None:
     [
         ("UF", "could not connect to reviews v2 at 10.0.0.7:9080: inner part"),
         ("UT", "reviews v2 at 10.0.0.7:9080 did not answer within 250 ms"),
-        ("UH", "cluster reviews has no healthy endpoint: 1 of 3 are healthy"),
+        ("UH", "cluster reviews has no endpoint that fits what is asked for, though 1 of 3 are healthy"),
         ("UO", "cluster reviews is at its limit: max_requests is 7"),
         ("UMSDR", "reviews v2 at 10.0.0.7:9080 was not done within 250 ms"),
-        ("NC", "the route leads to a cluster gone, which does not exist"),
+        ("NC", "the route leads to cluster gone, which does not exist"),
         ("DC", "the client 10.9.9.9 went away after 1.2 s, before it had its whole answer from reviews v2 at "
                "10.0.0.7:9080"),
         ("RL", "a rate limit refused GET /a"),
@@ -73,6 +73,32 @@ def test_several_flags_are_one_sentence() -> None:
         "could not connect to reviews: connection refused, after 3 attempts"
     )
     assert explain(failure("DI UT", attempts=1)) == "a delay was injected on purpose"
+
+
+@pytest.mark.parametrize(
+    "healthy, total, words",
+    [
+        (0, 0, "no endpoints at all"),
+        (0, 1, "one endpoint, which is not healthy"),
+        (0, 3, "no healthy endpoint among 3"),
+        (3, 3, "no endpoint that fits what is asked for, though 3 of 3 are healthy"),
+    ],
+)
+def test_why_there_is_no_endpoint(healthy: int, total: int, words: str) -> None:
+    assert explain(failure("UH", healthy=healthy, total=total)) == f"cluster reviews has {words}"
+
+
+def test_a_route_that_names_no_cluster() -> None:
+    assert explain(failure("NC", wanted="")) == (
+        "the route leads to no cluster: what should name it is missing from the request"
+    )
+
+
+def test_a_connection_that_was_upgraded() -> None:
+    ended = failure("UC", "upstream_reset_after_response_started{connection_termination}")
+    assert explain(ended) == "reviews closed the connection in the middle of its answer"
+    ended.status = 101
+    assert explain(ended) == "reviews closed the connection that had been upgraded"
 
 
 def test_a_header_is_named() -> None:

@@ -131,8 +131,8 @@ def failed(*paths: str, listener: int = 0) -> tuple[list[Failure], int, int]:
     "path, flags, status, sentence",
     [
         ("/down?token=secret", "UF", 503, "could not connect to down v2 at 127.0.0.1:{down}: connection refused"),
-        ("/missing-cluster", "NC", 503, "the route leads to a cluster gone, which does not exist"),
-        ("/no-endpoint", "UH", 503, "cluster empty has no healthy endpoint: it has no endpoints at all"),
+        ("/missing-cluster", "NC", 503, "the route leads to cluster gone, which does not exist"),
+        ("/no-endpoint", "UH", 503, "cluster empty has no endpoints at all"),
         ("/full", "UO", 503, "cluster full is at its limit: max_requests is 0"),
         ("/slow", "UT", 504, "origin at 127.0.0.1:{port} did not answer within 100 ms"),
         ("/up/closes", "UC", 503, "origin at 127.0.0.1:{port} closed the connection before it answered"),

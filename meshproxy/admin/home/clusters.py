@@ -36,14 +36,14 @@ _ROW = """<tbody id="{id}">
 """
 _ENDPOINT_HEAD = """<tr class="more"><td colspan="8">
 <details id="{id}-endpoints"{open}><summary>{summary}</summary>
-<table class="endpoints"><thead><tr><th scope="col">Endpoint</th><th scope="col">Health</th><th scope="col">Is</th>
+<table class="endpoints"><thead><tr><th scope="col">Endpoint</th><th scope="col">Health</th><th scope="col">Labels</th>
 <th scope="col" class="n">{unit}</th><th scope="col" class="n">Errors</th><th scope="col" class="n">Timeouts</th>
 <th scope="col" class="n">Connect failures</th><th scope="col" class="n">Open</th></tr></thead><tbody>
 """
 _ENDPOINT = """<tr>
 <th scope="row" data-label="Endpoint">{address}</th>
 <td data-label="Health" class="state {state}">{mark} {health}</td>
-<td data-label="Is">{labels}</td>
+<td data-label="Labels">{labels}</td>
 <td data-label="{unit}" class="n">{total}</td>
 <td data-label="Errors" class="n{bad}">{errors}</td>
 <td data-label="Timeouts" class="n">{timeouts}</td>

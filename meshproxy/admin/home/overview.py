@@ -16,7 +16,6 @@ _NOW = 60.0
 # From this share on a cluster does not just have errors: it fails.
 _FAILING = 0.5
 # What clients do says nothing about how we are.
-_AS_CONFIGURED = "direct_response"
 _OF_CLIENTS = frozenset({"DC", "DR", "DPE", "IH", "RL", "NR"})
 
 FAILING, ERRORS, HEALTHY, IDLE = "failing", "errors", "healthy", "idle"
@@ -87,8 +86,7 @@ def look(server: Server, history: History) -> Generator[str, None, Overview]:
     recent: dict[str, list[Failure]] = defaultdict(list)
     since = time.time() - _NOW
     for failure in failures:
-        meant = failure.details == _AS_CONFIGURED or _OF_CLIENTS.intersection(failure.flags)
-        if failure.last >= since and not meant:
+        if failure.last >= since and not _is_meant(failure):
             recent[failure.cluster].append(failure)
     clusters = []
     for cluster in server.ctx.clusters:
@@ -97,6 +95,12 @@ def look(server: Server, history: History) -> Generator[str, None, Overview]:
     clusters.sort(key=lambda each: (_WORST_FIRST.index(each.state), each.name))
     total = window.rate(*[name for name in readings if name.startswith("http.")])
     return Overview(server, window, clusters, failures, recent.get("", []), readings, total, history)
+
+
+def _is_meant(failure: Failure) -> bool:
+    """A connection that was upgraded (101) ends when one side closes it: nobody can tell whether that was in order."""
+    as_configured = failure.details == "direct_response" or failure.status == 101
+    return as_configured or not _OF_CLIENTS.isdisjoint(failure.flags)
 
 
 def _view(cluster: Cluster, readings: Readings, window: Window, history: History, why: list[Failure]) -> ClusterView:
