@@ -222,3 +222,21 @@ def test_without_script_it_is_reloaded(start: Start, tab: Tab) -> None:
         assert "is failing" in tab.run("document.getElementById('verdict').textContent")
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_what_a_screen_reader_is_told(start: Start, tab: Tab, width: int) -> None:
+    tab.size(width)
+    tab.open(url(busy(start)))
+    tab.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    nodes = [
+        (node.get("role", {}).get("value", ""), node.get("name", {}).get("value", ""))
+        for node in tab.call("Accessibility.getFullAXTree")["nodes"]
+        if not node["ignored"]
+    ]
+    roles = {role for role, _ in nodes}
+    assert {"banner", "navigation", "main", "contentinfo", "table", "columnheader", "rowheader", "status"} <= roles
+    regions = {name for role, name in nodes if role == "region"}
+    assert {"Recent failures", "Clusters", "Listeners", "Routes", "Commands"} <= regions
+    controls = {"button", "link", "textbox", "checkbox", "combobox", "DisclosureTriangle"}
+    assert [role for role, name in nodes if role in controls and not name] == []
