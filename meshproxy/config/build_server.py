@@ -16,8 +16,6 @@ _NOT_YET = {
     "xds_config_tracker_extension": "xDS is not supported yet",
 }
 _WITHOUT_MEANING = {
-    "watchdog": "there are no threads to watch",
-    "watchdogs": "there are no threads to watch",
     "enable_dispatcher_stats": "there is no dispatcher",
     "flags_path": "there are no flag files",
     "fatal_actions": "a fault in one stream is not fatal",

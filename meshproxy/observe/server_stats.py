@@ -94,7 +94,7 @@ class RuntimeStats(StatGroup):
 
 
 class WatchdogStats(StatGroup):
-    """`main_thread.*`, `workers.*`, `server.main_thread.*` and `server.worker_<n>.*`."""
+    """`main_thread.*` and `server.main_thread.*`, or `workers.*` and `server.worker_<n>.*`."""
 
     COUNTERS = ("watchdog_mega_miss", "watchdog_miss")
 
@@ -104,18 +104,21 @@ class WatchdogStats(StatGroup):
 class ProcessStats:
     """The groups of one process. `worker`: its number."""
 
-    __slots__ = ("clusters", "listeners", "server", "thread_clusters", "watchdog")
+    __slots__ = ("clusters", "listeners", "server", "thread_clusters", "watchdog", "worker_watchdog")
 
     def __init__(self, registry: Registry, worker: int = 0) -> None:
         self.server = ServerStats()
         self.listeners = ListenerManagerStats()
         self.clusters = ClusterManagerStats()
         self.watchdog = WatchdogStats()
+        self.worker_watchdog = WatchdogStats()
         self.thread_clusters = ThreadClustersStats()
         registry.add("server", self.server)
         registry.add("listener_manager", self.listeners)
         registry.add("cluster_manager", self.clusters)
-        for prefix in ("main_thread", "workers", "server.main_thread", f"server.worker_{worker}"):
+        for prefix in ("main_thread", "server.main_thread"):
             registry.add(prefix, self.watchdog)
+        for prefix in ("workers", f"server.worker_{worker}"):
+            registry.add(prefix, self.worker_watchdog)
         for thread in ("main_thread", f"worker_{worker}"):
             registry.add(f"thread_local_cluster_manager.{thread}", self.thread_clusters)

@@ -23,6 +23,7 @@ from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
+from meshproxy.config.build_watchdogs import build_watchdogs
 from meshproxy.config.context import Context
 from meshproxy.downstream.drain import InFlight
 from meshproxy.downstream.http_stats import RouterStats
@@ -36,6 +37,7 @@ from meshproxy.observe.failures import Failure
 from meshproxy.observe.memory import memory
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Part, take
+from meshproxy.observe.watchdog import Watchdog
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
 from meshproxy.process.drains import Drains, add_up
@@ -88,6 +90,8 @@ class Server:
         self.stats.server.refresh = self._refresh_stats
         self.listener_set = ListenerSet(self.stats.listeners)
         self.overload = OverloadManager(self.ctx.overload)
+        # Of main and of a worker; a process that is both has both.
+        self._watchdogs: list[Watchdog] = []
         self._loaded: Loaded | None = loaded
         self._phase = PRE_INITIALIZING
         self.drains = Drains(
@@ -131,6 +135,9 @@ class Server:
         with building("layered_runtime"):
             ctx.runtime_layers.sources = build_runtime(view.layered_runtime, ctx.node.cluster)
             ctx.runtime_layers.load()
+        with building("watchdogs"):
+            main, worker = build_watchdogs(view)
+            self._watchdogs = [Watchdog(main, self.stats.watchdog), Watchdog(worker, self.stats.worker_watchdog)]
         with building("overload_manager"):
             self.overload = build_overload(view.overload_manager, ctx)
         for cluster in view.static_resources.clusters:
@@ -154,6 +161,7 @@ class Server:
         """Starts, and serves until a signal or /quitquitquit, which may come while clusters still warm up."""
         self._running = asyncio.current_task()
         self._heed_signals()
+        self.watch()
         try:
             await self.start()
             await self._until_told()
@@ -204,12 +212,21 @@ class Server:
         # Once more, for what was swapped before anybody watched.
         layers.load()
 
+    def watch(self) -> None:
+        """Stalls are counted from now on."""
+        if self.numbers is not None:
+            del self._watchdogs[1 if self.numbers.in_main else 0]
+        for watchdog in self._watchdogs:
+            watchdog.start(self.loop)
+
     def live(self) -> None:
         self._phase = LIVE
 
     async def stop(self) -> None:
         """Closes everything; what was in flight is logged, and logs that wait are written."""
         self.overload.close()
+        for watchdog in self._watchdogs:
+            watchdog.close()
         self.listener_set.close(self.listeners)
         if self.workers is not None:
             await self.workers.stop()

@@ -75,6 +75,7 @@ class Worker:
         """Serves; the number of this process. counts: how many sockets each listener has."""
         sockets = iter(self._listening)
         handed = [[next(sockets) for _ in range(count)] for count in counts]
+        self._server.watch()
         await self._server.warm()
         await self._server.listener_set.adopt(handed)
         self._server.live()

@@ -6,6 +6,8 @@ What a worker had counted when it was last asked stays counted when it is gone.
 
 import asyncio
 import logging
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,9 +26,12 @@ from meshproxy.process.zygote import spawn
 
 _log = logging.getLogger("main")
 
-# One that died sooner than this after its start is not replaced at once: it would die again.
-_SHORT_LIFE = 1.0
-_PATIENCE = 0.5
+# One that dies sooner than this, again and again, is replaced later and later: it would die again. Seconds.
+_SHORT_LIFE = 5.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+# A worker that hangs must not keep an operator waiting.
+_ANSWER_SECONDS = 1.0
 # Logs that wait are written at the end, and a disk may be slow.
 _STOP_SECONDS = 10.0
 
@@ -37,7 +42,9 @@ Said = list[tuple[Any, ...]]
 class Worker:
     """One worker, and those that will take its place."""
 
-    __slots__ = ("channel", "counts", "failures", "number", "pid", "snapshot", "sockets", "started")
+    __slots__ = (
+        "channel", "counts", "failures", "has_served", "number", "pid", "short_lives", "snapshot", "sockets", "started",
+    )  # fmt: skip
 
     def __init__(self, number: int, sockets: Sockets) -> None:
         self.number = number
@@ -45,10 +52,21 @@ class Worker:
         self.channel: Channel | None = None
         self.pid = 0
         self.started = 0.0
+        # Main does not start where its workers do not.
+        self.has_served = False
+        self.short_lives = 0
         # What it said when it was last asked.
         self.snapshot = Snapshot()
         self.counts: Counts = {}
         self.failures: list[Failure] = []
+
+
+    def pause(self, now: float) -> float:
+        """Seconds to wait before another takes its place, now that it is dead."""
+        self.short_lives = self.short_lives + 1 if now - self.started < _SHORT_LIFE else 0
+        if self.short_lives < 2:
+            return 0.0
+        return min(_FIRST_PAUSE * (1 << min(self.short_lives - 2, 10)), _LONGEST_PAUSE)
 
 
 class Workers:
@@ -73,18 +91,20 @@ class Workers:
 
     async def start(self, sets: list[Sockets]) -> None:
         """Returns when all of them serve. Raises ChannelError where one does not."""
+        asyncio.get_running_loop().add_reader(self._zygote.fileno(), self._zygote_gone)
         self.all = [Worker(number, sockets) for number, sockets in enumerate(sets)]
         await asyncio.gather(*[self._spawn(worker) for worker in self.all])
 
     async def stop(self) -> None:
         """Returns when all of them have ended."""
         self._stopping = True
+        asyncio.get_running_loop().remove_reader(self._zygote.fileno())
         self.tell("quit")
         if any(worker.channel for worker in self.all):
             try:
                 await asyncio.wait_for(self._ended.wait(), _STOP_SECONDS)
             except TimeoutError:
-                _log.error("workers did not end within %d seconds", _STOP_SECONDS)
+                self._kill()
         self._zygote.close()
 
     def tell(self, word: str, *arguments: Any) -> None:
@@ -128,7 +148,7 @@ class Workers:
         """A few groups at a time. One that dies meanwhile has what it said before."""
         snapshot, channel, first = Snapshot(), worker.channel, 0
         try:
-            while channel is not None and (parts := await channel.ask("stats", first)):
+            while channel is not None and (parts := await _answer(channel, "stats", first)):
                 first += len(parts)
                 for part in parts:
                     snapshot.add(*part)
@@ -138,8 +158,8 @@ class Workers:
             worker.snapshot = snapshot
 
     async def _ask_all(self, word: str) -> list[tuple[Worker, Any]]:
-        """The answers of those that live."""
-        asked = [(worker, worker.channel.ask(word)) for worker in self.all if worker.channel is not None]
+        """The answers of those that live, and answer."""
+        asked = [(worker, _answer(worker.channel, word)) for worker in self.all if worker.channel is not None]
         answers = await asyncio.gather(*[answer for _, answer in asked], return_exceptions=True)
         found = zip((worker for worker, _ in asked), answers, strict=True)
         return [(worker, answer) for worker, answer in found if not isinstance(answer, BaseException)]
@@ -164,6 +184,7 @@ class Workers:
         except ChannelError:
             channel.close()
             raise
+        worker.has_served = True
         _log.debug("worker %d is process %d", worker.number, worker.pid)
 
     def _lost(self, worker: Worker) -> None:
@@ -174,21 +195,21 @@ class Workers:
         if self._stopping:
             if not any(each.channel for each in self.all):
                 self._ended.set()
-        elif worker.pid:
-            _log.error("worker %d (process %d) died; another takes its place", worker.number, worker.pid)
-            start_task(self._replace(worker), f"replace worker {worker.number}")
+        elif worker.has_served:
+            pause = worker.pause(asyncio.get_running_loop().time())
+            when = f" in {pause:g} seconds" if pause else ""
+            _log.error("worker %d (process %d) died; another takes its place%s", worker.number, worker.pid, when)
+            start_task(self._replace(worker, pause), f"replace worker {worker.number}")
 
-    async def _replace(self, worker: Worker) -> None:
-        wait = asyncio.get_running_loop().time() - worker.started < _SHORT_LIFE
+    async def _replace(self, worker: Worker, pause: float) -> None:
         while not self._stopping:
-            if wait:
-                await asyncio.sleep(_PATIENCE)
-            wait = True
+            await asyncio.sleep(pause)
+            pause = _FIRST_PAUSE
             try:
                 await self._spawn(worker)
                 return
             except ChannelError as error:
-                # Its channel is closed, which brings us here again.
+                # Its channel is closed: `_lost` comes again.
                 _log.error("worker %d does not start: %s", worker.number, error)
                 return
             except ConnectionError:
@@ -197,10 +218,24 @@ class Workers:
             except OSError as error:
                 _log.error("worker %d cannot be started now: %s", worker.number, error.strerror)
 
+    def _zygote_gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._zygote.fileno())
+        _log.critical("the process that forks workers is gone: a worker that dies is not replaced any more")
+
     def _give_up(self, worker: Worker) -> None:
+        """Its sockets close, or the kernel would go on to give them a share of the connections."""
         _log.critical("worker %d cannot be replaced: the process that forks workers is gone", worker.number)
+        for sock in (sock for listening in worker.sockets for sock in listening):
+            sock.close()
         if not any(each.channel for each in self.all):
             self._failed()
+
+    def _kill(self) -> None:
+        """Those that do not end by themselves."""
+        for worker in self.all:
+            if worker.channel is not None and worker.pid:
+                _log.error("worker %d did not end within %d seconds: it is killed", worker.number, _STOP_SECONDS)
+                os.kill(worker.pid, signal.SIGKILL)
 
     def _keep_counts(self, worker: Worker) -> None:
         """Its counters and histograms stay in the sum; gauges were about what has gone with it."""
@@ -212,3 +247,11 @@ class Workers:
         worker.counts = {}
         self._gone_failures = failures.merge([self._gone_failures, worker.failures])
         worker.failures = []
+
+
+async def _answer(channel: Channel, word: str, *arguments: Any) -> Any:
+    """Raises ChannelError where none comes."""
+    try:
+        return await asyncio.wait_for(channel.ask(word, *arguments), _ANSWER_SECONDS)
+    except TimeoutError:
+        raise ChannelError("the other process does not answer") from None

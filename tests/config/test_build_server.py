@@ -36,10 +36,11 @@ def test_all_that_is_not_there_is_refused_at_once() -> None:
 
 
 def test_what_has_no_meaning_is_named() -> None:
-    root = view("{watchdog: {}, stats_flush_interval: 5s, cluster_manager: {local_cluster_name: a}}")
+    root = view("{flags_path: a, stats_flush_interval: 5s, cluster_manager: {local_cluster_name: a}}")
     read_rest(root)
     assert {(problem.path, problem.severity) for problem in unread(root)} == {
-        ("watchdog", "ignored"), ("stats_flush_interval", "ignored"), ("cluster_manager.local_cluster_name", "ignored"),
+        ("flags_path", "ignored"), ("stats_flush_interval", "ignored"),
+        ("cluster_manager.local_cluster_name", "ignored"),
     }  # fmt: skip
 
 

@@ -149,6 +149,88 @@ def test_nobody_outlives_main(proxy: Running) -> None:
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
+def test_one_that_dies_again_and_again_is_replaced_later_and_later(proxy: Running) -> None:
+    for pause in ("place\n", "place in 0.5 seconds\n", "place in 1 seconds\n"):
+        victim = max(workers(proxy))
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda pid=victim: f"(process {pid}) died" in proxy.log)
+        assert proxy.log.endswith(pause)
+        wait_for(lambda pid=victim: max(workers(proxy)) > pid and proxy.stat("server.live") == 1)
+    assert {proxy.get()[0] for _ in range(8)} == {200}
+
+
+def test_the_others_serve_on_when_no_worker_can_be_forked(proxy: Running) -> None:
+    zygote, victim, survivor = proxy.children()
+    os.kill(zygote, signal.SIGKILL)
+    wait_for(lambda: "a worker that dies is not replaced any more" in proxy.log)
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: "cannot be replaced" in proxy.log)
+    assert {proxy.get()[0] for _ in range(32)} == {200}
+    os.kill(survivor, signal.SIGKILL)
+    assert proxy.end() == 1
+
+
+def test_one_that_hangs_does_not_keep_operators_waiting(proxy: Running) -> None:
+    for _ in range(16):
+        proxy.get()
+    assert proxy.stat("http.in.downstream_rq_total") == 16
+    victim = max(workers(proxy))
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        assert proxy.stat("http.in.downstream_rq_total") == 16
+        assert proxy.admin("/clusters")[0] == 200
+    finally:
+        os.kill(victim, signal.SIGCONT)
+
+
+HANG = """
+import time
+from meshproxy.downstream.http_manager import HttpManager
+find = HttpManager.find_route
+def find_route(self, stream):
+    if stream.request.path[1:2].isdigit():
+        time.sleep(float(stream.request.path[1:]))
+    find(self, stream)
+HttpManager.find_route = find_route
+"""
+WATCHDOG = "{miss_timeout: 0.1s, megamiss_timeout: 0.3s, kill_timeout: 0.8s}"
+WATCHDOGS = f"watchdogs: {{main_thread_watchdog: {WATCHDOG}, worker_watchdog: {WATCHDOG}}}"
+
+
+@pytest.mark.parametrize("flags", [(), ("--concurrency", "2")])
+def test_the_watchdog_counts_stalls(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with starting(tmp_path, config(more=WATCHDOGS), *flags, script=HANG) as proxy:
+        proxy.wait_until_live()
+        # A busy machine stalls it too.
+        before = proxy.stat("workers.watchdog_mega_miss")
+        ask(proxy.port, "/0.4")
+        wait_for(lambda: proxy.stat("workers.watchdog_mega_miss") > before)
+        misses = proxy.stat("workers.watchdog_miss")
+        assert misses > before
+        each = [max(0, proxy.stat(f"server.worker_{number}.watchdog_miss")) for number in range(2)]
+        assert sum(each) >= misses
+
+
+def test_the_watchdog_ends_a_worker_that_hangs(tmp_path: Path) -> None:
+    with starting(tmp_path, config(more=WATCHDOGS), "--concurrency", "2", script=HANG) as proxy:
+        proxy.wait_until_live()
+        before = set(workers(proxy))
+        with proxy.connect() as client:
+            client.sendall(b"GET /60 HTTP/1.1\r\nhost: a\r\n\r\n")
+            wait_for(lambda: set(workers(proxy)) - before)
+        assert "in find_route" in proxy.log
+        wait_for(lambda: {proxy.get()[0] for _ in range(16)} == {200})
+
+
+def test_the_watchdog_ends_a_process_that_hangs(tmp_path: Path) -> None:
+    with starting(tmp_path, config(more=WATCHDOGS), script=HANG) as proxy:
+        proxy.wait_until_live()
+        with proxy.connect() as client:
+            client.sendall(b"GET /60 HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert proxy.end() == 1
+        assert "in find_route" in proxy.log
+
+
 def test_workers_mind_only_main(proxy: Running) -> None:
     before = workers(proxy)
     for pid in proxy.children():
