@@ -44,7 +44,7 @@ class Admin:
         self, loop: asyncio.AbstractEventLoop, server: Server, address: ListenAddress,
         allowed: Callable[[str], bool] = lambda _path: True,
     ) -> None:  # fmt: skip
-        """allowed: whether a path may be asked for (allow_paths)."""
+        """allowed: whether a path, with its query, may be asked for (allow_paths)."""
         manager = HttpManager(loop, "admin", RouteTable("admin", {}), timeouts=_TIMEOUTS)
         manager.terminal = AdminTerminal(server, allowed)
         manager.http1 = Http1Options(allow_absolute_url=False)

@@ -37,7 +37,7 @@ class Exchange:
 
 
 class AdminTerminal:
-    """Implements http.stream.Terminal. `allowed`: whether a path may be asked for (envoy's allow_paths)."""
+    """Implements http.stream.Terminal. `allowed`: whether a path, with its query, may be asked for (allow_paths)."""
 
     def __init__(self, server: Server, allowed: Callable[[str], bool]) -> None:
         self._server = server
@@ -87,7 +87,7 @@ class AdminTerminal:
         answer = await self._make(stream, exchange)
         if stream.done:
             return
-        stream.details = "via_admin"
+        stream.details = "admin_filter_response"
         wants_body = stream.request.method != "HEAD"
         stream.respond_headers(_head(answer), not wants_body)
         try:
@@ -112,9 +112,11 @@ class AdminTerminal:
 
     async def _make(self, stream: Stream, exchange: Exchange) -> Answer:
         headers = stream.request
+        if not self._allowed(headers.path):
+            return Answer(f"request to path {headers.path} not allowed", 403)
         path, _, query = headers.path.partition("?")
         page = PAGES.get(path)
-        if page is None or not self._allowed(path):
+        if page is None:
             return Answer(f"invalid path. {help_text()}", 404)
         if page.changes and headers.method != "POST":
             _log.error('admin path "%s" mutates state, method=%s rather than POST', path, headers.method)

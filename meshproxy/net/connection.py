@@ -58,8 +58,8 @@ class Connection:
         self.direct_local = local
         # Somebody on the way (the kernel, a PROXY header) said where the client meant to go; `local` is that.
         self.restored = False
-        self.peer = peer
-        self.direct_peer = peer
+        # A peer on a unix socket has no name of its own, and is called by that of the socket.
+        self.peer = self.direct_peer = peer if peer[0] else local
         self.started = started
         # What listener filters saw in the first bytes: SNI, "tls" or "raw_buffer", and the protocols asked for.
         self.server_name = ""
