@@ -1,6 +1,7 @@
 """The sections of /config_dump: what is configured, by kind and by whence it came (envoy.admin.v3.ConfigDump)."""
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -39,7 +40,7 @@ class Section(NamedTuple):
 
     kind: str
     first: Tree
-    lists: dict[str, Iterator[Tree]]
+    lists: Mapping[str, Iterator[Tree]]
 
     def tree(self) -> Tree:
         return {"@type": f"{TYPE}{ADMIN}{self.kind}", **self.first, **self.lists}
@@ -49,7 +50,7 @@ class Section(NamedTuple):
 _CLUSTERS = {
     "static": "static_clusters", "active": "dynamic_active_clusters", "warming": "dynamic_warming_clusters",
 }  # fmt: skip
-_ROUTES = {"static": "static_route_configs", "active": "dynamic_route_configs"}
+_ROUTES = {"active": "dynamic_route_configs"}
 # Secrets stand by what they are, whatever their names.
 _SECRET_KINDS = (None, "tls_certificate", "validation_context", "session_ticket_keys", "generic_secret")
 _SECRETS = {"static": "static_secrets", "active": "dynamic_active_secrets", "warming": "dynamic_warming_secrets"}
@@ -62,8 +63,16 @@ def clusters_section(resources: Iterable[Resource], version: str = "") -> Sectio
     return Section("ClustersConfigDump", _version(version), lists)
 
 
-def routes_section(resources: Iterable[Resource]) -> Section:
-    return Section("RoutesConfigDump", {}, _by_state(_ROUTES, resources, lambda each: _entry("route_config", each)))
+def routes_section(static: Iterator[Resource], dynamic: Iterable[Resource] = ()) -> Section:
+    """`static` tables have to be unpacked out of listeners, and are while they are written."""
+    lists = _by_state(_ROUTES, dynamic, _route)
+    if (first := next(static, None)) is not None:
+        lists = {"static_route_configs": map(_route, itertools.chain([first], static)), **lists}
+    return Section("RoutesConfigDump", {}, lists)
+
+
+def _route(resource: Resource) -> Tree:
+    return _entry("route_config", resource)
 
 
 def secrets_section(resources: Iterable[Resource]) -> Section:
