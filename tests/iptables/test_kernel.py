@@ -126,6 +126,22 @@ def test_rules_of_others_survive(pod6: Pod) -> None:
     assert (pod6.saved("iptables-nft"), pod6.saved("ip6tables-nft")) == foreign
 
 
+def test_nothing_passes_while_rules_are_replaced(pod: Pod, tmp_path: Path) -> None:
+    """What iptables-restore is given, in order: guardrails, old rules away, new ones, guardrails away."""
+    pod.apply(*USUAL)
+    some_programs(tmp_path, *SET[:2], "nft")
+    (tmp_path / "iptables-nft-restore").write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/log\ntee -a {tmp_path}/log | {shutil.which('iptables-nft-restore')} $*\n"
+    )
+    (tmp_path / "iptables-nft-restore").chmod(stat.S_IRWXU)
+    pod.apply(*USUAL, "-o", "25", "--reconcile", PATH=f"{tmp_path}:/bin")
+    texts = (tmp_path / "log").read_text().split("\n\n")
+    verbs = [{line.split()[0] for line in text.splitlines() if line.startswith("-")} for text in texts]
+    assert verbs == [{"-I"}, {"-D", "-F", "-X"}, {"-N", "-A"}, {"-D"}]
+    assert [text.count("-j DROP") for text in texts] == [6, 0, 0, 6]
+    assert len(pod.rules()) == 19
+
+
 def test_cleaning_needs_no_flags_for_chains(pod6: Pod) -> None:
     pod6.apply("-u", "1337", "-b", "80", "-m", "TPROXY", "--dual-stack", "--redirect-dns", **DNS)
     pod6.apply("--cleanup-only")
