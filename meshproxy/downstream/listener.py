@@ -21,7 +21,7 @@ from meshproxy.downstream.listeners import Listeners
 from meshproxy.net.connection import Connection
 from meshproxy.net.count import UNLIMITED, Count
 from meshproxy.net.descriptors import ceiling
-from meshproxy.net.sockets import ListenAddress, ListenOptions, listen
+from meshproxy.net.sockets import ListenAddress, ListenOptions, bind, start_listening
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.observe.stats import StatGroup
@@ -98,20 +98,25 @@ class Listener:
         self._acceptors: list[TransportAcceptor | SocketAcceptor] = []
 
     def bind(self) -> None:
-        """Makes the listening sockets. Raises BindError; then none is left open."""
-        if not self.bind_to_port:
+        """Makes the sockets, which have their addresses and do not listen. Raises BindError; then none is left open."""
+        if not self.bind_to_port or self.sockets:
             return
         try:
             for where in self.addresses:
-                self.sockets.append(listen(where, self.socket_options))
+                self.sockets.append(bind(where, self.socket_options))
         except BaseException:
             self.close()
             raise
 
+    def listen(self) -> None:
+        """Connections wait to be accepted from now on. Raises BindError."""
+        for sock, where in zip(self.sockets, self.addresses, strict=False):
+            start_listening(sock, where, self.socket_options)
+
     async def start(self) -> None:
         """Serves; binds first where nobody has. `sockets` may have been handed over, one for each address."""
-        if not self.sockets:
-            self.bind()
+        self.bind()
+        self.listen()
         bare = bool(self.listener_filters) or any(chain.needs_socket for chain in self.chains)
         for sock in self.sockets:
             acceptor = SocketAcceptor(self, sock) if bare else TransportAcceptor(self, sock)

@@ -67,7 +67,8 @@ class ListenAddress:
 class ListenOptions:
     """What all sockets of a listener have in common."""
 
-    backlog: int = 1024
+    # The kernel cuts it to net.core.somaxconn, which is what Envoy takes.
+    backlog: int = 65535
     reuse_port: bool = False
     transparent: bool = False
     freebind: bool = False
@@ -76,10 +77,10 @@ class ListenOptions:
     options: list[SocketOption] = field(default_factory=list)
 
 
-def listen(where: ListenAddress, options: ListenOptions) -> socket.socket:
-    """A listening, non-blocking socket. Raises BindError."""
+def bind(where: ListenAddress, options: ListenOptions) -> socket.socket:
+    """A non-blocking socket that has its address, and does not listen yet. Raises BindError."""
     family = where.family
-    own = options.options if where.options is None else where.options
+    own = _socket_options(where, options)
     protocol = IPPROTO_MPTCP if options.mptcp and not where.unix else 0
     try:
         sock = socket.socket(family, socket.SOCK_STREAM, protocol)
@@ -94,15 +95,26 @@ def listen(where: ListenAddress, options: ListenOptions) -> socket.socket:
         _set_state(sock, own, "bound")
         if options.fast_open and family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, options.fast_open)
-        sock.listen(options.backlog)
-        _set_state(sock, own, "listening")
     except BindError:
         sock.close()
         raise
     except OSError as error:
         sock.close()
-        raise BindError(f"cannot set socket options or listen on '{where}': {_reason(error)}") from None
+        raise BindError(f"cannot set socket options on '{where}': {_reason(error)}") from None
     return sock
+
+
+def start_listening(sock: socket.socket, where: ListenAddress, options: ListenOptions) -> None:
+    """From now on connections are taken in. Raises BindError."""
+    try:
+        sock.listen(options.backlog)
+        _set_state(sock, _socket_options(where, options), "listening")
+    except OSError as error:
+        raise BindError(f"cannot listen on '{where}': {_reason(error)}") from None
+
+
+def _socket_options(where: ListenAddress, options: ListenOptions) -> list[SocketOption]:
+    return options.options if where.options is None else where.options
 
 
 def has_unread(sock: socket.socket) -> bool:

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 
 from meshproxy.downstream.listener import Listener
-from meshproxy.net.sockets import ListenAddress, listen
+from meshproxy.net.sockets import ListenAddress, bind, start_listening
 from meshproxy.observe.server_stats import ListenerManagerStats
 
 _TURNS = 5
@@ -27,22 +27,29 @@ class ListenerSet:
         self.all.append(listener)
         self._stats.listener_added += 1
 
+    def bind(self) -> None:
+        """Gives every listener its sockets, before anything is waited for: nobody else can have the addresses. As in
+        Envoy, connections are refused until `start` or `listen`. Raises BindError."""
+        for listener in self.all:
+            listener.bind()
+
     async def start(self) -> None:
-        """Binds and serves. Raises BindError."""
+        """Serves. Raises BindError."""
         for listener in self.all:
             await self._start(listener)
         self._started()
 
     # ---- with workers ----
 
-    def bind(self, workers: int) -> list[Sockets]:
+    def listen(self, workers: int) -> list[Sockets]:
         """The sockets of each worker: one of its own for every address, so that the kernel spreads connections evenly.
 
         Where the configuration has reuse_port off, and for unix sockets, all workers accept from one. The process that
         calls this keeps them too: what waits in the queue of a dead worker waits for the next. Raises BindError.
         """
+        self.bind()
         for listener in self.all:
-            listener.bind()
+            listener.listen()
         sets: list[Sockets] = [[] for _ in range(workers)]
         for listener in self.all:
             for number, sockets in enumerate(sets):
@@ -96,5 +103,7 @@ def _copy(listener: Listener, sock: socket.socket, where: ListenAddress, number:
     if number == 0 or where.unix or not listener.socket_options.reuse_port:
         return sock
     host, port = sock.getsockname()[:2]
-    return listen(ListenAddress((host, port), ipv4_compat=where.ipv4_compat, options=where.options),
-        listener.socket_options)  # fmt: skip
+    same = ListenAddress((host, port), ipv4_compat=where.ipv4_compat, options=where.options)
+    copy = bind(same, listener.socket_options)
+    start_listening(copy, same, listener.socket_options)
+    return copy

@@ -177,12 +177,13 @@ class Server:
             await self.admin.start()
             if self.options.admin_address_path:
                 self._write_admin_address(self.admin)
+        self.listener_set.bind()
         self._watch_runtime()
         await self.warm()
         if self.workers is None:
             await self.listener_set.start()
         else:
-            await self.workers.start(self.listener_set.bind(self.options.concurrency))
+            await self.workers.start(self.listener_set.listen(self.options.concurrency))
         self.overload.start(self.loop, partial(self._tell, "overload"))
         self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
         self.live()

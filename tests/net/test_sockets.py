@@ -1,13 +1,27 @@
 """Listening sockets: the options they get, and why one cannot be had."""
 
+import errno
 import socket
 from pathlib import Path
 
 import pytest
 
-from meshproxy.net.sockets import BindError, ListenAddress, ListenOptions, SocketOption, listen
+from meshproxy.net.sockets import BindError, ListenAddress, ListenOptions, SocketOption, bind, start_listening
 
 LOOPBACK = ("127.0.0.1", 0)
+
+
+def listen(where: ListenAddress, options: ListenOptions) -> socket.socket:
+    sock = bind(where, options)
+    start_listening(sock, where, options)
+    return sock
+
+
+def test_bound_is_not_listening() -> None:
+    with bind(ListenAddress(LOOPBACK), ListenOptions()) as sock, socket.socket() as client:
+        assert client.connect_ex(sock.getsockname()) == errno.ECONNREFUSED
+        start_listening(sock, ListenAddress(LOOPBACK), ListenOptions())
+        client.connect(sock.getsockname())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +73,7 @@ def test_six_and_four_are_apart_unless_compatible() -> None:
 
 def test_an_option_the_kernel_refuses_is_one_line() -> None:
     options = ListenOptions(options=[SocketOption(socket.SOL_SOCKET, 9999, 1)])
-    with pytest.raises(BindError, match=r"^cannot set socket options or listen on '127\.0\.0\.1:0': Protocol"):
+    with pytest.raises(BindError, match=r"^cannot set socket options on '127\.0\.0\.1:0': Protocol"):
         listen(ListenAddress(LOOPBACK), options)
 
 

@@ -94,8 +94,13 @@ class Running:
     def wait_until_live(self) -> None:
         self.wait_for_admin()
         wait_for(lambda: self.admin("/ready")[0] == 200)
+        self.find_port()
+
+    def find_port(self) -> int:
+        """Of the first listener; 0 as long as it has none."""
         address = json.loads(self.admin("/listeners?format=json")[1])["listener_statuses"][0]["local_address"]
-        self.port = address.get("socket_address", {}).get("port_value", 0)
+        self.port = int(address.get("socket_address", {}).get("port_value", 0))
+        return self.port
 
     def _admin_address(self) -> str:
         assert self.process.poll() is None, self.log

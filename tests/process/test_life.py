@@ -81,6 +81,10 @@ def test_ends_while_clusters_warm_up(tmp_path: Path, workers: str) -> None:
     with starting(tmp_path, config(), "--concurrency", workers, script=script) as proxy:
         proxy.wait_for_admin()
         assert proxy.admin("/ready") == (503, "PRE_INITIALIZING\n")
+        # The address is taken, and nobody listens yet.
+        wait_for(lambda: proxy.find_port() > 0)
+        with pytest.raises(ConnectionRefusedError):
+            proxy.connect()
         proxy.signal(signal.SIGTERM)
         assert proxy.end() == 0
 
