@@ -25,6 +25,7 @@ from meshproxy.http.h1_lines import (
     REQUEST_LINES,
     IrregularLine,
     RequestLine,
+    has_token,
     lower_ascii,
 )
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, nameless_request
@@ -177,7 +178,7 @@ class Http1Server(Http1Writer):
             raise CodecError("http1.codec_error")
         head = split_head(data, limit)
         if head is None:
-            check_first_line(data)
+            check_first_line(data, self.manager.http1)
             if self.stream is None and not self._buffer:
                 self.manager.head_started(self)
             self._buffer = data
@@ -308,14 +309,13 @@ class Http1Server(Http1Writer):
         options = self.manager.http1
         connection = index.get("connection")
         if connection is not None:
-            tokens = lower_ascii(connection)
-            if "close" in tokens:
+            if has_token(connection, "close"):
                 self.keep_alive = False
                 self._asked_close = True
-            elif self.http10 and "keep-alive" in tokens:
+            elif self.http10 and has_token(connection, "keep-alive"):
                 self.keep_alive = True
                 self._asked_close = False
-        elif "proxy-connection" in index and "close" in lower_ascii(index["proxy-connection"]):
+        elif "proxy-connection" in index and has_token(index["proxy-connection"], "close"):
             self.keep_alive = False
             self._asked_close = True
         coding = index.get("transfer-encoding")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy.http.errors import CodecError
-from meshproxy.http.h1_lines import HEADER_LINES, REQUEST_LINES, IrregularLine
+from meshproxy.http.h1_lines import HEADER_LINES, METHODS, REQUEST_LINES, IrregularLine
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 
 
@@ -110,17 +110,21 @@ def split_head(data: bytes, limit: int) -> tuple[list[str], int] | None:
             lines.append(line)
 
 
-def check_first_line(data: bytes) -> None:
-    """Refuses a head that is not complete when its first line is, and is none of HTTP."""
+def check_first_line(data: bytes, options: Http1Options) -> None:
+    """Refuses what cannot become a head: a first line that is none of HTTP, or one of HTTP/0.9, which ends there."""
     start = data.lstrip(b"\r\n")
     end = start.find(b"\n")
     if end < 0:
         return
+    line = start[:end].rstrip(b" \t\r").decode("latin-1")
     try:
-        REQUEST_LINES[start[:end].rstrip(b"\r").decode("latin-1")]
+        method = REQUEST_LINES[line].method
     except CodecError as error:
-        if error.status == 400:
+        if error.status == 400 or len(line.split()) == 2:
             raise
+    else:
+        if method not in METHODS and not options.allow_custom_methods:
+            raise CodecError("http1.codec_error")
 
 
 def parse_pairs(lines: list[str]) -> list[Pair]:

@@ -59,6 +59,12 @@ def lower_ascii(text: str) -> str:
     return text.translate(_LOWER)
 
 
+def has_token(value: str, token: str) -> bool:
+    """Whether `token` (lower case) is one of the words in a list such as Connection's."""
+    folded = lower_ascii(value)
+    return token in folded and token in [each.strip(" \t") for each in folded.split(",")]
+
+
 class HeaderLines(dict[str, Pair]):
     """line -> (lower-case name, value).
 

@@ -15,7 +15,7 @@ from meshproxy.http.h1_head import (
     split_head,
     write_head,
 )
-from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, STATUS_LINES, IrregularLine, lower_ascii
+from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, STATUS_LINES, IrregularLine, has_token, lower_ascii
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 from meshproxy.net.connection import next_connection_id
 
@@ -362,8 +362,7 @@ class Http1Client(asyncio.Protocol):
         if connection is None:
             self._keep = http11
         else:
-            tokens = lower_ascii(connection)
-            self._keep = "close" not in tokens if http11 else "keep-alive" in tokens
+            self._keep = not has_token(connection, "close") if http11 else has_token(connection, "keep-alive")
         if self._upgrading and self._accepts_tunnel(status):
             self.tunnel = True
             self._left, self._keep = _UNTIL_CLOSE, False
