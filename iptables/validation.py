@@ -36,7 +36,7 @@ def validate(config: Config, log: Log) -> None:
             raise ValidationError(
                 "iptables validation failed; workload is not ready for Istio: no connection to "
                 f"{target}:{config.probe_port} arrived at port {config.proxy_port} or {config.inbound_capture_port} "
-                f"within {config.probe_timeout:g} s; did the init container or the CNI plugin apply the rules?"
+                f"within {config.probe_timeout:g} s; are the rules applied, and is this the proxy's user?"
             )
     finally:
         for listener in listeners:
@@ -97,8 +97,11 @@ def _proxy_uid(config: Config) -> int:
 def _connect(family: int, source: tuple[str, int], target: tuple[str, int], owner: int) -> socket.socket:
     """As the proxy's user if we may: what others send to loopback is not captured."""
     ours = os.geteuid()
-    if ours == 0:
+    try:
         os.seteuid(owner)
+    except PermissionError:
+        # Neither root nor with the capability SETUID: then it is our own user that counts.
+        pass
     try:
         client = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     finally:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,20 @@ def test_rules_of_others_survive(pod6: Pod) -> None:
     assert set(foreign[1]) < set(pod6.saved("ip6tables-nft"))
     pod6.apply(*USUAL, "--dual-stack", "--cleanup-only")
     assert (pod6.saved("iptables-nft"), pod6.saved("ip6tables-nft")) == foreign
+
+
+@pytest.mark.parametrize("kind", [(), ("--force-iptables-binary", "legacy"), ("--native-nftables",)])
+def test_two_capabilities_are_enough(pod6: Pod, kind: tuple[str, ...]) -> None:
+    """Root with NET_ADMIN and NET_RAW alone, as an init container is."""
+    become = ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", "--no-new-privs"]
+    command = [*become, sys.executable, "-m", "meshproxy", "iptables", *FULL, "-m", "TPROXY", *kind]
+    for flags in ((), ("--reconcile",), ("--cleanup-only",)):
+        done = pod6.attempt(*command, *flags, environment=DNS)
+        assert done.returncode == 0, done.stderr
+    # It cannot become the proxy's user, and says that this matters.
+    done = pod6.attempt(*command, "--skip-rule-apply", "--run-validation", "--probe-timeout=100ms", environment=DNS)
+    assert done.returncode == 126
+    assert "is this the proxy's user?" in done.stderr
 
 
 def test_nothing_passes_while_rules_are_replaced(pod: Pod, tmp_path: Path) -> None:
