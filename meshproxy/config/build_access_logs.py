@@ -11,6 +11,9 @@ from meshproxy.observe.access_log import AccessLog
 from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_format, compile_json_format
 
 _LOGGERS = "envoy.extensions.access_loggers."
+# They send entries over gRPC, which needs HTTP/2.
+_OVER_GRPC = (f"{_LOGGERS}grpc.", f"{_LOGGERS}open_telemetry.")
+_NOT_YET = "loggers that send over gRPC are not supported yet: log to a file or to a standard stream"
 
 
 def build_access_logs(views: list[View], ctx: Context) -> tuple[AccessLog, ...]:
@@ -24,7 +27,8 @@ def _build(view: View, ctx: Context) -> AccessLog:
     name = config.type_name
     build = _BUILDERS.get(name)
     if build is None:
-        view.reject("typed_config", f"unsupported extension: {name or 'none'}")
+        why = _NOT_YET if name.startswith(_OVER_GRPC) else f"unsupported extension: {name or 'none'}"
+        view.reject("typed_config", why)
     packed = config.unpack()
     path, form = build(packed)
     keep = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from meshproxy.config import cel_operators  # noqa: F401  registers %CEL%
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import typed_config
@@ -13,6 +14,7 @@ from meshproxy.observe.operators_request import WITHOUT_QUERY
 
 # What formatter extensions add; of those without operators of their own everything is built in.
 _FORMATTERS: dict[str, Operators] = {
+    "envoy.extensions.formatter.cel.v3.Cel": {},
     "envoy.extensions.formatter.metadata.v3.Metadata": {},
     "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery": WITHOUT_QUERY,
 }
@@ -43,7 +45,10 @@ def _extra_operators(view: View) -> Operators:
     found: dict[str, Operator] = {}
     for i, extension in enumerate(view.formatters):
         with view.at("formatters", i):
-            found.update(_FORMATTERS[typed_config(extension, *_FORMATTERS).type_name])
+            config = typed_config(extension, *_FORMATTERS)
+            found.update(_FORMATTERS[config.type_name])
+            if config.type_name.endswith(".Cel"):
+                config.ignore("cel_config", why="expressions have what Envoy gives them by default")
     return found
 
 

@@ -41,7 +41,15 @@ ALWAYS_REMOVED = frozenset({"x-envoy-internal"})
 _HTTP = ("x-forwarded-proto", "http")
 _HTTPS = ("x-forwarded-proto", "https")
 
-_URL = re.compile(r"https?://[^/?#]+", re.IGNORECASE | re.ASCII)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]+)", re.IGNORECASE | re.ASCII)
+
+
+def _is_referer(value: str) -> bool:
+    """A URL without fragment and user, or something relative to one (RFC 9110 §10.1.3)."""
+    url = _URL.match(value)
+    if "#" in value:
+        return False
+    return "@" not in url[1] if url is not None else ":" not in value.partition("/")[0]
 
 
 def shortcut(steps: Sequence[Step], looked_at: frozenset[str]) -> Step:
@@ -175,7 +183,7 @@ def remove_headers(names: frozenset[str]) -> Step:
         index = request.index
         if disjoint(index):
             return None
-        if "referer" in index and not _URL.match(index["referer"]):
+        if "referer" in index and not _is_referer(index["referer"]):
             request.remove("referer")
         request.remove_if(names)
         return None

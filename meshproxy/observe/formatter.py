@@ -38,7 +38,7 @@ _NO_MORE: Operators = {}
 _COMMAND = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%")
 # Operators whose values are text or whole numbers, which a template prints as they are; others go through text_of.
 _STRUCTURED = frozenset(
-    {"DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA", "FILTER_STATE", "COALESCE"}
+    {"DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA", "FILTER_STATE", "COALESCE", "TYPED_CEL"}
 )
 
 

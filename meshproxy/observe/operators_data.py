@@ -147,10 +147,3 @@ def environment(argument: str, length: int | None) -> Getter:
     """Read once, when the configuration arrives."""
     value = os.fsencode(os.environ.get(argument, "-")).decode("latin-1")[:length]
     return lambda _stream: value
-
-
-def _no_cel(_argument: str, _length: int | None) -> Getter:
-    raise ValueError("CEL expressions in formats are not supported")
-
-
-TABLE["CEL"] = TABLE["TYPED_CEL"] = Operator(_no_cel, "optional", length=True)

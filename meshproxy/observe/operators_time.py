@@ -126,6 +126,12 @@ def _span(begin: Callable[[Exchange], float], end: Callable[[Exchange], float], 
     return span
 
 
+def response_latency(stream: Exchange) -> float | None:
+    """Seconds from the first byte that went to the upstream to the last one that came back."""
+    begun, done = _upstream_begun(stream), _response_done(stream)
+    return done - begun if begun and done else None
+
+
 def duration(stream: Exchange) -> int:
     """Milliseconds from the first byte of the request to the end, or until now."""
     end = stream.last_activity if is_over(stream) else time.monotonic()

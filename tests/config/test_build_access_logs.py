@@ -194,9 +194,33 @@ def test_filters_on_a_connection() -> None:
     assert not decides("header_filter: {header: {name: x, present_match: true}}", tcp())
 
 
+def cel(expression: str) -> str:
+    kind = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    return f'extension_filter: {{name: cel, typed_config: {{"@type": {kind}, expression: "{expression}"}}}}'
+
+
+def test_expressions_decide() -> None:
+    assert decides(cel("response.code == 200"), exchange())
+    assert not decides(cel("response.code >= 400"), exchange())
+    # Neither what is no verdict nor what has no value lets an entry pass.
+    assert not decides(cel("'text'"), exchange())
+    assert not decides(cel("request.headers['x-none'] == ''"), exchange())
+
+
 def test_filters_that_are_not_there() -> None:
-    with pytest.raises(ConfigError, match="extension_filter: not supported"):
+    with pytest.raises(ConfigError, match="Didn't find a registered implementation for 'cel' with type URL: ''"):
         decides("extension_filter: {name: cel}", exchange())
+    with pytest.raises(ConfigError, match=r"Not able to parse filter expression: INVALID_ARGUMENT: ERROR: <input>:1:4"):
+        decides(cel("1 +"), exchange())
+
+
+def test_loggers_that_are_not_there() -> None:
+    view = view_of("AccessLog", {"typed_config": {
+        "@type": f"{LOGGERS}.grpc.v3.HttpGrpcAccessLogConfig",
+        "common_config": {"log_name": "x", "grpc_service": {"envoy_grpc": {"cluster_name": "x"}}},
+    }})  # fmt: skip
+    with pytest.raises(ConfigError, match="loggers that send over gRPC are not supported yet"):
+        build_access_logs([view], context())
 
 
 def test_the_filter_decides_what_is_written(tmp_path: Path) -> None:

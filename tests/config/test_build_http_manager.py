@@ -69,7 +69,7 @@ def test_every_field_is_read_or_named() -> None:
         upgrade_configs=[{"upgrade_type": "websocket"}], normalize_path=True, merge_slashes=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED", strip_any_host_port=True, strip_trailing_host_dot=True,
         stream_error_on_invalid_http_message=True, append_x_forwarded_port=True,
-        access_log_options={"access_log_flush_interval": "1s"}, stream_flush_timeout="1s",
+        stream_flush_timeout="1s",
         request_id_extension={"typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             "pack_trace_reason": False, "use_request_id_for_trace_sampling": False}},
