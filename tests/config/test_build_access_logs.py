@@ -214,7 +214,7 @@ def test_filters_that_are_not_there() -> None:
         decides(cel("1 +"), exchange())
 
 
-def test_loggers_that_are_not_there() -> None:
+def test_loggers_that_need_grpc() -> None:
     view = view_of("AccessLog", {"typed_config": {
         "@type": f"{LOGGERS}.grpc.v3.HttpGrpcAccessLogConfig",
         "common_config": {"log_name": "x", "grpc_service": {"envoy_grpc": {"cluster_name": "x"}}},
