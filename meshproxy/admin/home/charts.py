@@ -27,19 +27,19 @@ def sparkline(trend: Sequence[tuple[float, float]]) -> Html:
         return EMPTY
     step = _WIDTH / (len(trend) - 1)
 
-    def line(values: Sequence[float]) -> str:
-        heights = [_HEIGHT - 1 - min(1.0, each / most) * (_HEIGHT - 2) for each in values]
+    def line(values: Sequence[float], bottom: float) -> str:
+        heights = [bottom - min(1.0, each / most) * (bottom - 1) for each in values]
         return " ".join([f"{i * step:.1f},{height:.1f}" for i, height in enumerate(heights)])
 
     failed = [each for _, each in trend]
     area = ""
     if any(failed):
-        area = f'<polygon class="bad" points="0,{_HEIGHT} {line(failed)} {_WIDTH},{_HEIGHT}"/>'
+        area = f'<polygon class="bad" points="0,{_HEIGHT} {line(failed, _HEIGHT)} {_WIDTH},{_HEIGHT}"/>'
     return fill(
         '<svg class="spark" viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
         '{area}<polyline points="{points}"/></svg>',
         width=f"{_WIDTH:.0f}",
         height=f"{_HEIGHT:.0f}",
         area=Html(area),
-        points=line([done for done, _ in trend]),
+        points=line([done for done, _ in trend], _HEIGHT - 1),
     )

@@ -87,7 +87,7 @@ def _endpoints(view: ClusterView) -> Html:
     if not endpoints:
         return Html('<tr class="more"><td colspan="8" class="note">no endpoints</td></tr>\n</tbody>\n')
     unit = view.count.unit.capitalize()
-    failing = {failure.endpoint for failure in view.why}
+    failing = _with_errors(view)
     rows = [_endpoint(each, unit, failing) for each in endpoints[:_ENDPOINTS]]
     left = len(endpoints) - _ENDPOINTS
     if left > 0:
@@ -100,15 +100,22 @@ def _endpoints(view: ClusterView) -> Html:
     return join([head, *rows, Html("</tbody></table></details></td></tr>\n</tbody>\n")])
 
 
+def _with_errors(view: ClusterView) -> set[str]:
+    """Addresses that are among the failures of now, whatever is known of their health."""
+    failing = {failure.endpoint for failure in view.why}
+    return {endpoint.address_text for endpoint in view.cluster.endpoints} & failing
+
+
 def _summary(view: ClusterView) -> str:
-    """`1 endpoint, healthy`, `3 endpoints, 2 healthy`"""
+    """`1 endpoint, healthy`, `3 endpoints, 2 healthy`, `3 endpoints, 1 with errors`"""
     total = len(view.cluster.endpoints)
-    number = "" if total == view.healthy else "none " if not view.healthy else f"{view.healthy} "
-    return f"{many(total, 'endpoint')}, {number}healthy"
+    failing = len(_with_errors(view))
+    shown, word = (failing, "with errors") if failing and total == view.healthy else (view.healthy, "healthy")
+    number = "" if shown == total else f"{shown or 'none'} "
+    return f"{many(total, 'endpoint')}, {number}{word}"
 
 
 def _endpoint(endpoint: Endpoint, unit: str, failing: set[str]) -> Html:
-    """`failing`: addresses that are among the failures of now, whatever is known of their health."""
     stats: Any = endpoint.stats
     state = FAILING if not endpoint.healthy else ERRORS if endpoint.address_text in failing else HEALTHY
     health = ", ".join(endpoint.health_flags).replace("_", " ")

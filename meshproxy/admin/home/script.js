@@ -3,25 +3,32 @@
 // page stay. Asks less often the longer an answer takes, and not at all while nobody looks.
 (function () {
   const page = document.getElementById("page");
-  const note = document.querySelector("header");
+  // What the page has only where there is a script: a button, and words for when nobody answers.
+  const control = document.createElement("p");
   const button = document.createElement("button");
+  const words = document.createElement("span");
   let paused = false;
+  let lost = "";
   let timer = 0;
 
   button.type = "button";
   button.id = "pause";
-  note.append(button);
+  words.setAttribute("role", "status");
+  control.append(words, button);
+  document.querySelector("header").append(control);
   button.addEventListener("click", function () {
     paused = !paused;
-    show();
+    show("");
     if (!paused) refresh();
   });
 
   function show(failure) {
+    lost = failure && (lost || new Date().toLocaleTimeString());
+    words.textContent = lost ? "not reached since " + lost + " " : "";
     button.textContent = paused ? "Resume" : "Pause";
-    button.dataset.state = failure ? "lost" : paused ? "paused" : "live";
-    button.title = failure ? "Not reached: " + failure : paused ? "Nothing is updated" : "Updated by itself";
-    document.body.classList.toggle("stale", Boolean(failure));
+    button.dataset.state = lost ? "lost" : paused ? "paused" : "live";
+    button.title = failure || (paused ? "Nothing is updated" : "Updated by itself");
+    document.body.classList.toggle("stale", Boolean(lost));
   }
 
   // Which details the proxy would have open: what a person does with them stays until that changes.
@@ -56,7 +63,7 @@
   function takeChildren(old, fresh) {
     let here = old.firstChild;
     for (const next of fresh.childNodes) {
-      if (here === button) here = here.nextSibling;
+      if (here === control) here = here.nextSibling;
       if (!here || !matching(here, next)) {
         // What has a name is moved to where it belongs now.
         const known = next.id && Array.from(old.children).find((each) => each.id === next.id);
@@ -68,7 +75,7 @@
     while (here) {
       const gone = here;
       here = here.nextSibling;
-      if (gone !== button) gone.remove();
+      if (gone !== control) gone.remove();
     }
   }
 
@@ -89,7 +96,7 @@
         if (!answer.ok) throw new Error("status " + answer.status);
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (!paused) takePage(fresh);
-        show();
+        show("");
       } catch (error) {
         show(error.message);
       }
@@ -105,6 +112,6 @@
     setTimeout(function () { for (const each of fields) each.disabled = false; }, 0);
   });
   document.addEventListener("visibilitychange", function () { if (!document.hidden && !paused) refresh(); });
-  show();
+  show("");
   timer = setTimeout(refresh, 1000);
 })();

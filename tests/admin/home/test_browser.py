@@ -193,7 +193,7 @@ def test_pause_and_a_proxy_that_is_gone(start: Start, tab: Tab) -> None:
     tab.run("window.fetch = () => Promise.reject(new Error('gone'))")
     tab.run("document.getElementById('pause').click()")
     tab.wait("document.getElementById('pause').dataset.state === 'lost'")
-    assert tab.run("document.body.classList.contains('stale')") is True
+    assert tab.run("document.querySelector('header [role=status]').textContent").startswith("not reached since ")
 
 
 def test_buttons_and_options(start: Start, tab: Tab) -> None:

@@ -120,6 +120,15 @@ def test_a_cluster_has_its_numbers(admin: Client) -> None:
     assert "one.local, r1/z1" in text
 
 
+def test_a_cluster_that_carries_only_tcp(admin: Client) -> None:
+    stats = admin.process.ctx.clusters.by_name["reviews"].stats
+    stats.upstream_cx_total, stats.upstream_cx_connect_fail, stats.upstream_cx_active = 4, 1, 2
+    stats.upstream_cx_connect_ms.record(3)
+    text = " ".join(outline(admin).text.split())
+    assert re.search(r"reviews healthy [\d.]+/s 25.0 % 3.\d ms 3.\d ms 3.\d ms 2 1 endpoint, healthy", text)
+    assert "Connections Errors Timeouts" in " ".join(re.findall(r"[A-Z][a-z]+", outline(admin).text))
+
+
 def test_listeners_and_routes(admin: Client) -> None:
     text = " ".join(outline(admin).text.split())
     assert "entry 127.0.0.1:0 stopped HTTP, routes routes 0 0/s 0 % –" in text
