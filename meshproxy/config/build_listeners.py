@@ -13,6 +13,7 @@ from meshproxy.config.build_listener_filters import build_listener_filters
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
+from meshproxy.downstream.connection_balance import ExactBalance
 from meshproxy.downstream.inspection import Inspection
 from meshproxy.downstream.listener import Listener
 from meshproxy.downstream.overload import Overload
@@ -31,7 +32,6 @@ _UNSUPPORTED = {
 }
 _NO_MEANING = {
     "reuse_port": "deprecated: enable_reuse_port is what counts",
-    "connection_balance_config": "the kernel spreads connections over the workers",
 }
 
 
@@ -59,6 +59,7 @@ def build_listener(view: View, ctx: Context) -> Listener:
     listener.accepted = ctx.counts.make()
     listener.connection_limit = _connection_limit(view.name, ctx)
     _heed_overload(listener, ctx.overload)
+    listener.balance = _build_balance(view.connection_balance_config, ctx)
     prefix = _add_stats(view, listener, ctx)
     inner = replace(ctx, listener_prefix=prefix)
     listener.chains = build_filter_chains(view, inner, view.get("per_connection_buffer_limit_bytes", BUFFER_LIMIT))
@@ -84,6 +85,15 @@ def _heed_overload(listener: Listener, overload: Overload) -> None:
     listener.refuses = overload.either(rejects, overload.point("tcp_listener_accept"))
     if (stop := overload.action("stop_accepting_connections")) is not None:
         stop.on_change(lambda value: listener.pause(value >= 1))
+
+
+def _build_balance(view: View, ctx: Context) -> ExactBalance | None:
+    view.ignore("cpu_locality_balance", why="the kernel chooses the worker at random")
+    if view.has("extend_balance"):
+        view.reject("extend_balance", "not supported: exact_balance is")
+    exact = view.has("exact_balance")
+    numbers = ctx.counts.numbers
+    return ExactBalance(numbers) if exact and numbers is not None else None
 
 
 def _build_options(view: View, listener: Listener) -> ListenOptions:

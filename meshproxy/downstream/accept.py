@@ -127,16 +127,27 @@ class SocketAcceptor:
         self._accept()
 
     def _admit(self, sock: socket.socket, name: Any) -> None:
-        listener = self._listener
-        if not listener.admit(sock.fileno()):
-            sock.close()
+        balance = self._listener.balance
+        if balance is not None and balance.pass_on(sock):
             return
-        sock.setblocking(False)
-        local = self._local or socket_address(sock.getsockname())
-        if not self._unix:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(listener, local, socket_address(name), listener.loop.time())
-        listener.inspect(sock, connection)
+        admit_socket(self._listener, sock, name, self._local, self._unix)
+
+
+def admit_socket(
+    listener: "Listener", sock: socket.socket, name: Any, local: tuple[str, int] | None, unix: bool
+) -> None:
+    """What a listener does with a socket that was accepted for it. name: as `accept` gives it."""
+    if not listener.admit(sock.fileno()):
+        if listener.balance is not None:
+            listener.balance.release()
+        sock.close()
+        return
+    sock.setblocking(False)
+    if not unix:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    local = local or socket_address(sock.getsockname())
+    connection = Connection(listener, local, socket_address(name), listener.loop.time())
+    listener.inspect(sock, connection)
 
 
 def _accept_now(sock: socket.socket) -> tuple[socket.socket, Any] | None:

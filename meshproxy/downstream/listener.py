@@ -9,8 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from meshproxy.downstream.accept import SocketAcceptor, TransportAcceptor
+from meshproxy.downstream.accept import SocketAcceptor, TransportAcceptor, admit_socket
 from meshproxy.downstream.chain_match import ChainMatcher
+from meshproxy.downstream.connection_balance import ExactBalance
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.drain import DrainClose, InFlight, always
 from meshproxy.downstream.filter_chain import FilterChain, close_socket
@@ -85,6 +86,8 @@ class Listener:
         # Whether this one is turned away because of overload; None where that never happens.
         self.refuses: Callable[[], bool] | None = None
         self.paused = False
+        # Where each worker is to have as many connections as the others.
+        self.balance: ExactBalance | None = None
         # Connections whose original destination is another listener's address are handed to that one.
         self.hands_over_to: Listeners | None = None
         self.log: Callable[[Any], None] | None = None
@@ -118,6 +121,7 @@ class Listener:
         self.bind()
         self.listen()
         bare = bool(self.listener_filters) or any(chain.needs_socket for chain in self.chains)
+        bare = bare or self.balance is not None
         for sock in self.sockets:
             acceptor = SocketAcceptor(self, sock) if bare else TransportAcceptor(self, sock)
             self._acceptors.append(acceptor)
@@ -207,12 +211,16 @@ class Listener:
     def adopt(self) -> None:
         """Another listener hands over what it has admitted: limits do not matter any more."""
         self.accepted.add()
+        if self.balance is not None:
+            self.balance.add()
         if not self.ignores_all_connections:
             self.all_connections.allowed.add()
 
     def dismiss(self) -> None:
         """What was admitted is closed."""
         self.accepted.give()
+        if self.balance is not None:
+            self.balance.release()
         if not self.ignores_all_connections:
             self.all_connections.allowed.give()
 
@@ -236,6 +244,15 @@ class Listener:
         self.open += 1
         self.all_connections.active += 1
         return chain
+
+    def receive(self, sock: socket.socket) -> None:
+        """Takes over a socket that another worker has accepted, and counted for this one."""
+        try:
+            name = sock.getpeername()
+        except OSError:
+            # The client is gone already.
+            name = ("", 0)
+        admit_socket(self, sock, name, None, sock.family == socket.AF_UNIX)
 
     def inspect(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over an accepted socket: listener filters look at it first."""

@@ -28,7 +28,10 @@ class SharedNumbers:
         self.rows: tuple[memoryview, ...] = ()
         self.mine = memoryview(bytes(_SIZE)).cast("q")
         self.values = memoryview(bytes(_SIZE)).cast("d")
-        self._places = 0
+        # This process's.
+        self.number = workers
+        # The first place tells whether the worker serves.
+        self._places = 1
         self._initial: list[float] = []
         self._file = -1
         self._lock = -1
@@ -47,7 +50,7 @@ class SharedNumbers:
 
     def share(self) -> None:
         """Makes the memory. Pages that nobody touches are none."""
-        row = max(self._places, 1)
+        row = self._places
         count = max(len(self._initial), 1)
         memory = memoryview(mmap.mmap(-1, _SIZE * (count + row * (self.workers + 1))))
         self.values = memory[: _SIZE * count].cast("d")
@@ -62,17 +65,27 @@ class SharedNumbers:
 
     @property
     def in_main(self) -> bool:
-        return self.mine is self.rows[-1]
+        return self.number == self.workers
 
     def join(self, number: int) -> None:
         """This process is that worker. A lock belongs to an open file: each process opens one of its own."""
+        self.number = number
         self.mine = self.rows[number]
         self._lock = os.open(f"/proc/self/fd/{self._file}", os.O_RDWR | os.O_CLOEXEC)
+
+    def serve(self) -> None:
+        """From now on this worker serves."""
+        self.mine[0] = 1
+
+    def serving(self) -> list[int]:
+        """The workers that serve."""
+        return [number for number in range(self.workers) if self.rows[number][0]]
 
     def clear(self, number: int) -> None:
         """The worker is gone, and with it all that it had taken."""
         row = self.rows[number].cast("B")
-        row[:] = bytes(len(row))
+        with self.alone():
+            row[:] = bytes(len(row))
 
     def total(self, place: int) -> int:
         """What all of them have taken."""

@@ -183,7 +183,8 @@ class Server:
         if self.workers is None:
             await self.listener_set.start()
         else:
-            await self.workers.start(self.listener_set.listen(self.options.concurrency))
+            balanced = any(listener.balance is not None for listener in self.listeners)
+            await self.workers.start(self.listener_set.listen(self.options.concurrency), balanced)
         self.overload.start(self.loop, partial(self._tell, "overload"))
         self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
         self.live()

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import socket
+from functools import partial
 from typing import Any, NoReturn
 
 import uvloop
 
+from meshproxy.downstream.connection_balance import HandOver
 from meshproxy.observe.snapshot import Part, take_group
 from meshproxy.observe.stats import Registry, StatGroup
 from meshproxy.process import endpoint_counts
@@ -75,11 +77,23 @@ class Worker:
         """Serves; the number of this process. counts: how many sockets each listener has."""
         sockets = iter(self._listening)
         handed = [[next(sockets) for _ in range(count)] for count in counts]
+        if rest := list(sockets):
+            self._balance(rest[0], rest[1:])
         self._server.watch()
         await self._server.warm()
         await self._server.listener_set.adopt(handed)
+        numbers = self._server.numbers
+        assert numbers is not None, "it was shared before the fork"
+        numbers.serve()
         self._server.live()
         return os.getpid()
+
+    def _balance(self, inbox: socket.socket, outboxes: list[socket.socket]) -> None:
+        listeners = self._server.listeners
+        hands = HandOver(self._server.loop, inbox, outboxes, [listener.receive for listener in listeners])
+        for number, listener in enumerate(listeners):
+            if listener.balance is not None:
+                listener.balance.give = partial(hands.give, number)
 
     def _stats(self, first: int) -> list[Part]:
         """The stats of this process from the group with this number on, as many as cost a moment."""

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from meshproxy.downstream.connection_balance import boxes
 from meshproxy.downstream.drain import InFlight
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
@@ -86,11 +87,17 @@ class Workers:
         self._gone = Snapshot()
         self._gone_counts: Counts = {}
         self._gone_failures: list[Failure] = []
+        # Through which workers hand connections over to each other. Main keeps them: what is on its way to a worker
+        # that dies is for the next.
+        self._inboxes: list[socket.socket] = []
+        self._outboxes: list[socket.socket] = []
         self._stopping = False
         self._ended = asyncio.Event()
 
-    async def start(self, sets: list[Sockets]) -> None:
-        """Returns when all of them serve. Raises ChannelError where one does not."""
+    async def start(self, sets: list[Sockets], balanced: bool) -> None:
+        """Returns when all of them serve. balanced: they hand connections over. Raises ChannelError."""
+        if balanced:
+            self._inboxes, self._outboxes = boxes(len(sets))
         asyncio.get_running_loop().add_reader(self._zygote.fileno(), self._zygote_gone)
         self.all = [Worker(number, sockets) for number, sockets in enumerate(sets)]
         await asyncio.gather(*[self._spawn(worker) for worker in self.all])
@@ -170,9 +177,10 @@ class Workers:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         sockets = [sock.fileno() for listening in worker.sockets for sock in listening if sock.fileno() >= 0]
+        hands = [self._inboxes[worker.number], *self._outboxes] if self._inboxes else []
         counts = [sum(sock.fileno() >= 0 for sock in listening) for listening in worker.sockets]
         with theirs:
-            spawn(self._zygote, worker.number, [theirs.fileno(), *sockets])
+            spawn(self._zygote, worker.number, [theirs.fileno(), *sockets, *[box.fileno() for box in hands]])
         channel = Channel({}, lambda: self._lost(worker))
         await loop.create_unix_connection(lambda: channel, sock=ours)
         worker.channel = channel
