@@ -321,12 +321,12 @@ class Http1Server(Http1Writer):
         coding = index.get("transfer-encoding")
         length = index.get("content-length")
         if coding is not None:
-            if lower_ascii(coding) != "chunked" or request.method == "CONNECT":
-                raise CodecError("http1.invalid_transfer_encoding", 501)
             if length is not None:
                 if not options.allow_chunked_length:
                     raise CodecError("http1.content_length_and_chunked_not_allowed")
                 request.remove("content-length")
+            if lower_ascii(coding) != "chunked" or request.method == "CONNECT":
+                raise CodecError("http1.invalid_transfer_encoding", 501)
             self._left = _CHUNKED
             self._decoder = ChunkedDecoder()
         elif length is not None:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 # Methods that may be sent twice without harm (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-_FRAMING = frozenset({"content-length", "transfer-encoding"})
+# What a response whose body is taken away says no more.
+_OF_BODY = frozenset({"content-length", "content-type", "transfer-encoding"})
 
 
 class Attempt:
@@ -239,7 +240,7 @@ class Attempt:
         stream = self.stream
         if headers.status == 101 or headers.status >= 400 or stream.request.protocol != "websocket":
             return False
-        headers.remove_if(_FRAMING)
+        headers.remove_if(_OF_BODY)
         stream.response_started_at = stream.manager.loop.time()
         stream.details = "websocket_handshake_unsuccessful"
         self.abort()
