@@ -16,7 +16,7 @@ _NOT_YET = {
     "xds_config_tracker_extension": "xDS is not supported yet",
 }
 _WITHOUT_MEANING = {
-    "enable_dispatcher_stats": "there is no dispatcher",
+    "enable_dispatcher_stats": "how late the event loop is, dispatcher.loop_lag_us, is always counted",
     "flags_path": "there are no flag files",
     "fatal_actions": "a fault in one stream is not fatal",
     "default_socket_interface": "sockets are the operating system's",

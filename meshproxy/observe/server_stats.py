@@ -101,10 +101,21 @@ class WatchdogStats(StatGroup):
     __slots__ = COUNTERS
 
 
+class DispatcherStats(StatGroup):
+    """`server.dispatcher.*` and `listener_manager.worker_<n>.dispatcher.*`: see loop_lag.py."""
+
+    HISTOGRAMS = ("loop_lag_us",)
+
+    __slots__ = HISTOGRAMS
+
+
 class ProcessStats:
     """The groups of one process. `worker`: its number."""
 
-    __slots__ = ("clusters", "listeners", "server", "thread_clusters", "watchdog", "worker_watchdog")
+    __slots__ = (
+        "clusters", "dispatcher", "listeners", "server", "thread_clusters", "watchdog", "worker_dispatcher",
+        "worker_watchdog",
+    )  # fmt: skip
 
     def __init__(self, registry: Registry, worker: int = 0) -> None:
         self.server = ServerStats()
@@ -112,10 +123,14 @@ class ProcessStats:
         self.clusters = ClusterManagerStats()
         self.watchdog = WatchdogStats()
         self.worker_watchdog = WatchdogStats()
+        self.dispatcher = DispatcherStats()
+        self.worker_dispatcher = DispatcherStats()
         self.thread_clusters = ThreadClustersStats()
         registry.add("server", self.server)
         registry.add("listener_manager", self.listeners)
         registry.add("cluster_manager", self.clusters)
+        registry.add("server.dispatcher", self.dispatcher)
+        registry.add(f"listener_manager.worker_{worker}.dispatcher", self.worker_dispatcher)
         for prefix in ("main_thread", "server.main_thread"):
             registry.add(prefix, self.watchdog)
         for prefix in ("workers", f"server.worker_{worker}"):

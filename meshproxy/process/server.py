@@ -34,6 +34,7 @@ from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.loop_lag import LoopLag
 from meshproxy.observe.memory import memory
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.snapshot import Part, take
@@ -92,6 +93,7 @@ class Server:
         self.overload = OverloadManager(self.ctx.overload)
         # Of main and of a worker; a process that is both has both.
         self._watchdogs: list[Watchdog] = []
+        self._lag: LoopLag | None = None
         self._loaded: Loaded | None = loaded
         self._phase = PRE_INITIALIZING
         self.drains = Drains(
@@ -215,9 +217,13 @@ class Server:
         layers.load()
 
     def watch(self) -> None:
-        """Stalls are counted from now on."""
+        """Stalls are counted from now on, and how late the loop is."""
+        dispatchers = [self.stats.dispatcher, self.stats.worker_dispatcher]
         if self.numbers is not None:
             del self._watchdogs[1 if self.numbers.in_main else 0]
+            del dispatchers[1 if self.numbers.in_main else 0]
+        self._lag = LoopLag(dispatchers)
+        self._lag.start(self.loop)
         for watchdog in self._watchdogs:
             watchdog.start(self.loop)
 
@@ -229,6 +235,8 @@ class Server:
         self.overload.close()
         for watchdog in self._watchdogs:
             watchdog.close()
+        if self._lag is not None:
+            self._lag.close()
         self.listener_set.close(self.listeners)
         if self.workers is not None:
             await self.workers.stop()

@@ -104,9 +104,9 @@ class Worker:
 
 def _renumber(stats: Registry, number: int) -> None:
     """Stats are named after the worker, whose number nobody knew when they were made; some are main's alone."""
-    groups: list[tuple[str, Any]] = [pair for pair in stats.groups() if pair[0].endswith(".worker_0")]
+    groups: list[tuple[str, Any]] = [pair for pair in stats.groups() if ".worker_0" in pair[0]]
     for prefix, group in [pair for pair in stats.groups() if pair[0] == "runtime"]:
         stats.remove(prefix, group)
     for prefix, group in groups:
         stats.remove(prefix, group)
-        stats.add(f"{prefix.removesuffix('0')}{number}", group)
+        stats.add(prefix.replace(".worker_0", f".worker_{number}"), group)

@@ -111,6 +111,15 @@ def test_stats_of_the_process(tmp_path: Path, workers: str) -> None:
     assert int(stats["server.version"]) > 0
 
 
+@BOTH
+def test_how_late_each_loop_is(tmp_path: Path, workers: str) -> None:
+    with running(tmp_path, config(), "--concurrency", workers) as proxy:
+        loops = ["server", *[f"listener_manager.worker_{number}" for number in range(int(workers))]]
+        for loop in loops:
+            filter = f"/stats?filter=^{loop}.dispatcher.loop_lag_us"
+            wait_for(lambda filter=filter: "P100" in proxy.admin(filter)[1])
+
+
 def test_draining(tmp_path: Path) -> None:
     with running(tmp_path, config()) as proxy, proxy.connect() as client:
         assert proxy.admin("/healthcheck/fail", "POST")[0] == 200
