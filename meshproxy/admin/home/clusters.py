@@ -117,8 +117,11 @@ def _summary(view: ClusterView) -> str:
 
 def _endpoint(endpoint: Endpoint, unit: str, failing: set[str]) -> Html:
     stats: Any = endpoint.stats
-    state = FAILING if not endpoint.healthy else ERRORS if endpoint.address_text in failing else HEALTHY
-    health = ", ".join(endpoint.health_flags).replace("_", " ")
+    flags = endpoint.health_flags
+    state = ERRORS if flags or endpoint.address_text in failing else HEALTHY
+    if any(flag.startswith("failed_") for flag in flags):
+        state = FAILING
+    health = ", ".join(flags).replace("_", " ")
     connections = unit == "Connections"
     return fill(
         _ENDPOINT,

@@ -20,6 +20,7 @@ from meshproxy.observe.explain import explain, sentence
 
 # Of the clusters in trouble, so many are explained at the top.
 _EXPLAINED = 3
+_NOT_LIVE = {"DRAINING": "Draining: new traffic is to go elsewhere"}
 _STATES = {"LIVE": "healthy", "DRAINING": "errors"}
 
 
@@ -62,6 +63,8 @@ def _verdict(overview: Overview) -> tuple[str, str]:
     failing, errors = overview.failing, overview.with_errors
     if failing:
         return "failing", f"{names(failing)} {'is' if len(failing) == 1 else 'are'} failing"
+    if overview.server.state != "LIVE":
+        return "errors", _NOT_LIVE.get(overview.server.state, "Starting: not all clusters are ready")
     if errors:
         with_failures = [each for each in errors if each.why or each.rate.failed]
         if with_failures:

@@ -80,6 +80,15 @@ def test_the_verdict(admin: Client) -> None:
     assert verdict(admin) == "ratings and reviews are failing"
 
 
+def test_a_proxy_that_is_not_live(admin: Client) -> None:
+    served(admin)
+    admin.post("/healthcheck/fail")
+    assert verdict(admin) == "Draining: new traffic is to go elsewhere"
+    assert "draining: meshproxy" in outline(admin).text
+    admin.process.state = "INITIALIZING"
+    assert verdict(admin) == "Starting: not all clusters are ready"
+
+
 def test_what_clients_do_is_no_fault_of_ours(admin: Client) -> None:
     failed(admin, None, flags=("DC",), details="downstream_remote_disconnect")
     failed(admin, None, flags=("NR",), details="route_not_found")
