@@ -71,7 +71,7 @@ def _lines(cluster: Cluster) -> Iterator[str]:
         for limit, count in _LIMITS.items():
             yield f"{name}::{priority}_priority::{limit}::{getattr(limits, count).maximum}\n"
     yield f"{name}::added_via_api::{str(cluster.added_via_api).lower()}\n"
-    for endpoint in cluster.endpoints:
+    for endpoint in by_priority(cluster):
         yield "".join([f"{name}::{endpoint.address_text}::{key}::{value}\n" for key, value in _facts(endpoint)])
 
 
@@ -92,11 +92,16 @@ def _facts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
     yield "local_origin_success_rate", -1
 
 
+def by_priority(cluster: Cluster) -> list[Endpoint]:
+    """The endpoints as they are now, those of priority 0 first."""
+    return sorted(cluster.endpoints, key=lambda each: each.priority)
+
+
 def _status(cluster: Cluster) -> dict[str, Any]:
     thresholds = [_thresholds(*each) for each in zip(_JSON_PRIORITIES, cluster.limits, strict=True)]
     return {
         **_without_empty({"name": cluster.name, "added_via_api": cluster.added_via_api}),
-        **({"host_statuses": map(_status_of, tuple(cluster.endpoints))} if cluster.endpoints else {}),
+        **({"host_statuses": map(_status_of, by_priority(cluster))} if cluster.endpoints else {}),
         "circuit_breakers": {"thresholds": thresholds},
         "observability_name": cluster.alt_stat_name,
     }

@@ -6,6 +6,7 @@ from meshproxy.admin.config_sections import TYPE, Section, Tree
 from meshproxy.admin.listeners import address_tree
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.priorities import OVERPROVISIONING
 
 ENDPOINTS = "EndpointsConfigDump"
 _LISTS = ("static_endpoint_configs", "dynamic_endpoint_configs")
@@ -31,7 +32,7 @@ def _endpoints(cluster: Cluster) -> Tree:
     for endpoint in cluster.endpoints:
         groups.setdefault((endpoint.priority, endpoint.locality), []).append(endpoint)
     assignment = []
-    for (priority, locality), endpoints in groups.items():
+    for (priority, locality), endpoints in sorted(groups.items(), key=lambda item: item[0]):
         names = zip(("region", "zone", "sub_zone"), locality, strict=True)
         group: Tree = {
             "locality": {name: value for name, value in names if value},
@@ -45,7 +46,7 @@ def _endpoints(cluster: Cluster) -> Tree:
         "@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster.name,
         **({"endpoints": assignment} if assignment else {}),
-        "policy": {"overprovisioning_factor": 140},
+        "policy": {"overprovisioning_factor": getattr(cluster.balancer, "overprovisioning", OVERPROVISIONING)},
     }
 
 

@@ -3,9 +3,12 @@
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshproxy.admin.build_admin import build_admin
+from meshproxy.config.bootstrap import load_bootstrap
 from meshproxy.process.admin_client import ask
 from tests.admin.conftest import BOOTSTRAP, Start
 
@@ -24,6 +27,13 @@ def test_on_an_abstract_socket(start: Start, tmp_path: Path) -> None:
     name = f"@meshproxy-{tmp_path}"
     start(BOOTSTRAP.replace(TCP, f'{{pipe: {{path: "{name}"}}}}', 1))
     assert ask(name, "GET", "/ready").body == b"LIVE\n"
+
+
+@pytest.mark.parametrize("text", ["{}", "admin: {}", "admin: {ignore_global_conn_limit: true}"])
+def test_nowhere_unless_told_to(text: str) -> None:
+    loaded = load_bootstrap(None, text)
+    process: Any = None
+    assert build_admin(loaded.view.admin, process) is None
 
 
 def has_ipv6() -> bool:
