@@ -44,7 +44,7 @@ def test_what_a_trusted_proxy_said_stays() -> None:
 def test_the_order_of_everything_at_the_edge() -> None:
     manager = {"use_remote_address": True, "via": "ev", "add_user_agent": True, "append_x_forwarded_port": True}
     request = seen(
-        manager, ("a", "1"), ("x-forwarded-proto", "https"), ("referer", "not a url"), ("x-request-id", "abc"),
+        manager, ("a", "1"), ("x-forwarded-proto", "https"), ("referer", "mailto:nobody"), ("x-request-id", "abc"),
         ("x-envoy-internal", "true"), ("via", "y"), ("x-envoy-retry-on", "5xx"), ("x-envoy-original-path", "/x"),
     )  # fmt: skip
     assert request.headers == [
