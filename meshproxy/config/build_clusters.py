@@ -22,7 +22,6 @@ _IGNORED = {
     "lrs_report_endpoint_metrics": "load is not reported yet",
     "lrs_server": "load is not reported yet",
     "protocol_selection": "HTTP/1.1 is the only upstream protocol so far",
-    "track_cluster_stats": "these histograms are not kept yet",
     "track_timeout_budgets": "these histograms are not kept yet",
     "wait_for_warm_on_init": "every cluster is waited for",
 }
@@ -55,6 +54,10 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     _check_transport(view.transport_socket)
     _read_circuit_breakers(cluster, view.circuit_breakers)
     cluster.socket_options = _build_socket_options(view)
+    tracked = view.track_cluster_stats
+    tracked.ignore("timeout_budgets", "request_response_sizes", why="these histograms are not kept yet")
+    if tracked.per_endpoint_stats:
+        stats.endpoints = cluster.endpoint_rows
     build_discovery(cluster, view)
     return cluster
 

@@ -11,7 +11,6 @@ _NOT_YET = {
     "dynamic_resources": "dynamic resources (xDS) are not supported yet",
     "hds_config": "health discovery is not supported",
     "tracing": "tracing is not supported yet",
-    "stats_sinks": "stats sinks are not supported yet",
     "xds_delegate_extension": "xDS is not supported yet",
     "xds_config_tracker_extension": "xDS is not supported yet",
 }
@@ -26,8 +25,6 @@ _WITHOUT_MEANING = {
     "listener_manager": "there is one listener manager",
     "stats_eviction_interval": "stats live as long as what they count",
     "deferred_stat_options": "stats are always made when first needed",
-    "stats_flush_interval": "nothing is flushed without a stats sink",
-    "stats_flush_on_admin": "nothing is flushed without a stats sink",
     "inline_headers": "all headers are found by name at the same cost",
     "node_context_params": "xDS is not supported yet",
     "config_sources": "xDS is not supported yet",

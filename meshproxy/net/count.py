@@ -12,6 +12,8 @@ class Count:
 
     # Whether this process is the one that tells operators about it: with workers, that is main.
     shown_here = True
+    # Whether this process is one that takes: with workers, those are they.
+    counts_here = True
 
     def __init__(self, maximum: int = UNLIMITED) -> None:
         self.maximum = maximum
@@ -79,6 +81,10 @@ class SharedCount(Count):
     @property
     def shown_here(self) -> bool:  # type: ignore[override]
         return self._numbers.in_main
+
+    @property
+    def counts_here(self) -> bool:  # type: ignore[override]
+        return not self._numbers.in_main
 
     @property
     def own(self) -> int:  # type: ignore[override]

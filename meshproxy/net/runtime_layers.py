@@ -108,7 +108,8 @@ class RuntimeLayers:
             stats.override_dir_not_exists += 1
         stats.num_layers = len(self.runtime.layers)
         stats.num_keys = self.runtime.count
-        stats.admin_overrides_active = int(bool(self.admin and self.admin.values))
+        if self.admin and (self.admin.values or stats.admin_overrides_active):
+            stats.admin_overrides_active = int(bool(self.admin.values))
 
     def modify(self, changes: Mapping[str, str]) -> None:
         """Sets keys of the admin layer, and removes those whose text is empty.

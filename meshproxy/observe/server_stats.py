@@ -13,15 +13,13 @@ class ServerStats(StatGroup):
         "envoy_notifications", "static_unknown_fields", "wip_protos",
     )  # fmt: skip
     GAUGES = (
-        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "hot_restart_generation", "live",
-        "memory_allocated", "memory_heap_size", "memory_physical_size", "parent_connections",
-        "seconds_until_first_ocsp_response_expiring", "state", "stats_recent_lookups", "total_connections", "uptime",
-        "version",
+        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "live", "memory_allocated",
+        "memory_heap_size", "memory_physical_size", "parent_connections", "seconds_until_first_ocsp_response_expiring",
+        "state", "stats_recent_lookups", "total_connections", "uptime", "version",
     )  # fmt: skip
     HISTOGRAMS = ("initialization_time_ms",)
     SAME = frozenset({
-        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "hot_restart_generation", "live",
-        "state", "uptime", "version",
+        "concurrency", "days_until_first_cert_expiring", "hot_restart_epoch", "live", "state", "uptime", "version",
     })  # fmt: skip
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS, "refresh")
@@ -33,7 +31,6 @@ class ServerStats(StatGroup):
         self.days_until_first_cert_expiring = 2**32 - 1
         # Envoy has written to these before anybody can look.
         self.dynamic_unknown_fields = self.static_unknown_fields = self.wip_protos = 0
-        self.hot_restart_generation = 1
         self.stats_recent_lookups = 0
 
     def update(self) -> None:

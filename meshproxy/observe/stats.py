@@ -37,6 +37,26 @@ class Histogram:
             self.counts[value] = self.counts.get(value, 0) + count
 
 
+class SampledHistogram(Histogram):
+    """One that also keeps the values themselves for a while: sinks of stats send each of them."""
+
+    __slots__ = ("fresh",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fresh: dict[int, int] = {}
+
+    def record(self, value: int) -> None:
+        super().record(value)
+        self.fresh[value] = self.fresh.get(value, 0) + 1
+
+    def merge(self, other: Histogram) -> None:
+        super().merge(other)
+        if isinstance(other, SampledHistogram):
+            for value, count in other.fresh.items():
+                self.fresh[value] = self.fresh.get(value, 0) + count
+
+
 Value = int | str | Histogram
 # A stat whose name is known only while running: kind, name behind the prefix, value.
 Row = tuple[Kind, str, Value]
@@ -63,6 +83,8 @@ class StatGroup:
     SAME_PLACES: ClassVar[tuple[int, ...]] = ()
     COUNTED: ClassVar[tuple[str, ...]] = ()
     read: ClassVar[Callable[[Any], tuple[int, ...]]]
+    # Of what histograms are made: with sinks, of such as keep their values.
+    HISTOGRAM: ClassVar[type[Histogram]] = Histogram
 
     if TYPE_CHECKING:
         # The attributes that the lists name.
@@ -82,7 +104,7 @@ class StatGroup:
         for name in self.COUNTED:
             setattr(self, name, False)
         for name in self.HISTOGRAMS:
-            setattr(self, name, Histogram())
+            setattr(self, name, self.HISTOGRAM())
 
     def update(self) -> None:
         """Brings up to date what changes by itself, before somebody looks."""

@@ -12,7 +12,7 @@ from meshproxy.observe.tags import TagProducer
 class StatsConfig:
     """`bounds`: the bucket bounds of a histogram, by its name."""
 
-    __slots__ = ("bounds", "shapes")
+    __slots__ = ("accepts", "bounds", "shapes", "tags")
 
     def __init__(
         self,
@@ -21,5 +21,7 @@ class StatsConfig:
         bounds: Bounds = lambda _name: DEFAULT_BUCKETS,
     ) -> None:
         """accepts: whether a stat is shown at all, by its name; None for all."""
-        self.shapes = Shapes(tags or TagProducer(), accepts, label_text)
+        self.tags = tags or TagProducer()
+        self.accepts = accepts
+        self.shapes = Shapes(self.tags, accepts, label_text)
         self.bounds = bounds

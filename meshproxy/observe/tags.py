@@ -68,6 +68,7 @@ _DEFAULT_TOKENS: tuple[tuple[str, str], ...] = (
 )
 # What the two patterns for codes need at the end of a name.
 _CODE = re.compile(r"_rq_\d(?:\d\d|xx)$", re.ASCII)
+_ENDPOINT = re.compile(r"cluster\..+?\.endpoint\.((\d+(?:\.\d+){3}|\[[a-fA-F_\d]+\])_(\d+)\.)\w+$", re.ASCII)
 DEFAULT_NAMES = frozenset(name for name, *_ in (*_DEFAULT_REGEXES, *_DEFAULT_TOKENS))
 
 
@@ -142,7 +143,15 @@ def default_extractors(name: str = "") -> list[Extractor]:
         Extractor(tag, _by_tokens(pattern), "" if pattern[0] == "$" else pattern.partition(".")[0])
         for tag, pattern in _DEFAULT_TOKENS
     ]
-    return [each for each in found if not name or each.name == name]
+    if name:
+        return [each for each in found if each.name == name]
+    return [*found, Extractor("envoy.endpoint_address", _endpoint_address, "cluster")]
+
+
+def _endpoint_address(full: str) -> Found | None:
+    """Envoy gives this tag to what it counts of an endpoint, and no pattern; the port is behind a colon again."""
+    match = _ENDPOINT.match(full)
+    return match and (match.start(1), match.end(1), f"{match.group(2)}:{match.group(3)}")
 
 
 def custom_extractor(name: str, regex: str) -> Extractor:

@@ -23,8 +23,10 @@ from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, read_rest
 from meshproxy.config.build_stats_config import build_stats_config
+from meshproxy.config.build_stats_sinks import build_stats_sinks
 from meshproxy.config.build_watchdogs import build_watchdogs
 from meshproxy.config.context import Context
+from meshproxy.config.view import View
 from meshproxy.downstream.drain import InFlight
 from meshproxy.downstream.http_stats import RouterStats
 from meshproxy.downstream.listener import Listener
@@ -37,7 +39,10 @@ from meshproxy.observe.failures import Failure
 from meshproxy.observe.loop_lag import LoopLag
 from meshproxy.observe.memory import memory
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
+from meshproxy.observe.sinks.flush import StatsFlush, take_timings
+from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, take
+from meshproxy.observe.stats import SampledHistogram, StatGroup
 from meshproxy.observe.watchdog import Watchdog
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
@@ -102,6 +107,10 @@ class Server:
         self._in_flight: list[InFlight] = []
         self._running: asyncio.Task[Any] | None = None
         self._runtime_watch: FileWatch | None = None
+        # Where there are stats sinks. Seconds between two flushes; 0 where only /stats flushes.
+        self.flush: StatsFlush | None = None
+        self._flush_interval = 0.0
+        self._flushing: asyncio.Task[Any] | None = None
         # It ends because it cannot serve any more.
         self.broken = False
 
@@ -134,6 +143,8 @@ class Server:
                 self.process_log.set_format(form)
         with building("stats_config"):
             ctx.stats_config = build_stats_config(view.stats_config, ctx)
+        if view.stats_sinks:
+            self._keep_timings()
         with building("layered_runtime"):
             ctx.runtime_layers.sources = build_runtime(view.layered_runtime, ctx.node.cluster)
             ctx.runtime_layers.load()
@@ -151,11 +162,25 @@ class Server:
             with building(listener.where):
                 self.listener_set.add(build_listener(listener, ctx))
                 listener.settle()
+        with building("stats_sinks"):
+            self._read_sinks(view)
         with building("admin"):
             self.admin = build_admin(view.admin, self)
         with building(""):
             read_rest(view)
         loaded.report_unread(failed)
+
+    def _keep_timings(self) -> None:
+        """Before anything is built whose histograms sinks want to have value by value."""
+        StatGroup.HISTOGRAM = SampledHistogram
+        self.stats.server.initialization_time_ms = SampledHistogram()
+
+    def _read_sinks(self, view: View) -> None:
+        self._flush_interval = view.get("stats_flush_interval", 5.0)
+        if view.which("stats_flush") == "stats_flush_on_admin":
+            self._flush_interval = 0.0
+        if sinks := build_stats_sinks(view, self.ctx):
+            self.flush = StatsFlush(sinks, self._take_stats, self.stat_parts, self._take_timings)
 
     # ---- the life of the process ----
 
@@ -190,6 +215,8 @@ class Server:
         self.overload.start(self.loop, partial(self._tell, "overload"))
         self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
         self.live()
+        if self.flush is not None and self._flush_interval:
+            self._flushing = start_task(self.flush.run(self._flush_interval), "stats flush")
         _log.info("all clusters and listeners are ready: starting to serve")
 
     async def warm(self) -> None:
@@ -238,6 +265,7 @@ class Server:
         if self._lag is not None:
             self._lag.close()
         self.listener_set.close(self.listeners)
+        await self._flush_once_more()
         if self.workers is not None:
             await self.workers.stop()
         await self.listener_set.end_connections()
@@ -247,6 +275,14 @@ class Server:
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
+
+    async def _flush_once_more(self) -> None:
+        flushing, self._flushing = self._flushing, None
+        if self.flush is not None and flushing is not None:
+            flushing.cancel()
+            await asyncio.gather(flushing, return_exceptions=True)
+            await self.flush.flush()
+            self.flush.close()
 
     def quit(self) -> None:
         running, self._running = self._running, None
@@ -305,14 +341,24 @@ class Server:
         """Asks the workers for what the next page shows of them."""
         if shown == "drain":
             await self._look()
+        if shown == "stats" and self.flush is not None and not self._flush_interval:
+            start_task(self.flush.flush(), "stats flush")
+        if shown in ("stats", "all"):
+            await self._take_stats()
         if self.workers is None:
             return
-        if shown in ("stats", "all"):
-            await self.workers.take_stats()
         if shown in ("endpoints", "all"):
             endpoint_counts.put(self.ctx.clusters, await self.workers.take_endpoints())
         if shown in ("failures", "all"):
             await self.workers.take_failures()
+
+    async def _take_stats(self) -> None:
+        if self.workers is not None:
+            await self.workers.take_stats()
+
+    async def _take_timings(self) -> list[Timings]:
+        own = [timing for timings in take_timings(self.ctx.stats) for timing in timings]
+        return own if self.workers is None else [*own, *await self.workers.take_timings()]
 
     def stat_parts(self) -> Iterator[Part]:
         yield from take(self.ctx.stats)
@@ -368,4 +414,3 @@ class Server:
         stats.memory_allocated, stats.memory_physical_size = memory()
         stats.memory_heap_size = stats.memory_allocated
         stats.total_connections = sum(listener.open for listener in self.listeners)
-        stats.parent_connections = stats.hot_restart_epoch = 0

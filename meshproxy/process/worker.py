@@ -4,12 +4,16 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, NoReturn
 
 import uvloop
 
 from meshproxy.downstream.connection_balance import HandOver
+from meshproxy.observe.sinks.flush import take_timings
+from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, take_group
 from meshproxy.observe.stats import Registry, StatGroup
 from meshproxy.process import endpoint_counts
@@ -43,6 +47,7 @@ class Worker:
         self._over = asyncio.Event()
         # Of which main has asked for stats, until it begins again.
         self._groups: list[tuple[str, StatGroup]] = []
+        self._timings_left: Iterator[list[Timings]] = iter(())
 
     @property
     def words(self) -> Words:
@@ -51,6 +56,7 @@ class Worker:
             "start": self._start,
             "quit": self._over.set,
             "stats": self._stats,
+            "timings": self._timings,
             "endpoints": lambda: endpoint_counts.take(server.ctx.clusters),
             "failures": server.ctx.failures.newest,
             "reset_counters": server.reset_counters,
@@ -100,6 +106,13 @@ class Worker:
         if not first:
             self._groups = self._server.ctx.stats.groups()
         return [take_group(*group) for group in self._groups[first : first + _GROUPS]]
+
+    def _timings(self, first: bool) -> tuple[list[Timings], bool]:
+        """Some of the timings since the last flush, and whether there may be more."""
+        if first:
+            self._timings_left = take_timings(self._server.ctx.stats)
+        rows = list(islice(self._timings_left, _GROUPS))
+        return [timing for found in rows for timing in found], len(rows) == _GROUPS
 
 
 def _renumber(stats: Registry, number: int) -> None:

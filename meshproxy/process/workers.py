@@ -18,6 +18,7 @@ from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe import failures
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.process import endpoint_counts
 from meshproxy.process.channel import Channel, ChannelError
@@ -163,6 +164,20 @@ class Workers:
             return
         if worker.channel is channel:
             worker.snapshot = snapshot
+
+    async def take_timings(self) -> list[Timings]:
+        """What the histograms of all workers have kept since the last flush."""
+        found: list[Timings] = []
+        for worker in self.all:
+            first = more = True
+            try:
+                while more and worker.channel is not None:
+                    timings, more = await worker.channel.ask("timings", first)
+                    found += timings
+                    first = False
+            except ChannelError:
+                continue
+        return found
 
     async def _ask_all(self, word: str) -> list[tuple[Worker, Any]]:
         """The answers of those that live, and answer."""

@@ -10,7 +10,7 @@ from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool, PoolSettings
 from meshproxy.upstream.priorities import Balancer
-from meshproxy.upstream.stats import ClusterStats
+from meshproxy.upstream.stats import ClusterStats, EndpointRow
 
 
 class Discovery(Protocol):
@@ -122,6 +122,10 @@ class Cluster:
         stats.total_match_count += added
         stats.membership_change += 1
         stats.membership_total = stats.membership_healthy = len(self.endpoints)
+
+    def endpoint_rows(self) -> list[EndpointRow]:
+        """What stats of each endpoint need."""
+        return [(each.address_text, each.healthy, each.stats) for each in self.endpoints]
 
     def refresh(self) -> None:
         """Endpoints, weights or health changed: new tables for the balancer, new gauges."""

@@ -1,10 +1,10 @@
 """The stats of a cluster and of its endpoints, named as Envoy names them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from meshproxy.net.count import Counts
-from meshproxy.observe.stats import Histogram, Kind, Row, StatGroup
+from meshproxy.observe.stats import Histogram, Kind, Row, StatGroup, clean_prefix
 from meshproxy.upstream.limits import Limits
 
 # Where a request came from: `x-envoy-internal: true` or not.
@@ -20,7 +20,7 @@ class Responses:
 
     def __init__(self) -> None:
         self.codes: dict[int, int] = {}
-        self.time = Histogram()
+        self.time = StatGroup.HISTOGRAM()
 
     def charge(self, status: int) -> None:
         codes = self.codes
@@ -49,6 +49,10 @@ class Responses:
                 yield "counter", f"{prefix}upstream_rq_{group}xx", count
         if self.time.counts:
             yield "histogram", f"{prefix}upstream_rq_time", self.time
+
+
+# An endpoint's address, whether it is healthy, and its stats.
+EndpointRow = tuple[str, bool, "EndpointStats"]
 
 
 class Priorities(NamedTuple):
@@ -116,7 +120,7 @@ class ClusterStats(StatGroup):
         "update_no_rebuild", "update_success", "version", "warming_state",
     })  # fmt: skip
 
-    __slots__ = (*_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "limits", "responses", "total_match_count")
+    __slots__ = (*_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "endpoints", "limits", "responses", "total_match_count")
 
     def __init__(self, counts: Counts | None = None) -> None:
         super().__init__()
@@ -126,6 +130,8 @@ class ClusterStats(StatGroup):
         # Of each routing priority: default, high.
         counts = counts or Counts()
         self.limits = Priorities(Limits(counts), Limits(counts))
+        # Whose own stats are shown below the cluster's (track_cluster_stats.per_endpoint_stats).
+        self.endpoints: Callable[[], Iterable[EndpointRow]] | None = None
         # Endpoints for which a transport socket was chosen.
         self.total_match_count: int = False
 
@@ -180,6 +186,8 @@ class ClusterStats(StatGroup):
         if self.upstream_cx_http1_total:
             for name in _HTTP1:
                 yield "counter", name, False
+        if self.endpoints is not None:
+            yield from self._endpoint_rows(self.endpoints())
         sums: dict[str, Responses] = {}
         for prefix, responses in self.responses.items():
             yield from responses.named(prefix)
@@ -189,6 +197,19 @@ class ClusterStats(StatGroup):
             for row in responses.named(prefix):
                 if row[1] != "upstream_rq_completed":
                     yield row
+
+
+    def _endpoint_rows(self, endpoints: "Iterable[EndpointRow]") -> Iterator[Row]:
+        """With workers, these count and main knows who is healthy."""
+        counts = self.limits.default.connections
+        for address, healthy, stats in endpoints:
+            prefix = f"endpoint.{clean_prefix(address)}."
+            if counts.shown_here:
+                yield "gauge", f"{prefix}healthy", int(healthy)
+            if counts.counts_here:
+                for kind, name, value in stats.rows():
+                    if isinstance(value, int):
+                        yield kind, prefix + name, int(value)
 
 
 class EndpointStats(StatGroup):

@@ -79,7 +79,6 @@ class TcpConnection:
             return
         self._limits.requests.give()
         endpoint_stats.rq_active -= 1
-        stats.upstream_rq_per_cx.record(1)
         stats.upstream_cx_destroy_with_active_rq += 1
         if local:
             stats.upstream_cx_destroy_local_with_active_rq += 1

@@ -1,0 +1,1 @@
+"""Where stats are sent by themselves, at every `stats_flush_interval`."""
