@@ -66,7 +66,7 @@ class HttpManager:
         self.log: Callable[[Stream], None] | None = None
         self.log_new_requests = False
         self.log_tunnels = False
-        # Told of exchanges that end with a flag, a 5xx or a cut; the others never come near it.
+        # Told of exchanges that are refused with a flag, answered 5xx, or cut; the others never come near it.
         self.failed: Callable[[Stream], None] | None = None
         # While the listener drains: whether the connection of a response is to end.
         self.drain_close: DrainClose | None = None
@@ -229,7 +229,7 @@ class HttpManager:
             stats.downstream_rq_2xx += 1
         else:
             self.count(status)
-            if self.failed is not None and (status >= 500 or stream.flags):
+            if status >= 500 and self.failed is not None and stream.details == "via_upstream":
                 self.failed(stream)
 
     def _drain(self, server: Any) -> None:
@@ -283,7 +283,11 @@ class HttpManager:
             headers = ResponseHeaders(reply.status, list(reply.headers))
             if reply.details == "direct_response":
                 _edit(stream, headers)
-        return headers, self.local_replies.render(stream, reply, headers)
+        body = self.local_replies.render(stream, reply, headers)
+        if self.failed is not None and (reply.status >= 500 or stream.flags):
+            stream.response = headers
+            self.failed(stream)
+        return headers, body
 
     def finish(self, stream: Stream) -> None:
         stats = self.stats

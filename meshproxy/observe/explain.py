@@ -10,9 +10,14 @@ from meshproxy.observe.meanings import MEANINGS, OTHER, WITHOUT_FLAG, Meaning
 
 
 def meaning(failure: Failure) -> Meaning:
-    if failure.flags:
+    if failure.flags and not _answered(failure):
         return MEANINGS.get(failure.flags[0], OTHER)
     return WITHOUT_FLAG.get(failure.details, OTHER)
+
+
+def _answered(failure: Failure) -> bool:
+    """The upstream answered with an error, whatever flags came before (an injected delay, say)."""
+    return failure.status >= 500 and failure.details == "via_upstream"
 
 
 def sentence(failure: Failure) -> str:
@@ -26,7 +31,7 @@ def explain(failure: Failure) -> str:
     """One sentence without its full stop: `could not connect to reviews v2 at 10.0.0.7:9080: connection refused`."""
     words = _words(failure)
     text = meaning(failure).says.format_map(words)
-    for flag in failure.flags[1:]:
+    for flag in failure.flags[0 if _answered(failure) else 1 :]:
         more = MEANINGS.get(flag, OTHER).also
         if more:
             text = f"{text}, {more.format_map(words)}"

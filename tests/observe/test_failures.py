@@ -113,7 +113,7 @@ def free_port() -> int:
         return port
 
 
-def failed(*paths: str, listener: int = 0) -> tuple[list[Failure], int, int]:
+def failed(*paths: str, listener: int = 0, rest: str = "\r\n") -> tuple[list[Failure], int, int]:
     """What is kept after these paths were asked for; the ports of the upstreams that are down and up."""
 
     async def run() -> tuple[list[Failure], int, int]:
@@ -121,7 +121,7 @@ def failed(*paths: str, listener: int = 0) -> tuple[list[Failure], int, int]:
         async with upstream(talk) as port, proxy(CONFIG.format(port=port, down=down)) as (server, _):
             entry = server.listeners[listener].sockets[0].getsockname()[1]
             for path in paths:
-                await asyncio.wait_for(ask(entry, path), 20)
+                await asyncio.wait_for(ask(entry, path, rest=rest), 20)
             return server.failures(), down, port
 
     return asyncio.run(run())
@@ -151,6 +151,13 @@ def test_what_failed_and_why(path: str, flags: str, status: int, sentence: str) 
     assert failure.client == "127.0.0.1"
     assert failure.last >= failure.first > 0
     assert "secret" not in str(failure.tree())
+
+
+def test_a_failure_is_one_for_grpc_too() -> None:
+    """Such a caller is told by a header, and the answer is 200."""
+    (failure,), down, _ = failed("/down", rest="content-type: application/grpc\r\n\r\n")
+    assert (failure.flags, failure.status) == (("UF",), 200)
+    assert explain(failure) == f"could not connect to down v2 at 127.0.0.1:{down}: connection refused"
 
 
 def test_idle_streams() -> None:
