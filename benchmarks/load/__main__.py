@@ -57,11 +57,11 @@ class Bench:
         self.upstreams = Upstreams()
 
     def start(self, name: str, case: Case) -> Proxy:
-        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), case.routes)
+        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), case.routes, case.workers)
 
     def run(self, case: Case) -> dict[str, list[Figures]]:
         """The figures of each round, by proxy."""
-        names = [name for name in self.names if name != "bare" or case.routes == 10]
+        names = [name for name in self.names if name != "bare" or (case.routes == 10 and case.workers == 1)]
         if case.fresh:
             return self._rounds(case, names, self._once_fresh)
         running: dict[str, Proxy] = {}

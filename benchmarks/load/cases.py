@@ -22,6 +22,7 @@ class Case:
     measure: Callable[[Proxy, float], Figures]
     kind: str = "http"
     routes: int = 10
+    workers: int = 1
     fresh: bool = False  # a new process in each round
     goals: dict[str, float] = field(default_factory=dict)
 
@@ -82,6 +83,13 @@ def _memory(proxy: Proxy, seconds: float) -> Figures:
     }
 
 
+def _memory_of_workers(proxy: Proxy, seconds: float) -> Figures:
+    proxy.wait(clients.answers)
+    clients.wrk(proxy.port, SMALL, seconds)
+    _, pss = proxy.memory_kb()
+    return {"PSS after requests, MiB": pss / 1024}
+
+
 CPU = "CPU µs per request"
 CASES = [
     Case("get", "small GET, keep-alive", _requests(SMALL), goals={CPU: 1.0}),
@@ -103,4 +111,6 @@ CASES = [
         fresh=True,
         goals={"PSS at start, MiB": 0.7, "RSS at start, MiB": 0.7, "PSS per idle connection, KiB": 1.0},
     ),
+    Case("memory-workers", "two workers", _memory_of_workers, workers=2, fresh=True),
+    Case("memory-more-workers", "three workers", _memory_of_workers, workers=3, fresh=True),
 ]

@@ -52,7 +52,7 @@ def _command(name: str) -> list[str]:
 class Proxy:
     """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http" or "tcp"."""
 
-    def __init__(self, name: str, kind: str, upstream: int, routes: int = 10) -> None:
+    def __init__(self, name: str, kind: str, upstream: int, routes: int = 10, workers: int = 1) -> None:
         self.name = name
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
         ports = list(free([0, 1]).values())
@@ -61,7 +61,8 @@ class Proxy:
         if name == "bare":
             arguments = [sys.executable, "-m", "benchmarks.load.passthrough", kind, str(self.port), str(upstream)]
         else:
-            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes)), "--concurrency", "1"]
+            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes))]
+            arguments += ["--concurrency", str(workers)]
             arguments += ["--disable-hot-restart", "-l", "error"]
         self.started = time.monotonic()
         with self.output.open("wb") as output:
