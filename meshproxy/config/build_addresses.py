@@ -49,12 +49,20 @@ def pipe_address(view: View) -> Address:
 
 
 def socket_options(views: list[View]) -> list[SocketOption]:
-    return [_socket_option(view) for view in views]
+    return [_socket_option(view) for view in views if _is_for_streams(view)]
+
+
+def _is_for_streams(view: View) -> bool:
+    """Options for datagrams alone are for nobody here: only TCP sockets are made."""
+    kind = view.type
+    if not kind or kind.has("stream"):
+        kind.has("datagram")
+        return True
+    view.ignore("type", "level", "name", "int_value", "buf_value", "state", "description", why="for datagrams alone")
+    return False
 
 
 def _socket_option(view: View) -> SocketOption:
     view.ignore("description", why="a note to the reader")
-    if view.type:
-        view.reject("type", "options for a type of socket are not supported: only TCP sockets are made")
     value: Any = view.int_value if view.which("value") == "int_value" else view.buf_value
     return SocketOption(view.level, view.name, value, _STATES[view.enum("state")])

@@ -1,17 +1,14 @@
 """A cluster (envoy.config.cluster.v3.Cluster)."""
 
-import socket
 
-from meshproxy.config.build_addresses import ip_address, socket_options
 from meshproxy.config.build_balancers import build_balancer
 from meshproxy.config.build_discovery import build_discovery
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_pool_settings import build_pool_settings
+from meshproxy.config.build_socket_options import build_socket_options
 from meshproxy.config.context import Context
-from meshproxy.config.errors import ConfigError, at
+from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
-from meshproxy.net.dial import SocketOptions
-from meshproxy.net.sockets import SocketOption
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.limits import Limits
 from meshproxy.upstream.stats import ClusterStats
@@ -53,7 +50,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster.local_zone = ctx.node.zone
     _check_transport(view.transport_socket)
     _read_circuit_breakers(cluster, view.circuit_breakers)
-    cluster.socket_options = _build_socket_options(view)
+    cluster.socket_options = build_socket_options(view, ctx.upstream_bind)
     tracked = view.track_cluster_stats
     tracked.ignore("timeout_budgets", "request_response_sizes", why="these histograms are not kept yet")
     if tracked.per_endpoint_stats:
@@ -99,39 +96,3 @@ def _read_thresholds(limits: Limits, view: View) -> None:
         budget = view.retry_budget
         limits.retry_budget = budget.budget_percent.value if budget.has("budget_percent") else 20.0
         limits.retry_budget_minimum = budget.get("min_retry_concurrency", 3)
-
-
-def _build_socket_options(view: View) -> SocketOptions:
-    options = SocketOptions()
-    bind = view.upstream_bind_config
-    if bind.has("source_address"):
-        options.bind.append(_source(bind, "source_address"))
-    for i, extra in enumerate(bind.extra_source_addresses):
-        with at("extra_source_addresses", i):
-            options.bind.append(_source(extra, "address"))
-    options.freebind = bind.get("freebind", False)
-    options.options.extend(socket_options(bind.socket_options))
-    connection = view.upstream_connection_options
-    if connection.has("tcp_keepalive"):
-        options.options.extend(_keepalive(connection.tcp_keepalive))
-    connection.ignore("happy_eyeballs_config", why="an endpoint has one address")
-    return options
-
-
-def _source(view: View, field: str) -> tuple[str, int]:
-    with view.at(field):
-        return ip_address(getattr(view, field))
-
-
-def _keepalive(view: View) -> list[SocketOption]:
-    """What is not set stays with the kernel's default."""
-    options = [SocketOption(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for field, name in (
-        ("keepalive_probes", socket.TCP_KEEPCNT),
-        ("keepalive_time", socket.TCP_KEEPIDLE),
-        ("keepalive_interval", socket.TCP_KEEPINTVL),
-    ):
-        value = view.get(field)
-        if value is not None:
-            options.append(SocketOption(socket.IPPROTO_TCP, name, value))
-    return options

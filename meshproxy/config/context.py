@@ -8,6 +8,7 @@ from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
 from meshproxy.downstream.overload import Overload
 from meshproxy.net.count import Counts
+from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Runtime
 from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.splice import Pipes
@@ -49,6 +50,8 @@ class Context:
     pipes: dict[int, Pipes] = field(default_factory=dict)
     stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
+    # Where connections to upstreams come from, if their cluster does not say it (ClusterManager.upstream_bind_config).
+    upstream_bind: SocketOptions = field(default_factory=SocketOptions)
     failures: Failures = field(default_factory=Failures)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from meshproxy.config.build_overload import build_overload
 from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, read_rest
+from meshproxy.config.build_socket_options import build_bind
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.build_stats_sinks import build_stats_sinks
 from meshproxy.config.build_watchdogs import build_watchdogs
@@ -153,6 +154,8 @@ class Server:
             self._watchdogs = [Watchdog(main, self.stats.watchdog), Watchdog(worker, self.stats.worker_watchdog)]
         with building("overload_manager"):
             self.overload = build_overload(view.overload_manager, ctx)
+        with building("cluster_manager"):
+            ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
