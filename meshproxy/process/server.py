@@ -78,6 +78,8 @@ class Server:
         self.loop = loop
         self.version = version_line()
         self.started = time.time()
+        # By a clock that nobody sets.
+        self._began = time.monotonic()
         self.process_log = process_log or SharedLog()
         self.process_log.tell = self._tell
         self.admin: Admin | None = None
@@ -216,7 +218,7 @@ class Server:
             balanced = any(listener.balance is not None for listener in self.listeners)
             await self.workers.start(self.listener_set.listen(self.options.concurrency), balanced)
         self.overload.start(self.loop, partial(self._tell, "overload"))
-        self.stats.server.initialization_time_ms.record(int((time.time() - self.started) * 1000))
+        self.stats.server.initialization_time_ms.record(int((time.monotonic() - self._began) * 1000))
         self.live()
         if self.flush is not None and self._flush_interval:
             self._flushing = start_task(self.flush.run(self._flush_interval), "stats flush")
@@ -409,7 +411,7 @@ class Server:
             self.workers.tell(word, *arguments)
 
     def _refresh_stats(self, stats: ServerStats) -> None:
-        stats.uptime = int(time.time() - self.started)
+        stats.uptime = int(time.monotonic() - self._began)
         stats.state = STATES.index(self._phase)
         stats.live = int(self.state == LIVE)
         stats.concurrency = self.options.concurrency
