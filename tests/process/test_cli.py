@@ -50,11 +50,11 @@ def test_validate(tmp_path: Path, verb: tuple[str, ...]) -> None:
 
 
 def test_validate_says_what_is_ignored(tmp_path: Path) -> None:
-    path = write(tmp_path, config() + "watchdog: {}\n")
+    path = write(tmp_path, config() + "flags_path: flags\n")
     line = config().count("\n") + 1
     done = run("--mode", "validate", "-c", path)
     assert done.returncode == 0
-    assert done.stderr == f"{path}:{line}:1: watchdog: ignored: there are no threads to watch\n"
+    assert done.stderr == f"{path}:{line}:1: flags_path: ignored: there are no flag files\n"
 
 
 def test_validate_says_all_that_is_wrong(tmp_path: Path) -> None:
