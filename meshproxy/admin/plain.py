@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from meshproxy.config.errors import ConfigError
 from meshproxy.config.packed import unpack
 from meshproxy.config.structs import value_of
 from meshproxy.config.types import is_known, is_sensitive, type_name
@@ -74,7 +75,13 @@ def _any(message: Any, redact: bool) -> Any:
     url = message.type_url
     if not is_known(type_name(url)):
         return {"@type": url}
-    packed = unpack(message, "")
+    try:
+        packed = unpack(message)
+    except ConfigError:
+        # Of what was refused: nobody can read it.
+        return {"@type": url}
+    # A TypedStruct is shown as the message that it stands for.
+    url = f"{url.rpartition('/')[0]}/{packed.DESCRIPTOR.full_name}"
     tree = plain(packed, redact)
     if packed.DESCRIPTOR.full_name in _SPECIAL:
         return {"@type": url, "value": tree}

@@ -1,12 +1,14 @@
 """/server_info: version, state, age, command line and node."""
 
 import time
+from base64 import b64encode
 from typing import Any
 
 from meshproxy.admin.json_page import dump
 from meshproxy.admin.pages import JSON, Answer, Request, page
-from meshproxy.admin.plain import plain
+from meshproxy.admin.plain import REDACTED, plain
 from meshproxy.admin.server_view import Server
+from meshproxy.config.bootstrap import load_bootstrap
 from meshproxy.config.types import message_class
 from meshproxy.observe.process_log import DEFAULT_PATTERN
 
@@ -50,6 +52,7 @@ def _fill_command_line(shown: Any, options: Any) -> None:
     """envoy.admin.v3.CommandLineOptions; what has no effect here keeps its default."""
     for name in _SAME:
         setattr(shown, name, getattr(options, name))
+    shown.config_yaml = _without_secrets(options.config_yaml)
     shown.stats_tag.extend(options.stats_tag)
     shown.log_format = options.log_format or DEFAULT_PATTERN
     shown.file_flush_interval.FromMilliseconds(options.file_flush_interval_msec)
@@ -62,10 +65,19 @@ def _fill_command_line(shown: Any, options: Any) -> None:
     shown.disabled_extensions.extend(filter(None, options.disable_extensions.split(",")))
 
 
+def _without_secrets(config_yaml: str) -> str:
+    """As it was given, unless there is something in it that /config_dump would not show: then nothing of it."""
+    if not config_yaml:
+        return ""
+    loaded = load_bootstrap(None, config_yaml, allow_unknown=True)
+    written = b"".join(dump(plain(loaded.message)))
+    return REDACTED if REDACTED.encode() in written or b64encode(REDACTED.encode()) in written else config_yaml
+
+
 # Options that the message calls the same.
 _SAME = (
     "base_id", "use_dynamic_base_id", "skip_hot_restart_on_no_parent", "skip_hot_restart_parent_stats", "base_id_path",
-    "concurrency", "config_path", "config_yaml", "allow_unknown_static_fields", "reject_unknown_dynamic_fields",
+    "concurrency", "config_path", "allow_unknown_static_fields", "reject_unknown_dynamic_fields",
     "ignore_unknown_dynamic_fields", "skip_deprecated_logs", "admin_address_path", "local_address_ip_version",
     "log_level", "component_log_level", "log_format_escaped", "log_path", "service_cluster", "service_node",
     "service_zone", "restart_epoch", "enable_mutex_tracing", "cpuset_threads", "enable_fine_grain_logging",

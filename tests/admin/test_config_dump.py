@@ -1,5 +1,11 @@
 """/config_dump: sections, masks, names, and that secrets never leave."""
 
+from urllib.parse import quote
+
+from google.protobuf import json_format
+
+from meshproxy.admin.plain import plain
+from meshproxy.config.types import message_class
 from tests.admin.conftest import BOOTSTRAP, Client, Start
 
 SECRETS = """
@@ -86,3 +92,26 @@ def test_names(admin: Client) -> None:
     broken = admin("/config_dump?name_regex=(")
     assert broken.status == 400
     assert broken.text == "INVALID_ARGUMENT: Error while parsing name_regex from (: missing ): ("
+
+
+def test_typed_structs_are_shown_as_what_they_stand_for() -> None:
+    inner = {"type_url": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors", "value": {}}
+    packed = message_class("google.protobuf.Any")()
+    packed.Pack(json_format.ParseDict(inner, message_class("xds.type.v3.TypedStruct")()))
+    assert plain(packed) == {"@type": inner["type_url"]}
+
+
+def test_what_is_packed_and_cannot_be_read() -> None:
+    kind = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    packed = message_class("google.protobuf.Any")(type_url=kind, value=b"\xff\xff")
+    assert plain(packed) == {"@type": kind}
+    unknown = message_class("google.protobuf.Any")(type_url="example.com/no.such.Type", value=b"secret")
+    assert plain(unknown) == {"@type": "example.com/no.such.Type"}
+
+
+def test_names_are_in_utf8(start: Start) -> None:
+    admin = start(BOOTSTRAP.replace("reviews", "\u8a55\u50f9"))
+    name = "\u8a55\u50f9"
+    (found,) = admin(f"/config_dump?resource=static_clusters&name_regex={quote(name)}").json["configs"]
+    assert found["cluster"]["name"] == name
+    assert admin(f"/clusters?filter={quote(name)}").text.startswith(f"{name}::observability_name::{name}\n")

@@ -207,6 +207,16 @@ def test_server_info(admin: Client) -> None:
     assert (info["node"]["id"], info["node"]["cluster"]) == ("me", "shop")
 
 
+def test_what_is_secret_on_the_command_line_stays_there(admin: Client) -> None:
+    key = "private_key: {inline_string: very private}"
+    for secret in (key, key.replace("inline_string: very private", "inline_bytes: dmVyeSBwcml2YXRl")):
+        text = f"static_resources: {{secrets: [{{name: a, tls_certificate: {{{secret}}}}}]}}"
+        admin.process.options.config_yaml = text
+        assert admin("/server_info").json["command_line_options"]["config_yaml"] == "[redacted]"
+    admin.process.options.config_yaml = "{node: {id: a}}"
+    assert admin("/server_info").json["command_line_options"]["config_yaml"] == "{node: {id: a}}"
+
+
 def test_certs_memory_and_the_rest(admin: Client) -> None:
     assert admin("/certs").json == {"certificates": []}
     assert int(admin("/memory").json["total_physical_bytes"]) > 1_000_000
