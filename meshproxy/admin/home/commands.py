@@ -14,13 +14,19 @@ _HEAD = """<section id="commands" aria-labelledby="commands-title">
 <tbody>
 """
 _ROW = '<tr>\n<th scope="row" data-label="Command">{command}</th>\n<td data-label="Does">{help}{options}</td>\n</tr>\n'
-_BUTTON = '<form action="{path}" method="post"><button>{path}</button></form>'
+_BUTTON = '<form action="{path}" method="post"{asks}><button>{path}</button></form>'
 _OPTIONS = """<details id="options-{path}"><summary>Options</summary>
-<form action="{path}" method="{method}">
+<form action="{path}" method="{method}"{asks}>
 {fields}<button>{path} with these</button>
 </form></details>"""
 _FIELD = '<label><span>{name}</span> {control} <span class="note">{help}</span></label>\n'
 
+# What nobody should do by a slip of the hand: the script asks first.
+_GRAVE = {
+    "quitquitquit": "This ends the proxy. Do it?",
+    "drain_listeners": "Clients will be told to go elsewhere. Do it?",
+    "healthcheck/fail": "This proxy will call itself unhealthy. Do it?",
+}
 # Parameters that mean something by being there.
 _FLAGS = frozenset(
     {"usedonly", "invert_filter", "text_readouts", "include_eds", "graceful", "inboundonly", "skip_exit"}
@@ -43,11 +49,12 @@ def commands() -> Iterator[Html]:
 
 
 def _row(path: str, each: Page) -> Html:
-    command = fill(_BUTTON if each.changes else '<a href="{path}">{path}</a>', path=path)
+    asks = fill(' data-asks="{question}"', question=_GRAVE[path]) if path in _GRAVE else EMPTY
+    command = fill(_BUTTON if each.changes else '<a href="{path}">{path}</a>', path=path, asks=asks)
     options = EMPTY
     if each.parameters:
         fields = join(map(_field, each.parameters))
-        options = fill(_OPTIONS, path=path, method="post" if each.changes else "get", fields=fields)
+        options = fill(_OPTIONS, path=path, method="post" if each.changes else "get", fields=fields, asks=asks)
     return fill(_ROW, command=command, help=each.help, options=options)
 
 

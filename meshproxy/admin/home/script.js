@@ -105,8 +105,13 @@
     if (!paused) timer = setTimeout(refresh, Math.max(2000, 10 * took));
   }
 
-  // Options that nobody filled in are not sent.
   document.addEventListener("submit", function (event) {
+    const question = event.target.dataset.asks;
+    if (question && !confirm(question)) {
+      event.preventDefault();
+      return;
+    }
+    // Options that nobody filled in are not sent.
     const fields = Array.from(event.target.elements).filter((each) => each.name && each.value === "");
     for (const each of fields) each.disabled = true;
     setTimeout(function () { for (const each of fields) each.disabled = false; }, 0);

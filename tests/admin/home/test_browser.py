@@ -213,6 +213,18 @@ def test_buttons_and_options(start: Start, tab: Tab) -> None:
     assert tab.run("location.search") == "?filter=membership_total&format=json"
 
 
+def test_grave_commands_ask_first(start: Start, tab: Tab) -> None:
+    admin = busy(start)
+    tab.open(url(admin))
+    tab.run("window.confirm = (question) => { window.asked = question; return window.agreed; }")
+    tab.run("document.querySelector('form[action=quitquitquit] button').click()")
+    assert tab.run("window.asked") == "This ends the proxy. Do it?"
+    assert "quit" not in admin.process.told
+    tab.run("window.agreed = true; document.querySelector('form[action=quitquitquit] button').click()")
+    tab.wait("location.pathname === '/quitquitquit'")
+    assert admin.process.told.count("quit") == 1
+
+
 def test_without_script_it_is_reloaded(start: Start, tab: Tab) -> None:
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:

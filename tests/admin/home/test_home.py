@@ -170,7 +170,9 @@ def test_every_kind_of_route(start: Start) -> None:
 def test_the_pages_are_listed(admin: Client) -> None:
     page = outline(admin)
     assert {"href": "stats/prometheus"} in page.all("a")
-    assert {"action": "quitquitquit", "method": "post"} in page.all("form")
+    asks = "This ends the proxy. Do it?"
+    assert {"action": "quitquitquit", "method": "post", "data-asks": asks} in page.all("form")
+    assert {"action": "reopen_logs", "method": "post"} in page.all("form")
     assert {"action": "stats", "method": "get"} in page.all("form")
     assert {"type": "checkbox", "name": "usedonly"} in page.all("input")
     assert "print out list of admin commands" in page.text
