@@ -4,7 +4,7 @@ What a value can be taken for is decided when it is read (`entry_of`, `parse_ent
 is then one look-up and one attribute.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import randrange
 from typing import Any
@@ -119,11 +119,15 @@ class Runtime:
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self._merged: dict[str, Entry] = {}
+        # Called whenever values may have changed.
+        self.changed: list[Callable[[], None]] = []
 
     def set_layers(self, layers: Iterable[Layer]) -> None:
         """These, lowest first, in place of all that there were."""
         self.layers = list(layers)
         self._merged = {key: entry for _, layer in self.layers for key, entry in layer.items()}
+        for changed in self.changed:
+            changed()
 
     def set_layer(self, name: str, values: Mapping[str, Any]) -> None:
         """Adds a layer of plain values at the end, or replaces it where it is."""
@@ -134,6 +138,10 @@ class Runtime:
 
     def get(self, key: str) -> Entry | None:
         return self._merged.get(key)
+
+    def keys_below(self, prefix: str) -> list[str]:
+        """The keys that begin with it."""
+        return [key for key in self._merged if key.startswith(prefix)]
 
     @property
     def count(self) -> int:

@@ -52,6 +52,7 @@ from meshproxy.process.listener_set import ListenerSet
 from meshproxy.process.options import Options
 from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
+from meshproxy.upstream.runtime_limits import RuntimeLimits
 
 if TYPE_CHECKING:
     from meshproxy.net.file_watch import FileWatch
@@ -163,6 +164,9 @@ class Server:
                 add_cluster(cluster, ctx)
                 cluster.settle()
                 self.stats.clusters.cluster_added += 1
+        limits = RuntimeLimits(ctx.clusters, ctx.runtime)
+        limits.apply()
+        ctx.runtime.changed.append(limits.apply)
         for listener in view.static_resources.listeners:
             with building(listener.where):
                 self.listener_set.add(build_listener(listener, ctx))

@@ -47,7 +47,7 @@ def bootstrap(stages: Iterable[Stage], log: Path, flush_port: int) -> dict[str, 
         rendered = _fill(_render(stage.scenario, log, stage), stage)
         listeners += [_rename(listener, stage.id, top=True) for listener in rendered["listeners"]]
         clusters += [_rename(cluster, stage.id, top=True) for cluster in rendered["clusters"]]
-        _add_runtime(runtime, stage.scenario)
+        _add_runtime(runtime, stage)
         top = merge(top, _fill(stage.scenario.config.get("bootstrap", {}), stage))
     base = {
         "admin": {"address": _address("127.0.0.1", 0)},
@@ -70,8 +70,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _add_runtime(runtime: dict[str, Any], scenario: Scenario) -> None:
-    for key, value in scenario.config.get("runtime", {}).items():
+def _add_runtime(runtime: dict[str, Any], stage: Stage) -> None:
+    scenario = stage.scenario
+    for name, value in scenario.config.get("runtime", {}).items():
+        key = stage.fill(name)
         if runtime.setdefault(key, value) != value:
             raise ScenarioError(f"{scenario.name}: runtime key {key} has another value in this area: use own_process")
 
