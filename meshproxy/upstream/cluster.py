@@ -64,7 +64,7 @@ class Cluster:
         key = (*source.bind, source.mark, priority)
         pool = endpoint.source_pools.get(key)
         if pool is None and self._may_pool(priority):
-            pool = Http1Pool(self, endpoint, priority, self.socket_options.under(source))
+            pool = Http1Pool(self, endpoint, priority, self.socket_options.under(source), key)
             endpoint.source_pools[key] = pool
         return pool
 

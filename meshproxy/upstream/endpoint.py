@@ -90,10 +90,10 @@ class Endpoint:
         if self.pools[pool.priority] is pool:
             self.pools[pool.priority] = None
             return True
-        keys = [key for key, value in self.source_pools.items() if value is pool]
-        for key in keys:
-            del self.source_pools[key]
-        return bool(keys)
+        if self.source_pools.get(pool.source) is pool:
+            del self.source_pools[pool.source]
+            return True
+        return False
 
     def in_use(self) -> bool:
         """Whether there are connections to it."""

@@ -56,12 +56,13 @@ class Http1Pool:
 
     __slots__ = (
         "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
-        "idle", "limits", "priority", "requests", "settings", "socket_options", "stats", "waiting",
+        "idle", "limits", "priority", "requests", "settings", "socket_options", "source", "stats", "waiting",
     )  # fmt: skip
 
     def __init__(
-        self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions
-    ) -> None:
+        self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
+        source: Any = None,
+    ) -> None:  # fmt: skip
         self.cluster = cluster
         self.endpoint = endpoint
         self.priority = priority
@@ -70,6 +71,8 @@ class Http1Pool:
         self.stats = cluster.stats
         self.settings: PoolSettings = cluster.pool_settings
         self.socket_options = socket_options
+        # The key among the endpoint's source_pools, of one that is there.
+        self.source = source
         self.idle: list[Http1Client] = []
         # Connections that may serve again.
         self.clients: set[Http1Client] = set()
