@@ -1,7 +1,7 @@
 """`filter=` of the stats pages: an RE2 that finds something in a name, or does not (`invert_filter`)."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import re2
@@ -12,12 +12,20 @@ from meshproxy.observe.selection import Filter
 _WHOLE_TEXT = re.compile(r"\\[AzZC]|\(\?[a-zA-Z]*-")
 
 
+# What means the same to Python, which cannot lose itself in it either: no repetition but `.*`, and that not often.
+_SIMPLE = re.compile(r"(?:[\w:;\-^$|().]|\\\.|\.\*)*", re.ASCII)
+_FEW = 2
+
+
 def name_filter(pattern: str, invert: bool) -> Filter:
     """Raises ValueError with Envoy's words where the pattern is none.
 
-    Asking for each of 130 names costs 400 µs. As lines of one text they are searched in 25 µs where few match.
+    Asking RE2 for each of 130 names costs 400 µs, Python 40. As lines of one text RE2 searches them in 25 µs where few
+    match.
     """
     each = _compile(pattern)
+    if _SIMPLE.fullmatch(pattern) and pattern.count("*") <= _FEW:
+        return _simple_filter(re.compile(pattern).search, invert)
     lines = None if _WHOLE_TEXT.search(pattern) else _compile(f"(?m)^.*(?:{pattern})")
 
     def find(names: Sequence[str]) -> Collection[str]:
@@ -31,6 +39,12 @@ def name_filter(pattern: str, invert: bool) -> Filter:
         return frozenset(names) - frozenset(find(names))
 
     return others if invert else find
+
+
+def _simple_filter(search: Callable[[str], object], invert: bool) -> Filter:
+    if invert:
+        return lambda names: frozenset([name for name in names if search(name) is None])
+    return lambda names: frozenset([name for name in names if search(name) is not None])
 
 
 def _end(text: bytes, start: int) -> int:

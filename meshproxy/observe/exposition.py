@@ -21,7 +21,8 @@ QUANTILE_NAMES = ("0", "25", "50", "75", "90", "95", "99", "99.5", "99.9", "100"
 
 def write_text(stats: Ordered, buckets: Buckets, bounds: Bounds, interval: Interval) -> Iterator[str]:
     """`name: value` lines: texts, numbers, histograms."""
-    yield "".join([f'{name}: "{_escape(text)}"\n' for name, text in stats.texts()])
+    for texts in stats.texts():
+        yield "".join([f'{name}: "{_escape(text)}"\n' for name, text in texts])
     for numbers in stats.numbers():
         yield "".join([f"{name}: {value:d}\n" for name, value in numbers])
     for rows in stats.histograms():

@@ -46,7 +46,8 @@ def _listed(pieces: Iterator[list[str]]) -> Iterator[str]:
 
 
 def _numbers(stats: Ordered) -> Iterator[list[str]]:
-    yield [f'{{"name":{quote(name)},"value":{quote(text)}}}' for name, text in stats.texts()]
+    for texts in stats.texts():
+        yield [f'{{"name":{quote(name)},"value":{quote(text)}}}' for name, text in texts]
     for rows in stats.numbers():
         yield [f'{{"name":{quote(name)},"value":{value:d}}}' for name, value in rows]
 

@@ -15,6 +15,7 @@ Filter = Callable[[Sequence[str]], Collection[str]]
 Rows = list[tuple[str, T]]
 
 NUMBERS: frozenset[Kind] = frozenset({"counter", "gauge"})
+_TEXTS: frozenset[Kind] = frozenset({"text"})
 
 
 @dataclass(slots=True)
@@ -45,12 +46,15 @@ class Ordered:
         self._shapes = shapes
         self._parts = snapshot.sorted()
 
-    def texts(self) -> Rows[str]:
+    def texts(self) -> Iterator[Rows[str]]:
+        """All of them at last, and nothing before."""
         rows: Rows[str] = []
+        for part in self._parts:
+            if part[1].more:
+                rows += self._more(part, _TEXTS, str)
+                yield []
         if "text" in self._selection.kinds:
-            for part in self._parts:
-                rows += self._more(part, frozenset({"text"}), str)
-        return sorted(rows)
+            yield self._selection.leave(sorted(rows))
 
     def numbers(self) -> Iterator[Rows[int]]:
         """Counters and gauges."""

@@ -7,7 +7,7 @@ cheap to take, to add up and to show one column at a time.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from meshproxy.observe.stats import Histogram, Kind, Registry, StatGroup
+from meshproxy.observe.stats import Entry, Histogram, Kind, Registry, StatGroup
 
 Counts = dict[int, int]
 # What one group is called: its prefix, and the class that knows its names.
@@ -15,8 +15,9 @@ Key = tuple[str, type[StatGroup]]
 # Stats whose names are known only while running, by kind and name behind the prefix.
 More = dict[tuple[Kind, str], int | str | Counts]
 
-# Most histograms are empty; nobody may write into this one.
+# Most histograms are empty, and most groups have nothing more; nobody may write into these.
 _EMPTY: Counts = {}
+_NOTHING: More = {}
 
 
 class Taken(NamedTuple):
@@ -68,18 +69,20 @@ def _first(part: Part) -> str:
 
 def take(registry: Registry) -> Iterator[Part]:
     """The stats of this process, group by group, as each is when its turn comes."""
-    for prefix, group in registry.groups():
-        yield take_group(prefix, group)
+    return map(take_group, registry.entries())
 
 
-def take_group(prefix: str, group: StatGroup) -> Part:
+def take_group(entry: Entry) -> Part:
+    """Makes few objects, because there may be ten thousand groups and the garbage collector looks at each."""
+    group = entry.group
     group.update()
-    cls = type(group)
-    histograms = tuple([_copy(getattr(group, name)) for name in cls.HISTOGRAMS])
+    cls = entry.key[1]
+    names = cls.HISTOGRAMS
+    counts = tuple([_copy(getattr(group, name)) for name in names])
     more: More = {}
     for kind, name, value in group.more():
         more[kind, name] = _copy(value) if isinstance(value, Histogram) else value
-    return (prefix, cls), Taken(cls.read(group), histograms, more)
+    return entry.key, Taken(cls.read(group), counts if any(counts) else (_EMPTY,) * len(names), more or _NOTHING)
 
 
 def _copy(histogram: Histogram) -> Counts:

@@ -9,7 +9,7 @@ a gauge that was set to 0 is used and one that nobody ever set is not, at no cos
 
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "text", "histogram"]
 
@@ -173,29 +173,36 @@ def clean_prefix(prefix: str) -> str:
     return prefix.removesuffix(".").removeprefix(".")
 
 
+class Entry(NamedTuple):
+    """A group, and what it is called in snapshots: its prefix and its class."""
+
+    key: tuple[str, type[StatGroup]]
+    group: StatGroup
+
+
 class Registry:
     """All groups of the process by prefix (`cluster.reviews`, `http.ingress`, `listener.0.0.0.0_80`)."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, list[StatGroup]] = {}
+        self._entries: list[Entry] = []
 
     def add(self, prefix: str, group: StatGroup) -> None:
         """Several groups may share a prefix; equal names are summed on show."""
-        self._groups.setdefault(clean_prefix(prefix), []).append(group)
+        self._entries.append(Entry((clean_prefix(prefix), type(group)), group))
 
     def remove(self, prefix: str, group: StatGroup) -> None:
         prefix = clean_prefix(prefix)
-        groups = self._groups.get(prefix, [])
-        if group in groups:
-            groups.remove(group)
-            if not groups:
-                del self._groups[prefix]
+        self._entries = [each for each in self._entries if each.group is not group or each.key[0] != prefix]
+
+    def entries(self) -> "list[Entry]":
+        """What there is now: whoever goes through it slowly need not mind what is added meanwhile."""
+        return self._entries.copy()
 
     def groups(self) -> list[tuple[str, StatGroup]]:
-        """What there is now: whoever goes through it slowly need not mind what is added meanwhile."""
-        return [(prefix, group) for prefix, groups in self._groups.items() for group in groups]
+        """Prefixes and groups."""
+        return [(each.key[0], each.group) for each in self._entries]
 
     def reset(self) -> None:
         """/reset_counters."""
-        for _, group in self.groups():
+        for _, group in self._entries:
             group.reset()

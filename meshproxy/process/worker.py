@@ -15,7 +15,7 @@ from meshproxy.downstream.connection_balance import HandOver
 from meshproxy.observe.sinks.flush import take_timings
 from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, take_group
-from meshproxy.observe.stats import Registry, StatGroup
+from meshproxy.observe.stats import Entry, Registry
 from meshproxy.process import endpoint_counts
 from meshproxy.process.channel import Channel, Words
 from meshproxy.process.late_loop import LateLoop
@@ -46,7 +46,7 @@ class Worker:
         self._listening = listening
         self._over = asyncio.Event()
         # Of which main has asked for stats, until it begins again.
-        self._groups: list[tuple[str, StatGroup]] = []
+        self._groups: list[Entry] = []
         self._timings_left: Iterator[list[Timings]] = iter(())
 
     @property
@@ -104,8 +104,8 @@ class Worker:
     def _stats(self, first: int) -> list[Part]:
         """The stats of this process from the group with this number on, as many as cost a moment."""
         if not first:
-            self._groups = self._server.ctx.stats.groups()
-        return [take_group(*group) for group in self._groups[first : first + _GROUPS]]
+            self._groups = self._server.ctx.stats.entries()
+        return [take_group(each) for each in self._groups[first : first + _GROUPS]]
 
     def _timings(self, first: bool) -> tuple[list[Timings], bool]:
         """Some of the timings since the last flush, and whether there may be more."""

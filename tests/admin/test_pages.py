@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from http.client import IncompleteRead
+from urllib.parse import quote
 
 import pytest
 
@@ -284,3 +285,24 @@ def test_paths_are_normalised(admin: Client, path: str) -> None:
 def test_no_path_of_somebody_else(admin: Client) -> None:
     assert admin("http://127.0.0.1/ready").status == 404
     assert admin("/ready#x").status == 400
+
+
+@pytest.mark.parametrize(
+    "pattern, found",
+    [
+        ("^cluster.reviews.membership_(total|healthy)$", 2),
+        ("s[.]membership_[th]", 4),
+        (r"\Acluster\.reviews\.membership_total\z", 1),
+        ("membership_(?-i)TOTAL", 0),
+        ("(?i)membership_TOTAL", 2),
+        ("[^\n]total_match", 2),
+        ("reviews.*membership.*healthy", 1),
+    ],
+)
+def test_a_filter_is_re2_for_each_name(admin: Client, pattern: str, found: int) -> None:
+    shown = admin(f"/stats?filter={quote(pattern)}").text.splitlines()
+    assert len(shown) == found
+    others = admin(f"/stats?invert_filter&filter={quote(pattern)}&type=Gauges").text.splitlines()
+    everything = admin("/stats?type=Gauges").text.splitlines()
+    assert not set(shown) & set(others)
+    assert len(others) + len([line for line in everything if line in shown]) == len(everything)

@@ -87,8 +87,7 @@ def _counters(part: Part) -> Iterator[tuple[str, int]]:
 
 def take_timings(registry: Registry) -> Iterator[list[Timings]]:
     """What histograms have kept of their values since they were last asked, group by group."""
-    for prefix, group in registry.groups():
-        key = prefix, type(group)
+    for key, group in registry.entries():
         found = [(name, getattr(group, name)) for name in group.HISTOGRAMS]
         found += [(name, value) for kind, name, value in group.more() if kind == "histogram"]
         kept = [(name, value) for name, value in found if isinstance(value, SampledHistogram) and value.fresh]
