@@ -93,7 +93,7 @@ def _upstream(failure: Failure) -> str:
 def _healthy(facts: dict[str, int]) -> str:
     total, healthy = facts.get("total", 0), facts.get("healthy", 0)
     if not total:
-        return "no endpoints at all"
+        return "no endpoints: they could not be looked up" if facts.get("lookups_failed") else "no endpoints at all"
     if healthy:
         return f"no endpoint that fits what is asked for, though {healthy} of {total} are healthy"
     return f"no healthy endpoint among {total}" if total > 1 else "one endpoint, which is not healthy"

@@ -42,7 +42,9 @@ def upstream_version(endpoint: Any) -> str:
 
 def _no_endpoint(exchange: Exchange) -> Facts:
     stats = exchange.cluster.stats
-    return {"healthy": int(stats.membership_healthy), "total": int(stats.membership_total)}
+    found = {"healthy": int(stats.membership_healthy), "total": int(stats.membership_total)}
+    # Where endpoints are looked for (DNS), and that failed.
+    return {**found, "lookups_failed": int(stats.update_failure)} if stats.update_failure else found
 
 
 def _timeout(exchange: Exchange) -> Facts:

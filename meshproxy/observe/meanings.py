@@ -18,7 +18,7 @@ MEANINGS = {
     "LH": Meaning("the service behind this proxy failed its health check", "the health_check filter"),
     "UH": Meaning(
         "{cluster} has {healthy}",
-        "load_assignment and health_checks of the cluster, metadata_match of the route; /clusters has every endpoint",
+        "load_assignment (its names, health_checks) and, where endpoints do not fit, metadata_match of the route",
     ),
     "UT": Meaning("{upstream} did not answer {within}", "timeout of the route (15 s unless it says otherwise)"),
     "LR": Meaning("this proxy reset its stream to {upstream}", "the limits of the cluster's connections"),

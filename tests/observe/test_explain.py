@@ -89,6 +89,12 @@ def test_why_there_is_no_endpoint(healthy: int, total: int, words: str) -> None:
     assert explain(failure("UH", healthy=healthy, total=total)) == f"cluster reviews has {words}"
 
 
+def test_endpoints_that_could_not_be_looked_up() -> None:
+    assert explain(failure("UH", healthy=0, total=0, lookups_failed=2)) == (
+        "cluster reviews has no endpoints: they could not be looked up"
+    )
+
+
 def test_a_route_that_names_no_cluster() -> None:
     assert explain(failure("NC", wanted="")) == (
         "the route leads to no cluster: what should name it is missing from the request"

@@ -11,6 +11,7 @@ from meshproxy.observe.explain import explain
 from meshproxy.observe.failures import KEPT, QUIET, Failure, Failures, merge, shown
 from tests.e2e.world import proxy, upstream
 from tests.observe.exchanges import exchange, forwarded
+from tests.upstream.fakes import make_cluster
 
 CONFIG = """
 static_resources:
@@ -218,6 +219,14 @@ def stream(status: int = 503, path: str = "/a", **changed: Any) -> Any:
     for name, value in changed.items():
         setattr(made, name, value)
     return made
+
+
+def test_names_that_could_not_be_looked_up_are_told() -> None:
+    cluster = make_cluster()
+    cluster.stats.update_failure += 1
+    kept = Failures()
+    kept.add(stream(flags=("UH",), cluster=cluster))
+    assert kept.newest()[0].facts == {"healthy": 0, "total": 0, "lookups_failed": 1}
 
 
 def test_only_so_many_are_kept() -> None:
