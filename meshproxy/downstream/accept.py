@@ -21,7 +21,7 @@ class TransportAcceptor(asyncio.Protocol):
         self._listener = listener
         self._socket = sock
         self._server: Any = None
-        self._local = _fixed_local(sock)
+        self._local = _fixed_local(listener, sock)
 
     async def start(self) -> None:
         """Accepts, unless the listener is paused. The server closes its socket with itself: it gets a copy."""
@@ -80,7 +80,7 @@ class SocketAcceptor:
         self._socket = sock
         # Asked once: of a socket object it costs as much as a system call.
         self._unix = sock.family == socket.AF_UNIX
-        self._local = _fixed_local(sock)
+        self._local = _fixed_local(listener, sock)
         self._retry: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -158,7 +158,9 @@ def _accept_now(sock: socket.socket) -> tuple[socket.socket, Any] | None:
         return None
 
 
-def _fixed_local(sock: socket.socket) -> tuple[str, int] | None:
-    """The local address of all connections, or None where the socket listens on any address."""
+def _fixed_local(listener: "Listener", sock: socket.socket) -> tuple[str, int] | None:
+    """The local address of all connections; None where the socket listens on any, or gets what TPROXY sends."""
+    if listener.socket_options.transparent:
+        return None
     name = socket_address(sock.getsockname())
     return None if name[0] in ("0.0.0.0", "::") else name

@@ -122,6 +122,7 @@ class Cluster:
         stats.total_match_count += added
         stats.membership_change += 1
         stats.membership_total = stats.membership_healthy = len(self.endpoints)
+        stats.membership_degraded = stats.membership_excluded = 0
 
     def endpoint_rows(self) -> list[EndpointRow]:
         """What stats of each endpoint need."""

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from benchmarks.load import configs
+from benchmarks.load import captured, configs
 from benchmarks.load.cases import CASES, CPU
 from benchmarks.load.table import Row, markdown, medians
 from examples.ports import free, listening
@@ -65,6 +66,25 @@ def test_envoy_takes_the_configurations(content: dict[str, object], tmp_path: Pa
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("proxy", ["envoy", "meshproxy"])
+@pytest.mark.parametrize(("way", "client"), [("captured", True), ("plain", True), ("plain", False)])
+def test_both_ways_between_pods_have_a_configuration(proxy: str, way: str, client: bool, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(captured.config_of(way, client, "10.244.0.2")))
+    arguments = [*command(proxy), "--mode", "validate", "-c", str(path), "--disable-hot-restart"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_it_costs_to_be_captured_is_compared_with_plain_hops() -> None:
+    found = {"meshproxy": {"captured": [{CPU: 105.0}, {CPU: 95.0}, {CPU: 900.0}], "plain": [{CPU: 100.0}] * 3}}
+    lines = captured.markdown({"captured": found, "captured-new-connection": found}).splitlines()
+    assert lines[4:] == [
+        "| small GET, keep-alive | meshproxy | 105 | 100 | 1.05 | ≤ 1.1 reached |",
+        "| small GET, a connection each | meshproxy | 105 | 100 | 1.05 |  |",
+    ]
+
+
 def test_the_table_compares_medians() -> None:
     values = {
         "envoy": medians([{CPU: 50.0}, {CPU: 40.0}, {CPU: 900.0}])[CPU],
@@ -79,4 +99,4 @@ def test_the_table_compares_medians() -> None:
 
 
 def test_case_names_are_unique() -> None:
-    assert len({case.name for case in CASES}) == len(CASES)
+    assert len({case.name for case in CASES} | set(captured.CASES)) == len(CASES) + len(captured.CASES)
