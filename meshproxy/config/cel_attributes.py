@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from meshproxy.net.connection import address_text
 from meshproxy.observe.flags import LONG_FLAGS
-from meshproxy.observe.operators import Exchange, is_over
+from meshproxy.observe.operators import Exchange
 from meshproxy.observe.operators_request import (
     grpc_status_or_from_http,
     request_headers_bytes,
@@ -113,7 +113,7 @@ def _span(seconds: float | None) -> Duration | None:
 
 
 def _duration(stream: Exchange) -> Duration | None:
-    return _span(stream.last_activity - stream.started) if is_over(stream) else None
+    return _span(stream.last_activity - stream.started) if stream.done else None
 
 
 def _flags(stream: Exchange) -> int:

@@ -69,6 +69,11 @@ class ConnectionRecord:
         self.filter_state = connection.filter_state
 
     @property
+    def done(self) -> bool:
+        """Whether this is logged at its end, by a TCP proxy or by its listener."""
+        return self.log_type in ("TcpConnectionEnd", "NotSet")
+
+    @property
     def stream_id(self) -> str | None:
         """%STREAM_ID%: of connections that a TCP proxy serves."""
         return None

@@ -1,6 +1,7 @@
 """What is known about one accepted connection, whatever is spoken on it."""
 
 import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Connection:
         self.listener.connection_ended(self, admitted=False)
 
 
+@lru_cache(1024)
 def address_text(address: tuple[str, int]) -> str:
     """`127.0.0.1:80`, `[::1]:80`, or a unix socket's path, as Envoy prints addresses."""
     host, port = address

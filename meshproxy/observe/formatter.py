@@ -1,7 +1,7 @@
 """Format strings with `%OPERATORS%`: access logs, header values, bodies of local replies.
 
-A format is compiled when the configuration arrives, into one `%`-template and a tuple of getters: the default access
-log line with its 15 operators costs about 4 µs, plain text nothing. Text is Latin-1 on the wire (one character per
+A format is compiled when the configuration arrives, into an f-string that calls the getters: Istio's access log line
+with its 24 operators costs about 4 µs, plain text nothing. Text is Latin-1 on the wire (one character per
 byte); what stands in a configuration outside ASCII becomes its UTF-8 bytes.
 
 Source: envoy.config.core.v3.SubstitutionFormatString and Envoy's SubstitutionFormatParser, whose errors it repeats.
@@ -21,6 +21,7 @@ from meshproxy.observe import (  # noqa: F401  each registers its operators
     operators_upstream,
     operators_wire,
 )
+from meshproxy.observe.generate import generate
 from meshproxy.observe.json_format import compile_tree
 from meshproxy.observe.operators import TABLE, Exchange, Getter, Operators, find, text_of
 
@@ -109,39 +110,17 @@ def compile_format(text: str, empty: str = "-", formatters: Operators = _NO_MORE
 
     Raises ValueError in Envoy's words.
     """
-    template = ""
-    getters: list[Getter] = []
+    pieces: list[str | Getter] = []
     for piece in parse(text, formatters):
         if isinstance(piece, str):
-            template += piece.replace("%", "%%")
+            pieces.append(piece)
         else:
-            template += "%s"
             structured = piece.name in _STRUCTURED or piece.name in formatters
-            getters.append(_printable(piece.get, piece.length) if structured else piece.get)
-    if not getters:
-        literal = template.replace("%%", "%")
+            pieces.append(_printable(piece.get, piece.length) if structured else piece.get)
+    if not any(callable(piece) for piece in pieces):
+        literal = "".join([str(piece) for piece in pieces])
         return lambda _stream: literal
-    if template == "%s":
-        return _single(getters[0], empty)
-    gets = tuple(getters)
-
-    def write(stream: Exchange) -> str:
-        values = [get(stream) for get in gets]
-        if None in values:
-            values = [empty if value is None else value for value in values]
-        return template % tuple(values)
-
-    return write
-
-
-def _single(get: Getter, empty: str) -> Formatter:
-    def write(stream: Exchange) -> str:
-        value = get(stream)
-        if value is None:
-            return empty
-        return value if isinstance(value, str) else str(value)
-
-    return write
+    return generate(pieces, "empty if (value := {get}(stream)) is None else value", {"empty": empty})
 
 
 def compile_json_format(tree: dict[str, Any], omit_empty: bool = False, formatters: Operators = _NO_MORE) -> Formatter:

@@ -4,13 +4,19 @@ from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Any
 
+from meshproxy.observe.generate import generate
 from meshproxy.observe.json_text import dump, quote
-from meshproxy.observe.operators import Exchange, Getter, Value
+from meshproxy.observe.operators import Exchange, Getter
 
 # What a text in the tree turned out to be: the value of an operator, or text that never changes.
 Leaf = Callable[[str], Getter | str]
 
 _MISSING = object()
+# A value as JSON: plain text and whole numbers are most of them.
+_VALUE = (
+    "(plain(value) if value.isascii() else quote(value)) if type(value := {get}(stream)) is str "
+    "else value if type(value) is int else dump(value)"
+)
 
 
 def compile_tree(tree: dict[str, Any], leaf: Leaf, omit_empty: bool) -> Callable[[Exchange], str]:
@@ -18,10 +24,8 @@ def compile_tree(tree: dict[str, Any], leaf: Leaf, omit_empty: bool) -> Callable
     compiled = _compile(tree, leaf)
     if omit_empty:
         return lambda stream: dump(_filled(compiled, stream)) + "\n"
-    getters: list[Getter] = []
-    template = _template(compiled, getters)
-    gets = tuple(getters)
-    return lambda stream: template % tuple([_fast_dump(get(stream)) for get in gets])
+    names = {"plain": encode_basestring, "quote": quote, "dump": dump}
+    return generate(_pieces(compiled), _VALUE, names)
 
 
 def _compile(node: Any, leaf: Leaf) -> Any:
@@ -34,29 +38,28 @@ def _compile(node: Any, leaf: Leaf) -> Any:
     return node
 
 
-def _template(node: Any, getters: list[Getter]) -> str:
-    """The text of a line with %s where a getter's value goes."""
+def _pieces(node: Any) -> list[str | Getter]:
+    """A line as fixed text, and the getters of the values between."""
+    pieces: list[str | Getter] = []
 
-    def write(node: Any) -> str:
+    def write(node: Any) -> None:
         if callable(node):
-            getters.append(node)
-            return "%s"
-        if isinstance(node, dict):
-            return "{" + ",".join([f"{write_text(key)}:{write(value)}" for key, value in node.items()]) + "}"
-        if isinstance(node, list):
-            return "[" + ",".join([write(item) for item in node]) + "]"
-        return write_text(node)
+            pieces.append(node)
+        elif isinstance(node, dict):
+            for place, (key, value) in enumerate(node.items()):
+                pieces.append(f"{',' if place else '{'}{dump(key)}:")
+                write(value)
+            pieces.append("}" if node else "{}")
+        elif isinstance(node, list):
+            for place, item in enumerate(node):
+                pieces.append("," if place else "[")
+                write(item)
+            pieces.append("]" if node else "[]")
+        else:
+            pieces.append(dump(node))
 
-    def write_text(value: Any) -> str:
-        return dump(value).replace("%", "%%")
-
-    return write(node) + "\n"
-
-
-def _fast_dump(value: Value) -> str | int:
-    if isinstance(value, str):
-        return encode_basestring(value) if value.isascii() else quote(value)
-    return value if type(value) is int else dump(value)
+    write(node)
+    return [*pieces, "\n"]
 
 
 def _filled(node: Any, stream: Exchange) -> Any:

@@ -32,8 +32,6 @@ class Operator:
 
 
 Operators = Mapping[str, Operator]
-# When a connection that is not HTTP is logged at its end: by a TCP proxy, by a listener.
-_ENDS = ("TcpConnectionEnd", "NotSet")
 TABLE: dict[str, Operator] = {}
 
 
@@ -100,12 +98,6 @@ def text_of(value: Value) -> str | None:
     if value is None or (isinstance(value, str) and not isinstance(value, TypedText)):
         return value
     return dump(value)
-
-
-def is_over(stream: Exchange) -> bool:
-    """Whether the exchange has ended, so that its last activity is its end."""
-    over: bool = stream.log_type in _ENDS if stream.request is None else stream.done
-    return over
 
 
 def nothing(_stream: Exchange) -> None:

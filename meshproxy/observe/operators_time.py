@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from meshproxy.observe.operators import Exchange, Getter, Value, is_over, nothing, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, nothing, operator, plain
 from meshproxy.observe.time_format import DEFAULT, DEFAULT_LOCAL, compile_time
 
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -134,8 +134,10 @@ def response_latency(stream: Exchange) -> float | None:
 
 def duration(stream: Exchange) -> int:
     """Milliseconds from the first byte of the request to the end, or until now."""
-    end = stream.last_activity if is_over(stream) else time.monotonic()
-    return max(0, int((end - stream.started) * 1000 + 0.5))
+    if stream.done:
+        return int((stream.last_activity - stream.started) * 1000 + 0.5)
+    # The loop's clock may be behind or before this one.
+    return max(0, int((time.monotonic() - stream.started) * 1000 + 0.5))
 
 
 plain("DURATION", duration)

@@ -67,11 +67,19 @@ def compile_time(text: str, local: bool = False) -> Callable[[float], str]:
         if second != known_second:
             known = render(second)
             known_second = second
-        if len(known) == 1:
-            return str(known[0])
         return "".join([_fraction(now - second, part) if isinstance(part, int) else part for part in known])
 
-    return write
+    def write_millis(now: float) -> str:
+        """The same for one fraction of three digits, as most formats have."""
+        nonlocal known, known_second
+        second = int(now)
+        if second != known_second:
+            known = render(second)
+            known_second = second
+        # Microseconds first, for the same digits as every other format prints.
+        return f"{known[0]}{int((now - second) * 1e6 + 0.5) // 1000 % 1000:03}{known[2]}"
+
+    return write_millis if [part for part in parts if isinstance(part, int)] == [3] else write
 
 
 def _strftime(part: str, broken: time.struct_time, second: int) -> str:
