@@ -57,11 +57,12 @@ class Bench:
         self.upstreams = Upstreams()
 
     def start(self, name: str, case: Case) -> Proxy:
-        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), case.routes, case.workers)
+        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), case.routes, case.workers, case.log)
 
     def run(self, case: Case) -> dict[str, list[Figures]]:
         """The figures of each round, by proxy."""
-        names = [name for name in self.names if name != "bare" or (case.routes == 10 and case.workers == 1)]
+        plain = case.routes == 10 and case.workers == 1 and not case.log
+        names = [name for name in self.names if name != "bare" or plain]
         if case.fresh:
             return self._rounds(case, names, self._once_fresh)
         running: dict[str, Proxy] = {}

@@ -23,6 +23,7 @@ class Case:
     kind: str = "http"
     routes: int = 10
     workers: int = 1
+    log: str = ""  # the format of an access log
     fresh: bool = False  # a new process in each round
     goals: dict[str, float] = field(default_factory=dict)
 
@@ -101,6 +102,8 @@ CASES = [
     Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
     Case("latency", "small GET at half of Envoy's load", _latency),
     Case("routes-10000", "small GET, last of 10,000 routes", _requests(SMALL), routes=10_000),
+    Case("log-text", "small GET, logged as Istio does", _requests(SMALL), log="text"),
+    Case("log-json", "small GET, logged as JSON", _requests(SMALL), log="json"),
     Case("tcp-down", "TCP from upstream", _bytes(down=True), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case("tcp-up", "TCP to upstream", _bytes(down=False), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case("start", "start-up", _start, fresh=True),

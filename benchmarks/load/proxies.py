@@ -52,7 +52,9 @@ def _command(name: str) -> list[str]:
 class Proxy:
     """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http" or "tcp"."""
 
-    def __init__(self, name: str, kind: str, upstream: int, routes: int = 10, workers: int = 1) -> None:
+    def __init__(
+        self, name: str, kind: str, upstream: int, routes: int = 10, workers: int = 1, log: str = ""
+    ) -> None:
         self.name = name
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
         ports = list(free([0, 1]).values())
@@ -61,18 +63,18 @@ class Proxy:
         if name == "bare":
             arguments = [sys.executable, "-m", "benchmarks.load.passthrough", kind, str(self.port), str(upstream)]
         else:
-            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes))]
+            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes, log))]
             arguments += ["--concurrency", str(workers)]
             arguments += ["--disable-hot-restart", "-l", "error"]
         self.started = time.monotonic()
         with self.output.open("wb") as output:
             self.process = pinned(arguments, PROXY_CORE, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
-    def _config(self, kind: str, upstream: int, routes: int) -> Path:
+    def _config(self, kind: str, upstream: int, routes: int, log: str) -> Path:
         if kind == "tcp":
             content = configs.tcp(self.admin, self.port, upstream)
         else:
-            content = configs.http(self.admin, self.port, upstream, routes)
+            content = configs.http(self.admin, self.port, upstream, routes, log)
         # YAML as people write it; a table of thousands comes from a control plane or a program, which write JSON.
         text, suffix = (yaml.safe_dump(content), "yaml") if routes <= 10 else (json.dumps(content), "json")
         path = Path(self.folder.name) / f"config.{suffix}"
