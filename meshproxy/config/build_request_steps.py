@@ -11,6 +11,7 @@ from meshproxy.http.client_address import Detection, Ranges, custom_header, forw
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.request_steps import Step
 from meshproxy.net.local_address import local_address
+from meshproxy.net.runtime import Fraction
 from meshproxy.routing.path_match import fold_case
 
 # What the steps of every manager look at, besides the headers that they remove.
@@ -19,6 +20,8 @@ _XFF = "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 _CUSTOM_HEADER = "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig"
 _EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _UUID = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
+# Asked once, when the manager is built, as Envoy does.
+_NORMALIZE = Fraction(0, 100, "http_connection_manager.normalize_path")
 
 
 def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_only: frozenset[str]) -> tuple[Step, ...]:
@@ -50,12 +53,12 @@ def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_onl
 
 
 def _path_steps(view: View, ctx: Context, stats: HttpStats) -> list[Step]:
-    reject = ctx.runtime.boolean("envoy.reloadable_features.http_reject_path_with_fragment", True)
-    chain = [steps.check_path(stats, reject)]
+    boolean = ctx.runtime.boolean
+    chain = [steps.check_path(stats, lambda: boolean("envoy.reloadable_features.http_reject_path_with_fragment", True))]
     slashes = view.enum("path_with_escaped_slashes_action")
     if slashes == "IMPLEMENTATION_SPECIFIC_DEFAULT":
         slashes = "KEEP_UNCHANGED"
-    normalise = view.get("normalize_path", ctx.runtime.boolean("http_connection_manager.normalize_path", False))
+    normalise = view.get("normalize_path", ctx.runtime.enabled(_NORMALIZE))
     if slashes != "KEEP_UNCHANGED" or normalise or view.merge_slashes:
         chain.append(steps.clean_path(stats, slashes, bool(normalise), view.merge_slashes))
     if view.path_normalization_options:

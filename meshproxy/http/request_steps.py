@@ -73,8 +73,8 @@ def shortcut(steps: Sequence[Step], looked_at: frozenset[str]) -> Step:
 # ---- the path and the host ----
 
 
-def check_path(stats: "HttpStats", reject_fragments: bool = True) -> Step:
-    """Refuses targets that are no path, and those with a fragment (unless runtime switched that off: then it goes)."""
+def check_path(stats: "HttpStats", reject_fragments: Callable[[], bool] = lambda: True) -> Step:
+    """Refuses targets that are no path, and those with a fragment (unless runtime says now that they go)."""
 
     def step(stream: "Stream") -> LocalReply | None:
         request = stream.request
@@ -85,7 +85,7 @@ def check_path(stats: "HttpStats", reject_fragments: bool = True) -> Step:
             stats.downstream_rq_non_relative_path += 1
             return LocalReply(404, b"", "absolute_path_rejected")
         if "#" in path:
-            if reject_fragments:
+            if reject_fragments():
                 return _path_failed(stats, request)
             request.path = path.partition("#")[0]
         return None
