@@ -74,7 +74,7 @@ def _scalar(kind: int, value: Any, redact: bool) -> Any:
 def _any(message: Any, redact: bool) -> Any:
     url = message.type_url
     if not is_known(type_name(url)):
-        return {"@type": url}
+        return {"@type": url} if url else {}
     try:
         packed = unpack(message)
     except ConfigError:
