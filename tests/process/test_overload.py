@@ -89,18 +89,18 @@ def test_memory_pressure_and_recovery(tmp_path: Path, flags: tuple[str, ...]) ->
     """Bodies that wait for an upstream fill the memory; when they are gone, all is as before."""
     upstream = socket.create_server(("127.0.0.1", 0))
     text = config("route: {cluster: origin}", more=cluster(upstream.getsockname()[1]))
-    roomy = f"per_connection_buffer_limit_bytes: {64 * MIB}"
+    roomy = f"per_connection_buffer_limit_bytes: {32 * MIB}"
     text = text.replace("    traffic_direction", f"    {roomy}\n    traffic_direction")
     text = text.replace("clusters: [{name: origin,", f"clusters: [{{name: origin, {roomy},")
-    with upstream, running(tmp_path, text + fixed_heap(300 * MIB), *flags) as proxy:
+    with upstream, running(tmp_path, text + fixed_heap(160 * MIB), *flags) as proxy:
         clients = []
-        head = f"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {48 * MIB}\r\n\r\n".encode()
+        head = f"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {32 * MIB}\r\n\r\n".encode()
         while proxy.stat(f"{ACTION}.stop_accepting_requests.active") == 0:
             assert len(clients) < 20
             client = proxy.connect()
             clients.append(client)
             try:
-                client.sendall(head + bytes(40 * MIB))
+                client.sendall(head + bytes(24 * MIB))
             except ConnectionError:
                 # Refused already.
                 break
