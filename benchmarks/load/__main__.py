@@ -57,12 +57,12 @@ class Bench:
         self.upstreams = Upstreams()
 
     def start(self, name: str, case: Case) -> Proxy:
-        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), case.routes, case.workers, case.log)
+        how = case.routes, case.workers, case.log, case.clusters
+        return Proxy(name, case.kind, getattr(self.upstreams, case.kind), *how)
 
     def run(self, case: Case) -> dict[str, list[Figures]]:
         """The figures of each round, by proxy."""
-        plain = case.routes == 10 and case.workers == 1 and not case.log
-        names = [name for name in self.names if name != "bare" or plain]
+        names = [name for name in self.names if name != "bare" or case.on_bare]
         if case.fresh:
             return self._rounds(case, names, self._once_fresh)
         running: dict[str, Proxy] = {}

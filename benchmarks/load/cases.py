@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import clients
+from . import clients, scrape
 from .proxies import Proxy
 
 Figures = dict[str, float]
@@ -24,8 +24,14 @@ class Case:
     routes: int = 10
     workers: int = 1
     log: str = ""  # the format of an access log
+    clusters: int = 0  # beside the one that is used
     fresh: bool = False  # a new process in each round
     goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def on_bare(self) -> bool:
+        """Whether the bare pass-through can do it."""
+        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters
 
 
 def _requests(
@@ -106,6 +112,14 @@ CASES = [
     Case("log-json", "small GET, logged as JSON", _requests(SMALL), log="json"),
     Case("tcp-down", "TCP from upstream", _bytes(down=True), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case("tcp-up", "TCP to upstream", _bytes(down=False), kind="tcp", goals={"CPU ms per GB": 1.0}),
+    Case(
+        "scrape",
+        "stats of 1,000 clusters",
+        scrape.scrapes,
+        clusters=scrape.CLUSTERS,
+        goals={f"CPU ms per scrape, {name}": 1.5 for name in scrape.PAGES.values()},
+    ),
+    Case("scrape-delay", "small GET, stats of 1,000 clusters", scrape.delay, clusters=scrape.CLUSTERS),
     Case("start", "start-up", _start, fresh=True),
     Case(
         "memory",

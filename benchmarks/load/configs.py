@@ -84,6 +84,16 @@ def http(admin: int, listen: int, upstream: int, routes: int = 10, log: str = ""
     return _bootstrap(admin, listen, upstream, named)
 
 
+def add_clusters(content: dict[str, Any], count: int, upstream: int) -> None:
+    """So many more, like the one that is there."""
+    clusters: list[Any] = content["static_resources"]["clusters"]
+    endpoint = {"endpoint": {"address": _socket(upstream)}}
+    for number in range(count):
+        name = f"idle-{number}"
+        assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
+        clusters.append({"name": name, "type": "STATIC", "connect_timeout": "5s", "load_assignment": assignment})
+
+
 def tcp(admin: int, listen: int, upstream: int) -> dict[str, Any]:
     proxy = {"@type": f"{_TYPE}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "bench", "cluster": "upstream"}
     return _bootstrap(admin, listen, upstream, {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy})

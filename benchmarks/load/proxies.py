@@ -53,7 +53,14 @@ class Proxy:
     """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http" or "tcp"."""
 
     def __init__(
-        self, name: str, kind: str, upstream: int, routes: int = 10, workers: int = 1, log: str = ""
+        self,
+        name: str,
+        kind: str,
+        upstream: int,
+        routes: int = 10,
+        workers: int = 1,
+        log: str = "",
+        clusters: int = 0,
     ) -> None:
         self.name = name
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
@@ -63,20 +70,23 @@ class Proxy:
         if name == "bare":
             arguments = [sys.executable, "-m", "benchmarks.load.passthrough", kind, str(self.port), str(upstream)]
         else:
-            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes, log))]
+            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes, log, clusters))]
             arguments += ["--concurrency", str(workers)]
             arguments += ["--disable-hot-restart", "-l", "error"]
         self.started = time.monotonic()
         with self.output.open("wb") as output:
             self.process = pinned(arguments, PROXY_CORE, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
-    def _config(self, kind: str, upstream: int, routes: int, log: str) -> Path:
+    def _config(self, kind: str, upstream: int, routes: int, log: str, clusters: int) -> Path:
         if kind == "tcp":
             content = configs.tcp(self.admin, self.port, upstream)
         else:
             content = configs.http(self.admin, self.port, upstream, routes, log)
+            configs.add_clusters(content, clusters, upstream)
         # YAML as people write it; a table of thousands comes from a control plane or a program, which write JSON.
-        text, suffix = (yaml.safe_dump(content), "yaml") if routes <= 10 else (json.dumps(content), "json")
+        text, suffix = (
+            (yaml.safe_dump(content), "yaml") if routes <= 10 and not clusters else (json.dumps(content), "json")
+        )
         path = Path(self.folder.name) / f"config.{suffix}"
         path.write_text(text)
         return path
