@@ -26,7 +26,7 @@ def scrapes(proxy: Proxy, _seconds: float) -> Figures:
 
 
 def delay(proxy: Proxy, seconds: float) -> Figures:
-    """Small requests, one after the other, without a scrape and while the page for Prometheus is asked for all the time.
+    """Small requests, one after the other, without a scrape and while Prometheus asks without end.
 
     The longest says more of the machine than of the proxy where others use it too; the 99th percentile says what a
     scrape adds: most requests of the second half meet one.

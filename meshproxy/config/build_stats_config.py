@@ -25,6 +25,8 @@ def build_stats_config(view: View, ctx: Context) -> StatsConfig:
 
 def _read_tag(view: View, custom: list[Extractor], fixed: list[Tag]) -> None:
     name = view.tag_name
+    if not name:
+        view.reject("tag_name", "tag_name cannot be empty")
     if view.which("tag_value") == "fixed_value":
         fixed.append((name, view.fixed_value))
     elif view.regex:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from meshproxy.observe.ecmascript import compile_ecmascript
+
 Tag = tuple[str, str]
 # A name without its tags, and the tags.
 Split = tuple[str, tuple[Tag, ...]]
@@ -155,31 +157,14 @@ def _endpoint_address(full: str) -> Found | None:
 
 
 def custom_extractor(name: str, regex: str) -> Extractor:
-    """A tag of `stats_tags`. The regex is an ECMAScript one, in which Envoy allows look-ahead and POSIX classes."""
-    try:
-        compiled = re.compile(_POSIX_CLASS.sub(_posix_class, regex), re.ASCII)
-    except re.error as error:
-        raise ValueError(f"Invalid regex '{regex}': {error}") from None
-    return Extractor(name, _by_regex(compiled, ""), first_token(regex))
+    """A tag of `stats_tags`. Raises ValueError."""
+    return Extractor(name, _by_regex(compile_ecmascript(regex), ""), first_token(regex))
 
 
 def first_token(regex: str) -> str:
     r"""`cluster` of `^cluster\.…`: names that begin with another token cannot match."""
     found = re.match(r"\^(\w+)(?=\\\.|\(\?=\\\.\))", regex)
     return found.group(1) if found else ""
-
-
-_POSIX_CLASS = re.compile(r"\[:(\w+):\]")
-_POSIX = {
-    "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9a-fA-F",
-    "space": r"\s", "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "w": r"\w", "d": r"\d", "s": r"\s",
-}  # fmt: skip
-
-
-def _posix_class(found: re.Match[str]) -> str:
-    if found.group(1) not in _POSIX:
-        raise re.error(f"unknown class [:{found.group(1)}:]")
-    return _POSIX[found.group(1)]
 
 
 def _by_regex(regex: re.Pattern[str], inside: str) -> Extract:

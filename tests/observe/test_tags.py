@@ -104,5 +104,5 @@ def test_defaults_can_be_taken_one_by_one() -> None:
 def test_a_broken_regex_is_refused() -> None:
     with pytest.raises(ValueError, match="Invalid regex"):
         custom_extractor("x", "(a")
-    with pytest.raises(ValueError, match="unknown class"):
+    with pytest.raises(ValueError, match="invalid character class name"):
         custom_extractor("x", "([[:nope:]])")
