@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,12 +24,17 @@ _LOW_PORTS = "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start"
 _PROGRAMS = ("ip", "iptables", "unshare", "nsenter", "setpriv", "curl")
 
 
+@cache
 def missing() -> str:
     """Why there can be no pods here; empty where there can."""
     if os.geteuid():
         return "network namespaces need root"
     lacking = [name for name in _PROGRAMS if shutil.which(name, path=search_path()) is None]
-    return f"not installed: {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"not installed: {', '.join(lacking)}"
+    # Root of a container may not be allowed to.
+    tried = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True, check=False)
+    return f"no network namespaces: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 def search_path() -> str:
