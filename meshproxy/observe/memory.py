@@ -20,6 +20,12 @@ def memory(pid: int | str = "self") -> tuple[int, int]:
     return fields.get("Pss_Anon", fields["Private_Dirty"]), fields["Pss"]
 
 
+def memory_of_all() -> tuple[int, int]:
+    """The same of this process and all that it has started."""
+    allocated, physical = zip(*[memory(pid) for pid in _with_children("self")], strict=True)
+    return sum(allocated), sum(physical)
+
+
 def heap() -> int:
     """Bytes of anonymous memory that are resident in this process and in all that it has started."""
     processes = _with_children("self")

@@ -38,7 +38,7 @@ from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.loop_lag import LoopLag
-from meshproxy.observe.memory import memory
+from meshproxy.observe.memory import memory_of_all
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.sinks.flush import StatsFlush, take_timings
 from meshproxy.observe.sinks.statsd import Timings
@@ -420,6 +420,8 @@ class Server:
         stats.live = int(self.state == LIVE)
         stats.concurrency = self.options.concurrency
         stats.version = version_number()
-        stats.memory_allocated, stats.memory_physical_size = memory()
-        stats.memory_heap_size = stats.memory_allocated
+        if self.numbers is None or self.numbers.in_main:
+            # Of the whole proxy, also of the process that forks workers and has no numbers of its own.
+            stats.memory_allocated, stats.memory_physical_size = memory_of_all()
+            stats.memory_heap_size = stats.memory_allocated
         stats.total_connections = sum(listener.open for listener in self.listeners)

@@ -30,6 +30,16 @@ def test_there_are_two_and_one_that_forks_them(proxy: Running) -> None:
     assert len(proxy.children()) == 3
 
 
+def test_memory_is_that_of_all_processes(proxy: Running) -> None:
+    most = sum(_resident(pid) for pid in (proxy.process.pid, *proxy.children()))
+    shown = json.loads(proxy.admin("/memory")[1])["total_physical_bytes"]
+    assert _resident(proxy.process.pid) < int(shown) < most
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_connections_are_spread_and_counted_once(proxy: Running) -> None:
     for _ in range(64):
         assert proxy.get() == (200, "hello")
