@@ -91,7 +91,7 @@ class TagProducer:
         self.fixed = tuple(fixed)
 
     def split(self, full: str) -> Split:
-        """The name without its tags, and the tags in the order in which they were found."""
+        """The name without its tags, and the tags: the fixed ones, then the others as they were found."""
         return self._split(full, self._all.of(full))
 
     def split_group(self, prefix: str, names: Iterable[str]) -> list[Split]:
@@ -116,9 +116,13 @@ class TagProducer:
             if each.name not in tags and (found := each.extract(full)) is not None:
                 start, end, tags[each.name] = found
                 removed.append((start, end))
-        for start, end in sorted(removed, reverse=True):
-            full = full[:start] + full[end:]
-        return full, (*tags.items(), *self.fixed)
+        kept = []
+        place = 0
+        # What two tags are taken out of may overlap.
+        for start, end in sorted(removed):
+            kept.append(full[place:start])
+            place = max(place, end)
+        return "".join([*kept, full[place:]]), (*self.fixed, *tags.items())
 
 
 class _Extractors:

@@ -128,7 +128,7 @@ stats_config:
     )
     assert admin("/stats/prometheus?filter=total").text == (
         "# TYPE envoy_cluster_total gauge\n"
-        'envoy_cluster_total{envoy_cluster_name="reviews",what="membership",site="x"} 1\n'
+        'envoy_cluster_total{site="x",envoy_cluster_name="reviews",what="membership"} 1\n'
     )
     assert all(line.startswith("cluster.reviews.membership") for line in admin("/stats").text.splitlines())
 

@@ -106,3 +106,10 @@ def test_a_broken_regex_is_refused() -> None:
         custom_extractor("x", "(a")
     with pytest.raises(ValueError, match="invalid character class name"):
         custom_extractor("x", "([[:nope:]])")
+
+
+def test_tags_that_overlap_take_every_character_out_once() -> None:
+    tags = TagProducer([custom_extractor("version", r"^cluster\.\w+-((v\d+)\.)")])
+    assert tags.split("cluster.reviews-v2.membership_total") == (
+        "cluster.membership_total", (("envoy.cluster_name", "reviews-v2"), ("version", "v2")),
+    )  # fmt: skip
