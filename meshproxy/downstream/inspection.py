@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshproxy.downstream.filter_chain import close_socket
@@ -20,12 +21,19 @@ _LOOK_AGAIN_SECONDS = 0.02
 class Inspection:
     """Waits without spinning for bytes that it does not consume: SO_RCVLOWAT asks for one more than there are."""
 
-    __slots__ = ("_connection", "_done", "_filters", "_listener", "_peeked", "_seen", "_socket", "_unix", "_waiting")
+    __slots__ = (
+        "_connection", "_done", "_filters", "_listener", "_peeked", "_seen", "_socket", "_then", "_unix", "_waiting",
+    )  # fmt: skip
 
-    def __init__(self, listener: "Listener", sock: socket.socket, connection: Connection) -> None:
+    def __init__(
+        self, listener: "Listener", sock: socket.socket, connection: Connection,
+        then: Callable[[socket.socket, Connection], None],
+    ) -> None:  # fmt: skip
+        """then: takes over what the filters let pass."""
         self._listener = listener
         self._socket = sock
         self._connection = connection
+        self._then = then
         self._filters = iter(listener.listener_filters)
         self._unix = not connection.direct_local[1]
         # What the filter before saw: nothing can have come since, as long as nobody waited.
@@ -49,7 +57,7 @@ class Inspection:
                 self._refuse()
                 return
         self._finish()
-        self._listener.serve(self._socket, connection)
+        self._then(self._socket, connection)
 
     def expire(self) -> float:
         """The listener_filters_timeout is over."""
@@ -57,7 +65,7 @@ class Inspection:
         listener.stats.downstream_pre_cx_timeout += 1
         self._finish()
         if listener.continue_on_filters_timeout:
-            listener.serve(self._socket, self._connection)
+            self._then(self._socket, self._connection)
         else:
             listener.dismiss()
             self._socket.close()

@@ -254,23 +254,29 @@ class Listener:
             name = ("", 0)
         admit_socket(self, sock, name, None, sock.family == socket.AF_UNIX)
 
-    def inspect(self, sock: socket.socket, connection: Connection) -> None:
-        """Takes over an accepted socket: listener filters look at it first."""
+    def inspect(self, sock: socket.socket, connection: Connection, handed: bool = False) -> None:
+        """Takes over an accepted socket: listener filters look at it first. handed: by another listener."""
+        # What was handed over once stays, wherever its filters say that it was meant to go.
+        then = self.serve if handed or self.hands_over_to is None else self.hand_over
         if self.listener_filters:
-            Inspection(self, sock, connection).run()
+            Inspection(self, sock, connection, then).run()
         else:
+            then(sock, connection)
+
+    def hand_over(self, sock: socket.socket, connection: Connection) -> None:
+        """Lets the listener of its destination have it, where there is one."""
+        assert self.hands_over_to is not None
+        other = self.hands_over_to.find(connection.local) if connection.restored else None
+        if other is None or other is self:
             self.serve(sock, connection)
+            return
+        connection.listener = other
+        self.dismiss()
+        other.adopt()
+        other.inspect(sock, connection, handed=True)
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
-        """Takes over an accepted socket that the listener filters let pass."""
-        if self.hands_over_to is not None and connection.restored:
-            other = self.hands_over_to.find(connection.local)
-            if other is not None and other is not self:
-                connection.listener = other
-                self.dismiss()
-                other.adopt()
-                other.inspect(sock, connection)
-                return
+        """Serves an accepted socket that the listener filters let pass."""
         chain = self.choose(connection)
         if chain is None:
             self.dismiss()
