@@ -44,7 +44,7 @@ ANSWERS = (
 )
 
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Origin:
@@ -78,7 +78,7 @@ class Origin:
 
 def say(port: int, request: str) -> bytes:
     with socket.create_connection(("127.0.0.1", port), 5) as client:
-        client.settimeout(0.1)
+        client.settimeout(0.05)
         client.sendall(request.encode("latin-1"))
         answer = b""
         try:
