@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import nameless_request
 from meshproxy.http.stream import Stream
-from meshproxy.net.sockets import has_unread
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.route import Route
@@ -46,8 +45,6 @@ class HttpTimeouts:
 
 # Seconds between two looks at a client whose reader is stopped.
 _LOOK_AT_PAUSED = 0.5
-# And until the next look at a connection that has bytes for us which the loop has not brought yet.
-_LOOK_AGAIN = 0.01
 # The first byte of Linux's struct tcp_info: states in which the peer has ended its side, or the connection is gone.
 _ENDED = frozenset({7, 8})
 
@@ -90,7 +87,6 @@ class Timekeeper:
         # Connections whose reader is stopped see no end: somebody has to look after them.
         self.paused: TimeoutQueue[Http1Server] = TimeoutQueue(loop, _LOOK_AT_PAUSED, _look_at_paused)
         self._drains: TimeoutQueue[Http1Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
-        self._leaving = False
         self._queues = tuple(
             self._deadlines.queue(seconds, expired)
             for seconds, expired in (
@@ -153,8 +149,6 @@ class Timekeeper:
             self._watch.add(server)
         if self._ages is not None:
             self._ages.add(server)
-        if self._leaving:
-            self.drain(server)
 
     def connection_lost(self, server: "Http1Server") -> None:
         self.slow_heads.discard(server)
@@ -299,29 +293,12 @@ class Timekeeper:
         server.leave()
         self._drains.add(server)
 
-    def leave(self) -> None:
-        """The process ends soon: connections drain, those that are still to come as well."""
-        self._leaving = True
-        for server in self._manager.connections:
-            if not server.leaving:
-                self.drain(server)
-
     def _drained(self, server: "Http1Server") -> float:
-        if server.stream is not None:
-            server.drain()
-        elif not self._leaving:
+        if server.stream is None:
             server.connection.local_close_reason = "deferred_close_on_drained_connection"
             server.close(delayed=True)
         else:
-            return self._close_quiet(server)
-        return 0.0
-
-    def _close_quiet(self, server: "Http1Server") -> float:
-        """Closes a connection that was quiet for the drain timeout, unless its next request is here already."""
-        left = server.last_activity + self._timeouts.drain - self._loop.time()
-        if left > _TICK or has_unread(server.transport.get_extra_info("socket")):
-            return max(left, _LOOK_AGAIN)
-        server.close(delayed=False)
+            server.drain()
         return 0.0
 
     def _close_delayed(self, server: "Http1Server") -> float:

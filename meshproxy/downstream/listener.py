@@ -166,12 +166,6 @@ class Listener:
     def draining(self) -> bool:
         return self._health_failed or self._drain_close is not None
 
-    def leave(self) -> None:
-        """The process ends soon."""
-        self.drain(always)
-        for chain in self.chains:
-            chain.terminal.leave()
-
     def in_flight(self) -> InFlight:
         waiting = self.stats.downstream_pre_cx_active
         return InFlight(self.open + waiting, sum(chain.terminal.requests() for chain in self.chains))

@@ -75,9 +75,6 @@ class TerminalFilter(NetworkFilter):
     def drain(self, decide: DrainClose | None) -> None:
         """Connections are asked to end where the protocol has a way to say so, and `decide` does; None: no longer."""
 
-    def leave(self) -> None:
-        """The process ends soon: what is quiet may be closed, in a way that loses nothing."""
-
     def requests(self) -> int:
         """How many are in flight, where the protocol knows requests."""
         return 0

@@ -24,9 +24,6 @@ class HttpTerminal(TerminalFilter):
     def drain(self, decide: DrainClose | None) -> None:
         self.manager.drain_close = decide
 
-    def leave(self) -> None:
-        self.manager.time.leave()
-
     def requests(self) -> int:
         return int(self.manager.stats.downstream_rq_active)
 

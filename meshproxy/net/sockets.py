@@ -1,9 +1,7 @@
 """Listening sockets: addresses, options, and in one line why a socket cannot be had."""
 
-import fcntl
 import os
 import socket
-import termios
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -115,11 +113,6 @@ def start_listening(sock: socket.socket, where: ListenAddress, options: ListenOp
 
 def _socket_options(where: ListenAddress, options: ListenOptions) -> list[SocketOption]:
     return options.options if where.options is None else where.options
-
-
-def has_unread(sock: socket.socket) -> bool:
-    """Whether bytes have come that nobody has read."""
-    return any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))
 
 
 def _bind(sock: socket.socket, where: ListenAddress) -> None:

@@ -82,7 +82,7 @@ class Drains:
         """The process ends with this drain: every response says so."""
         self.leaving = True
         for listener in self._listeners.all:
-            listener.leave()
+            listener.drain(always)
         self._tell("leave")
 
     def stop_listening(self, inbound_only: bool) -> None:

@@ -159,13 +159,19 @@ def test_an_interrupt_ends_at_once(tmp_path: Path) -> None:
 
 
 @BOTH
-def test_quiet_connections_are_closed(tmp_path: Path, workers: str) -> None:
-    text = config(extra="drain_timeout: 0.2s")
+def test_whoever_was_quiet_is_served_and_told(tmp_path: Path, workers: str) -> None:
+    text = config(extra="drain_timeout: 0.1s")
     with running(tmp_path, text, *LEAVE, "--concurrency", workers) as proxy:
         used, fresh = proxy.connect(), proxy.connect()
         with used, fresh:
-            say(used)
+            assert b"connection: close" not in say(used)
             proxy.signal(signal.SIGTERM)
+            wait_for(lambda: status(proxy)["exits"])
+            # Longer than the drain timeout, which begins when a client is told.
+            wait_for(lambda: float(str(status(proxy)["seconds_left"])) < 29.5)
+            assert b"connection: close" in say(used)
+            assert b"connection: close" in say(fresh)
+            # Told, and staying all the same: time is up for these.
             assert used.recv(1) == b"" and fresh.recv(1) == b""
             assert proxy.end() == 0
 
