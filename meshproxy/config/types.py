@@ -16,6 +16,10 @@ from google.protobuf import descriptor_pool, message_factory
 
 from meshproxy.config.api import api_pool
 
+# Options are parsed when they are first asked for, by the classes of the default pool, whatever pool the descriptor is
+# in. So these must be there before: rules that come later are never seen.
+import_module("validate.validate_pb2")
+
 TYPED_STRUCTS = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"})
 """Envelopes for a message in JSON, which name its type beside it."""
 
@@ -61,8 +65,6 @@ def is_sensitive(field: Any) -> bool:
 @cache
 def extension(name: str) -> Any:
     """The option called `name` on descriptors, such as `validate.rules`."""
-    # Options are parsed by the classes of the default pool, whatever pool the descriptor is in.
-    import_module("validate.validate_pb2")
     return descriptor_pool.Default().FindExtensionByName(name)
 
 
