@@ -27,20 +27,19 @@ def test_the_command_line_names_the_node() -> None:
 
 def test_all_that_is_not_there_is_refused_at_once() -> None:
     extension = "[{name: z, typed_config: {'@type': type.googleapis.com/envoy.config.core.v3.Node}}]"
-    root = view(f"{{tracing: {{}}, stats_sinks: [{{name: s}}], watchdog: {{}}, bootstrap_extensions: {extension}}}")
+    root = view(f"{{tracing: {{}}, hds_config: {{}}, bootstrap_extensions: {extension}}}")
     with pytest.raises(ConfigError) as refused:
         read_rest(root)
     assert [problem.path for problem in refused.value.problems()] == [
-        "tracing", "stats_sinks", "bootstrap_extensions[0].typed_config",
+        "hds_config", "tracing", "bootstrap_extensions[0].typed_config",
     ]  # fmt: skip
 
 
 def test_what_has_no_meaning_is_named() -> None:
-    root = view("{flags_path: a, stats_flush_interval: 5s, cluster_manager: {local_cluster_name: a}}")
+    root = view("{flags_path: a, cluster_manager: {local_cluster_name: a}}")
     read_rest(root)
     assert {(problem.path, problem.severity) for problem in unread(root)} == {
-        ("flags_path", "ignored"), ("stats_flush_interval", "ignored"),
-        ("cluster_manager.local_cluster_name", "ignored"),
+        ("flags_path", "ignored"), ("cluster_manager.local_cluster_name", "ignored"),
     }  # fmt: skip
 
 
