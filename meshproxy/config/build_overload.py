@@ -34,6 +34,7 @@ _TIMERS = frozenset(
 def build_overload(view: View, ctx: Context) -> OverloadManager:
     """The manager, which has still to be started; what it decides is in `ctx.overload`."""
     manager = OverloadManager(ctx.overload)
+    ctx.connections.allowed = ctx.counts.make()
     manager.interval = max(view.seconds("refresh_interval", 1.0) or 0.0, 0.001)
     resources = _build_resources(view, manager, ctx)
     _build_actions(view, manager, resources, ctx)
@@ -63,7 +64,8 @@ def _build_resources(view: View, manager: OverloadManager, ctx: Context) -> dict
 def _build_resource(view: View, manager: OverloadManager, ctx: Context) -> Resource:
     if view.name == CONNECTIONS:
         config = typed_config(view, f"{_MONITORS}downstream_connections.v3.DownstreamConnectionsConfig")
-        ctx.connections.allowed = ctx.counts.make(config.max_active_downstream_connections)
+        ctx.connections.allowed.maximum = config.max_active_downstream_connections
+        ctx.connections.monitored = True
         ctx.stats.add(f"overload.{CONNECTIONS}", ctx.connections.stats)
         # Listeners heed the limit by themselves: there is nothing to measure.
         return Resource(view.name, _Unmeasured())

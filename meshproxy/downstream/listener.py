@@ -46,6 +46,8 @@ class ConnectionCount:
     def __init__(self) -> None:
         self.active = 0
         self.allowed = Count()
+        # The limit is that of an overload manager's monitor.
+        self.monitored = False
         self.stats = ConnectionCountStats()
         self.stats.failed_updates = self.stats.pressure = 0
         # The rest is for connections to upstreams, without which those from clients are of no use.

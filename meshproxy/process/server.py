@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("main")
 
+_CONNECTIONS = "overload.global_downstream_max_connections"
+
 # The value of the gauge server.state is the place in this list.
 STATES = LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING = "LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"
 
@@ -164,7 +166,9 @@ class Server:
                 add_cluster(cluster, ctx)
                 cluster.settle()
                 self.stats.clusters.cluster_added += 1
-        limits = RuntimeLimits(ctx.clusters, ctx.runtime)
+        # Where there is no monitor of connections, the old way to limit them.
+        others = {} if ctx.connections.monitored else {_CONNECTIONS: ctx.connections.allowed}
+        limits = RuntimeLimits(ctx.clusters, ctx.runtime, others)
         limits.apply()
         ctx.runtime.changed.append(limits.apply)
         for listener in view.static_resources.listeners:

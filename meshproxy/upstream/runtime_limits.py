@@ -20,10 +20,11 @@ _FIELDS = {
 
 
 class RuntimeLimits:
-    """Of all clusters."""
+    """Of all clusters. others: counts by keys of their own."""
 
-    def __init__(self, clusters: Clusters, runtime: Runtime) -> None:
+    def __init__(self, clusters: Clusters, runtime: Runtime, others: dict[str, Count]) -> None:
         self._clusters = clusters
+        self._others = others
         self._runtime = runtime
         # What the configuration says where the runtime says something else.
         self._configured: dict[Count, int] = {}
@@ -34,10 +35,14 @@ class RuntimeLimits:
             count.maximum = maximum
         self._configured.clear()
         for key in self._runtime.keys_below(_PREFIX):
-            found = self._find(key)
-            if found is not None:
-                self._configured[found] = found.maximum
-                found.maximum = self._runtime.integer(key, found.maximum)
+            if (found := self._find(key)) is not None:
+                self._set(found, key)
+        for key, count in self._others.items():
+            self._set(count, key)
+
+    def _set(self, count: Count, key: str) -> None:
+        self._configured[count] = count.maximum
+        count.maximum = self._runtime.integer(key, count.maximum)
 
     def _find(self, key: str) -> Count | None:
         # The name of a cluster may have dots.
