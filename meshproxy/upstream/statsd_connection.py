@@ -9,7 +9,7 @@ from meshproxy.net.tasks import start_task
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.tcp_connection import TcpConnection
 
-_log = logging.getLogger("stats_sinks")
+_log = logging.getLogger("stats")
 
 # Bytes that may wait for the server, as in Envoy.
 _MAX_WAITING = 16 * 1024 * 1024

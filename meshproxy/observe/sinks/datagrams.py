@@ -3,7 +3,7 @@
 import logging
 import socket
 
-_log = logging.getLogger("stats_sinks")
+_log = logging.getLogger("stats")
 
 
 class Datagrams:

@@ -9,7 +9,7 @@ from meshproxy.observe.sinks.statsd import StatsdSink, Timings
 from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.observe.stats import Registry, SampledHistogram
 
-_log = logging.getLogger("stats_sinks")
+_log = logging.getLogger("stats")
 
 
 class StatsFlush:
