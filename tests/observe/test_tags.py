@@ -80,7 +80,7 @@ def test_custom_tags_with_look_ahead_and_posix_classes() -> None:
     producer = TagProducer([service], use_defaults=False, fixed=[("site", "here")])
     assert producer.split("cluster.reviews_v2.upstream_cx_total") == (
         "cluster.upstream_cx_total",
-        (("service", "reviews"), ("site", "here")),
+        (("site", "here"), ("service", "reviews")),
     )
     assert producer.split("listener.x_v1.a") == ("listener.x_v1.a", (("site", "here"),))
 
