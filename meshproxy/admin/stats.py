@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from meshproxy.admin.pages import JSON, TEXT, Answer, Request, page
+from meshproxy.admin.pages import HTML, JSON, TEXT, Answer, Request, page
 from meshproxy.admin.server_view import Server
 from meshproxy.admin.stats_filter import name_filter
 from meshproxy.observe.exposition import Buckets, Intervals, write_text
@@ -32,6 +32,10 @@ _USED_ONLY = ("usedonly", "Only include stats that have been written by system s
 _FILTER = ("filter", "Regular expression (Google re2) for filtering stats")
 _INVERT = ("invert_filter", "Invert the filter regex")
 
+_FORMS = ("", "text", "json", "html", "active-html")
+# What the head of a page in HTML has.
+_REFRESH = {"html": "", "active-html": "<meta http-equiv='refresh' content='5'>"}
+
 
 class Refused(Exception):
     """The query cannot be understood; the text is the answer."""
@@ -57,12 +61,24 @@ def stats(server: Server, request: Request) -> Answer:
         if buckets == "prometheusnative":
             raise Refused("Invalid histogram_buckets type for non prometheus stats type")
         selection = Selection(_kinds(request), request.flag("usedonly"), _names(request))
-        if form not in ("", "text", "json"):
+        if form not in _FORMS:
             raise Refused("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n")
     except Refused as refused:
         return Answer(str(refused), 400)
-    write, kind = (write_json, JSON) if form == "json" else (write_text, TEXT)
-    return Answer(_page(server, selection, partial(write, buckets=buckets)), content_type=kind)
+    write = write_json if form == "json" else write_text
+    body = _page(server, selection, partial(write, buckets=buckets))
+    if form in _REFRESH:
+        return Answer(_in_html(body, _REFRESH[form]), content_type=HTML)
+    return Answer(body, content_type=JSON if form == "json" else TEXT)
+
+
+def _in_html(lines: Iterator[str], refresh: str) -> Iterator[str]:
+    """The lines of text for a browser."""
+    yield f"<!DOCTYPE html>\n<html lang='en'><head><title>Stats</title>{refresh}</head><body><pre>\n"
+    for text in lines:
+        # Texts are escaped already.
+        yield text.replace("<", "&lt;")
+    yield "</pre></body></html>\n"
 
 
 def _page(server: Server, selection: Selection, write: Callable[..., Iterator[str]]) -> Iterator[str]:

@@ -306,3 +306,10 @@ def test_a_filter_is_re2_for_each_name(admin: Client, pattern: str, found: int) 
     everything = admin("/stats?type=Gauges").text.splitlines()
     assert not set(shown) & set(others)
     assert len(others) + len([line for line in everything if line in shown]) == len(everything)
+
+
+def test_stats_for_a_browser(admin: Client) -> None:
+    reply = admin("/stats?format=html&filter=^cluster.reviews.membership_total$")
+    assert reply.headers["content-type"] == "text/html; charset=UTF-8"
+    assert "<pre>\ncluster.reviews.membership_total: 1\n</pre>" in reply.text
+    assert "http-equiv='refresh'" in admin("/stats?format=active-html&filter=none").text
