@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,16 @@ def _padded(write: Write, side: str, width: int, cut: bool) -> Write:
 
 
 def _clock(form: str) -> Write:
-    return lambda record: time.strftime(form, time.localtime(record.created))
+    last = (0, "")
+
+    def clock(record: logging.LogRecord) -> str:
+        nonlocal last
+        second = int(record.created)
+        if last[0] != second:
+            last = (second, time.strftime(form, time.localtime(second)))
+        return last[1]
+
+    return clock
 
 
 def _zone(record: logging.LogRecord) -> str:
@@ -149,10 +159,15 @@ def level_name(number: int) -> str:
     return "trace"
 
 
+@cache
+def _place(pathname: str) -> str:
+    """A file as it lies in the project, or its whole path where it is somebody else's."""
+    path = Path(pathname)
+    return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else pathname
+
+
 def _source(record: logging.LogRecord) -> str:
-    """The file as it lies in the project, or its whole path where it is somebody else's."""
-    path = Path(record.pathname)
-    return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else record.pathname
+    return _place(record.pathname)
 
 
 def _message(record: logging.LogRecord) -> str:
