@@ -1,12 +1,11 @@
 """/clusters: every cluster, its limits, and its endpoints with their health and counters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-
-import re2
 
 from meshproxy.admin.json_page import dump
 from meshproxy.admin.listeners import address_tree
+from meshproxy.admin.name_pattern import name_pattern
 from meshproxy.admin.pages import JSON, Answer, Request, page
 from meshproxy.admin.server_view import Server
 from meshproxy.upstream.cluster import Cluster
@@ -46,22 +45,13 @@ _EDS = {FAILED_EDS_HEALTH: "UNHEALTHY", DEGRADED_EDS_HEALTH: "DEGRADED", EDS_STA
 )
 def clusters(server: Server, request: Request) -> Answer:
     try:
-        shown = _filter(request.query.get("filter", ""))
-    except re2.error:
+        shown = name_pattern(request.query.get("filter", ""), whole=False)
+    except ValueError:
         return Answer("Invalid re2 regex", 400)
     found = [cluster for cluster in server.ctx.clusters if shown(cluster.name)]
     if request.query.get("format") == "json":
         return Answer(dump({"cluster_statuses": map(_status, found)} if found else {}), content_type=JSON)
-    return Answer(line.encode() for cluster in found for line in _lines(cluster))
-
-
-def _filter(pattern: str) -> Callable[[str], bool]:
-    if not pattern:
-        return lambda _name: True
-    options = re2.Options()
-    options.log_errors = False
-    search = re2.compile(pattern, options).search
-    return lambda name: search(name) is not None
+    return Answer(line for cluster in found for line in _lines(cluster))
 
 
 def _lines(cluster: Cluster) -> Iterator[str]:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import re2
-
 from meshproxy.admin.config_sections import (
     ADMIN,
     TYPE,
@@ -20,8 +18,9 @@ from meshproxy.admin.config_sections import (
     timestamp,
 )
 from meshproxy.admin.endpoints_section import ENDPOINTS, endpoints_section
-from meshproxy.admin.field_mask import Mask, apply_mask, fits, parse_mask
+from meshproxy.admin.field_mask import Mask, apply_mask, field_named, fits, parse_mask
 from meshproxy.admin.json_page import dump
+from meshproxy.admin.name_pattern import name_pattern
 from meshproxy.admin.pages import JSON, Answer, Request, page
 from meshproxy.admin.plain import plain
 from meshproxy.admin.server_info import node
@@ -63,10 +62,9 @@ _NOSNIFF = [("x-content-type-options", "nosniff")]
 def config_dump(server: Server, request: Request) -> Answer:
     pattern = request.query.get("name_regex", "")
     try:
-        named = _named(pattern)
-    except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        return Answer(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {reason}", 400, _TEXT)
+        named = name_pattern(pattern, whole=True)
+    except ValueError as error:
+        return Answer(f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {error}", 400, _TEXT)
     sections: Sections = {kind: partial(build, server, named) for kind, build in _BUILDERS.items()}
     if not request.flag("include_eds"):
         del sections[ENDPOINTS]
@@ -84,7 +82,7 @@ def config_dump(server: Server, request: Request) -> Answer:
 def _resource(sections: Sections, resource: str, mask: str) -> Answer:
     """The entries of one list, each with its type."""
     for kind, build in sections.items():
-        field = _descriptor(kind).fields_by_name.get(resource)
+        field = field_named(_descriptor(kind), resource)
         if field is None:
             continue
         if not field.is_repeated:
@@ -110,7 +108,7 @@ def _entries(entries: Iterator[Tree], descriptor: Any, mask: str) -> Answer:
 def _fits_entry(wanted: Mask, descriptor: Any, entry: Tree) -> bool:
     """Whether the mask is one for such entries; what an entry holds has a type of its own."""
     for name, below in wanted.items():
-        field = descriptor.fields_by_name.get(name)
+        field = field_named(descriptor, name)
         packed = field is not None and not field.is_repeated and getattr(field.message_type, "full_name", "") == _ANY
         if packed:
             # A mask that stops in front of what is packed counts as none to Envoy.
@@ -128,15 +126,6 @@ def _refuse(status: int, why: str) -> Answer:
 
 def _descriptor(kind: str) -> Any:
     return message_class(ADMIN + kind).DESCRIPTOR
-
-
-def _named(pattern: str) -> Named:
-    if not pattern:
-        return lambda _name: True
-    options = re2.Options()
-    options.log_errors = False
-    match = re2.compile(pattern, options).fullmatch
-    return lambda name: match(name) is not None
 
 
 def _resources(server: Server, messages: Iterable[Any], named: Named) -> Iterator[Resource]:

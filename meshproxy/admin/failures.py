@@ -25,7 +25,7 @@ def failures(server: Server, request: Request) -> Answer:
     rows = server.failures()[::-1]
     if form == "json":
         return Answer(dump({"failures": map(_tree, rows)}), content_type=JSON)
-    return Answer(("".join([_line(each) for each in rows]) or _NONE).encode())
+    return Answer("".join([_line(each) for each in rows]) or _NONE)
 
 
 def _line(failure: Failure) -> str:

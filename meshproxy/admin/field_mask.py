@@ -21,10 +21,15 @@ def parse_mask(text: str) -> Mask:
     return mask
 
 
+def field_named(descriptor: Any, name: str) -> Any:
+    """The field of a message, or None; a name that nobody could give one is none."""
+    return descriptor.fields_by_name.get(name) if name.isascii() else None
+
+
 def fits(mask: Mask, descriptor: Any) -> bool:
     """Whether a message has all these fields; a mask does not reach into lists."""
     for name, below in mask.items():
-        field = descriptor.fields_by_name.get(name)
+        field = field_named(descriptor, name)
         if field is None:
             return False
         if below and (field.message_type is None or field.is_repeated or not fits(below, field.message_type)):

@@ -16,7 +16,7 @@ _ESCAPED = re.compile(
 )
 
 
-def dump(tree: Any) -> Iterator[bytes]:
+def dump(tree: Any) -> Iterator[str]:
     """The text of a tree of dicts, lists and values, as a page's body.
 
     An iterator in the tree is an array whose items are made while they are written, so that others have their turn in
@@ -24,9 +24,10 @@ def dump(tree: Any) -> Iterator[bytes]:
     """
     parts: list[str] = []
     for _ in _write(tree, "\n", parts):
-        yield "".join(parts).encode()
+        yield "".join(parts)
         parts.clear()
-    yield ("".join(parts) + "\n").encode()
+    parts.append("\n")
+    yield "".join(parts)
 
 
 def _write(tree: Any, line: str, parts: list[str]) -> Iterator[None]:

@@ -15,7 +15,7 @@ def listeners(server: Server, request: Request) -> Answer:
         statuses = map(_status, tuple(server.listeners))
         return Answer(dump({"listener_statuses": statuses} if server.listeners else {}), content_type=JSON)
     return Answer(
-        f"{each.name}::{address_text(address)}\n".encode()
+        f"{each.name}::{address_text(address)}\n"
         for each in tuple(server.listeners)
         for address in addresses(each)
     )

@@ -65,7 +65,8 @@ def _change(log: ProcessLog, query: dict[str, str]) -> None:
         _check_level(level)
     if not wanted.keys() <= set(LOGGERS):
         raise ValueError("unknown logger name")
-    log.set_levels(",".join([f"{name}:{level}" for name, level in wanted.items()]))
+    if wanted:
+        log.set_levels(",".join([f"{name}:{level}" for name, level in wanted.items()]))
 
 
 def _pairs(text: str) -> dict[str, str]:

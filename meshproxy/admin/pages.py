@@ -27,14 +27,13 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """`body`: text at once, or piece by piece where it is long. A str has one character per byte where it is below
-    U+0100 (what came from the wire); text of the configuration is bytes, in UTF-8.
+    """`body`: text at once, or piece by piece where it is long. Text goes as UTF-8.
 
     Pieces are made while the page is written, with other connections' turns in between (net/slices.py): a generator
     gives something, if only "", at least every few hundred microseconds.
     """
 
-    body: str | bytes | Iterable[str | bytes]
+    body: str | bytes | Iterable[str]
     status: int = 200
     content_type: str = TEXT
     # In front of the ones that every page has.
@@ -87,7 +86,8 @@ def parse_query(text: str) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str:
-    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
+    """Bytes that are no UTF-8 stay what they are, as lone surrogates."""
+    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "surrogateescape")
 
 
 def help_text() -> str:

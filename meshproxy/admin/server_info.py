@@ -70,8 +70,8 @@ def _without_secrets(config_yaml: str) -> str:
     if not config_yaml:
         return ""
     loaded = load_bootstrap(None, config_yaml, allow_unknown=True)
-    written = b"".join(dump(plain(loaded.message)))
-    return REDACTED if REDACTED.encode() in written or b64encode(REDACTED.encode()) in written else config_yaml
+    written = "".join(dump(plain(loaded.message)))
+    return REDACTED if REDACTED in written or b64encode(REDACTED.encode()).decode() in written else config_yaml
 
 
 # Options that the message calls the same.

@@ -101,7 +101,7 @@ class AdminTerminal:
         if answer.then is not None:
             answer.then()
 
-    async def _write_body(self, stream: Stream, exchange: Exchange, body: str | bytes | Iterable[str | bytes]) -> None:
+    async def _write_body(self, stream: Stream, exchange: Exchange, body: str | bytes | Iterable[str]) -> None:
         async for texts in self._turns.slices(_texts(body)):
             await exchange.writable.wait()
             if exchange.gone or stream.done:
@@ -113,7 +113,7 @@ class AdminTerminal:
     async def _make(self, stream: Stream, exchange: Exchange) -> Answer:
         headers = stream.request
         if not self._allowed(headers.path):
-            return Answer(f"request to path {headers.path} not allowed", 403)
+            return Answer(f"request to path {headers.path} not allowed".encode("latin-1"), 403)
         path, _, query = headers.path.partition("?")
         page = PAGES.get(path)
         if page is None:
@@ -152,4 +152,4 @@ def _texts(body: str | bytes | Iterable[str | bytes]) -> Iterator[str | bytes]:
 
 
 def _encoded(texts: list[str | bytes]) -> bytes:
-    return b"".join([text if isinstance(text, bytes) else text.encode("latin-1", "meshproxy.utf8") for text in texts])
+    return b"".join([text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape") for text in texts])

@@ -36,7 +36,7 @@ def listener(name: str) -> Any:
 
 def tree(section: Section) -> Any:
     """As it is written; it has to be the message that it says it is."""
-    written = b"".join(dump(section.tree()))
+    written = "".join(dump(section.tree()))
     packed = json_format.Parse(written, message_class("google.protobuf.Any")(), descriptor_pool=api_pool())
     assert packed.type_url == f"type.googleapis.com/envoy.admin.v3.{section.kind}"
     return json.loads(written)
