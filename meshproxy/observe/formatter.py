@@ -120,7 +120,7 @@ def compile_format(text: str, empty: str = "-", formatters: Operators = _NO_MORE
     if not any(callable(piece) for piece in pieces):
         literal = "".join([str(piece) for piece in pieces])
         return lambda _stream: literal
-    return generate(pieces, "empty if (value := {get}(stream)) is None else value", {"empty": empty})
+    return generate(pieces, "empty if (value := {get}) is None else value", {"empty": empty})
 
 
 def compile_json_format(tree: dict[str, Any], omit_empty: bool = False, formatters: Operators = _NO_MORE) -> Formatter:

@@ -14,7 +14,7 @@ Leaf = Callable[[str], Getter | str]
 _MISSING = object()
 # A value as JSON: plain text and whole numbers are most of them.
 _VALUE = (
-    "(plain(value) if value.isascii() else quote(value)) if type(value := {get}(stream)) is str "
+    "(plain(value) if value.isascii() else quote(value)) if type(value := {get}) is str "
     "else value if type(value) is int else dump(value)"
 )
 

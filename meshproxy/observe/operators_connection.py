@@ -3,15 +3,11 @@
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from typing import cast
 
 from meshproxy.http.request_id import new_request_id
 from meshproxy.net.connection import address_text
-from meshproxy.observe.operators import Exchange, Getter, operator, plain
-
-
-def protocol(stream: Exchange) -> str | None:
-    spoken: str | None = stream.protocol
-    return spoken
+from meshproxy.observe.operators import Exchange, Getter, coded, operator, plain
 
 
 def connection_id(stream: Exchange) -> int:
@@ -40,12 +36,12 @@ def stream_id(stream: Exchange) -> str | None:
     return found
 
 
-plain("PROTOCOL", protocol)
+plain("PROTOCOL", coded("stream.protocol"))
 plain("CONNECTION_ID", connection_id)
 plain("FILTER_CHAIN_NAME", filter_chain_name)
 plain("STREAM_ID", stream_id)
 plain("UNIQUE_ID", lambda _stream: new_request_id())
-plain("CONNECTION_TERMINATION_DETAILS", lambda stream: stream.downstream_failure or None)
+plain("CONNECTION_TERMINATION_DETAILS", coded("stream.downstream_failure or None"))
 plain("DOWNSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.connection.transport_failure or None)
 
 _HOSTNAME = socket.gethostname() or "-"
@@ -61,9 +57,10 @@ def masked(host: str, length: int) -> str:
     return str(ip_network((ip, min(length, ip.max_prefixlen)), strict=False))
 
 
-def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
-    """`of` gives (host, port); registers the three ways to print it."""
-    plain(f"{name}_ADDRESS", lambda stream: address_text(of(stream)))
+def _address(name: str, code: str) -> None:
+    """`code`: the expression that gives (host, port); registers the three ways to print it."""
+    of = cast("Callable[[Exchange], tuple[str, int]]", coded(code))
+    plain(f"{name}_ADDRESS", coded(f"address_text({code})", address_text=address_text))
     plain(f"{name}_PORT", lambda stream: of(stream)[1] or None)
 
     @operator(f"{name}_ADDRESS_WITHOUT_PORT", argument="optional")
@@ -73,10 +70,10 @@ def _address(name: str, of: Callable[[Exchange], tuple[str, int]]) -> None:
         return lambda stream: of(stream)[0]
 
 
-_address("DOWNSTREAM_LOCAL", lambda stream: stream.connection.local)
-_address("DOWNSTREAM_DIRECT_LOCAL", lambda stream: stream.connection.direct_local)
-_address("DOWNSTREAM_REMOTE", lambda stream: stream.peer)
-_address("DOWNSTREAM_DIRECT_REMOTE", lambda stream: stream.connection.direct_peer)
+_address("DOWNSTREAM_LOCAL", "stream.connection.local")
+_address("DOWNSTREAM_DIRECT_LOCAL", "stream.connection.direct_local")
+_address("DOWNSTREAM_REMOTE", "stream.peer")
+_address("DOWNSTREAM_DIRECT_REMOTE", "stream.connection.direct_peer")
 
 # Internal listeners alone have endpoint ids.
 plain("DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", lambda _stream: "")

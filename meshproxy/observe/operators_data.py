@@ -12,6 +12,7 @@ from meshproxy.observe.operators import (
     Operator,
     TypedText,
     Value,
+    coded,
     nothing,
     operator,
     plain,
@@ -20,11 +21,6 @@ from meshproxy.observe.operators import (
 )
 
 Source = Callable[[Exchange], dict[str, Any] | None]
-
-
-def route_name(stream: Exchange) -> str | None:
-    route = stream.route
-    return route.name or None if route is not None else None
 
 
 def log_type(stream: Exchange) -> str:
@@ -44,7 +40,7 @@ def route_resolution_time(_argument: str, _length: int | None) -> Getter:
     return lambda stream: stream.route_time or 0 if route_resolution_count(stream) else None
 
 
-plain("ROUTE_NAME", route_name)
+plain("ROUTE_NAME", coded("None if (at := stream.route) is None else at.name or None"))
 plain("ROUTE_RESOLUTION_COUNT", route_resolution_count)
 TABLE["ROUTE_RESOLUTION_TIME_US"] = Operator(route_resolution_time)
 plain("ACCESS_LOG_TYPE", log_type)

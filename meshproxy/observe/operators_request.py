@@ -1,13 +1,14 @@
 """Operators on the two heads of an exchange, and on what became of it."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote_to_bytes
 
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
-from meshproxy.observe.operators import Exchange, Getter, Operator, Value, counted, operator, plain, truncate
+from meshproxy.observe.operators import Exchange, Getter, Operator, Value, coded, counted, operator, plain, truncate
 
 if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
@@ -18,10 +19,6 @@ _HEADER_NAME = re.compile(r":?[-!#$%&'*+.^_`|~0-9A-Za-z]*")
 _CONTROL = re.compile(r"%([01][0-9a-fA-F]|7[fF])")
 _NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})(?=..)")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
-
-
-def _authority(request: "RequestHeaders | None") -> str | None:
-    return None if request is None or not request.has_authority else request.authority
 
 
 def first_value(headers: "Headers", name: str) -> str | None:
@@ -49,6 +46,13 @@ def _names(argument: str) -> tuple[str, str | None]:
     return _lower(names[0]), _lower(names[1]) if len(names) == 2 else None
 
 
+# A value without a comma is that of one line, as nearly all are.
+_FIRST = (
+    "None if (at := headers) is None else found if (found := at.index.get(wanted)) is None or ',' not in found "
+    "else first(at, wanted)"
+)
+
+
 def _or_else(first: Getter, second: Getter) -> Getter:
     def get(stream: Exchange) -> Value:
         value = first(stream)
@@ -59,9 +63,9 @@ def _or_else(first: Getter, second: Getter) -> Getter:
 
 # Getters of pseudo-headers; an empty one is one that is not there.
 _PSEUDO: dict[str, Getter] = {
-    ":method": lambda stream: stream.request.method or None if stream.request is not None else None,
-    ":path": lambda stream: stream.request.path or None if stream.request is not None else None,
-    ":authority": lambda stream: _authority(stream.request),
+    ":method": coded("None if (at := stream.request) is None else at.method or None"),
+    ":path": coded("None if (at := stream.request) is None else at.path or None"),
+    ":authority": coded("at.authority if (at := stream.request) is not None and at.has_authority else None"),
     ":scheme": lambda stream: stream.request.scheme or None if stream.request is not None else None,
     ":protocol": lambda stream: stream.request.protocol if stream.request is not None else None,
 }
@@ -74,11 +78,7 @@ def request_header(name: str) -> Getter:
     if known is not None:
         return known
 
-    def get(stream: Exchange) -> str | None:
-        headers = stream.request
-        return None if headers is None else first_value(headers, name)
-
-    return get
+    return coded(_FIRST.replace("headers", "stream.request"), wanted=name, first=first_value)
 
 
 def response_header(name: str) -> Getter:
@@ -86,11 +86,7 @@ def response_header(name: str) -> Getter:
     if name == ":status":
         return lambda stream: str(stream.response.status) if stream.response is not None else None
 
-    def get(stream: Exchange) -> str | None:
-        headers = stream.response
-        return None if headers is None else first_value(headers, name)
-
-    return get
+    return coded(_FIRST.replace("headers", "stream.response"), wanted=name, first=first_value)
 
 
 def response_trailer(name: str) -> Getter:
@@ -216,13 +212,7 @@ def query_parameters(argument: str, length: int | None) -> Getter:
     return truncate(get, length)
 
 
-def response_code(stream: Exchange) -> int:
-    return stream.response.status if stream.response is not None else 0
-
-
-def response_flags(stream: Exchange) -> str:
-    flags = stream.flags
-    return ",".join(flags) if flags else "-"
+response_code = cast("Callable[[Exchange], int]", coded("0 if (at := stream.response) is None else at.status"))
 
 
 def response_flags_long(stream: Exchange) -> str:
@@ -234,11 +224,7 @@ def response_code_details(argument: str, _length: int | None) -> Getter:
     if argument == "ALLOW_WHITESPACES":
         return lambda stream: stream.details or None
 
-    def get(stream: Exchange) -> str | None:
-        details = stream.details
-        return (details.replace(" ", "_") if " " in details else details) or None
-
-    return get
+    return coded("(at.replace(' ', '_') if ' ' in (at := stream.details) else at) or None")
 
 
 def grpc_status_or_from_http(stream: Exchange) -> int | None:
@@ -298,10 +284,10 @@ def response_trailers_bytes(stream: Exchange) -> int:
     return 0 if trailers is None else trailers.byte_size()
 
 
-plain("BYTES_RECEIVED", lambda stream: stream.bytes_received)
-plain("BYTES_SENT", lambda stream: stream.bytes_sent)
+plain("BYTES_RECEIVED", coded("stream.bytes_received"))
+plain("BYTES_SENT", coded("stream.bytes_sent"))
 plain("RESPONSE_CODE", response_code)
-plain("RESPONSE_FLAGS", response_flags)
+plain("RESPONSE_FLAGS", coded("','.join(stream.flags) or '-'"))
 plain("RESPONSE_FLAGS_LONG", response_flags_long)
 plain("GRPC_STATUS_NUMBER", grpc_status_number)
 plain("REQUEST_HEADERS_BYTES", request_headers_bytes)

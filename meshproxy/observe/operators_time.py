@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from meshproxy.observe.operators import Exchange, Getter, Value, nothing, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, coded, nothing, operator, plain
 from meshproxy.observe.time_format import DEFAULT, DEFAULT_LOCAL, compile_time
 
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -12,13 +12,13 @@ _PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 @operator("START_TIME", argument="optional")
 def start_time(argument: str, _length: int | None) -> Getter:
     write = compile_time(argument or DEFAULT)
-    return lambda stream: write(stream.start_time)
+    return coded("write(stream.start_time)", write=write)
 
 
 @operator("START_TIME_LOCAL", argument="optional")
 def start_time_local(argument: str, _length: int | None) -> Getter:
     write = compile_time(argument or DEFAULT_LOCAL, local=True)
-    return lambda stream: write(stream.start_time)
+    return coded("write(stream.start_time)", write=write)
 
 
 @operator("EMIT_TIME", argument="optional")

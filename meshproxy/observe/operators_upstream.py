@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meshproxy.net.connection import address_text
-from meshproxy.observe.operators import Exchange, Getter, Value, operator, plain
+from meshproxy.observe.operators import Exchange, Getter, Value, coded, operator, plain
 from meshproxy.observe.operators_connection import masked
 
 
@@ -126,12 +126,6 @@ def cluster(stream: Exchange) -> str | None:
     return name
 
 
-def cluster_raw(stream: Exchange) -> str | None:
-    found = stream.cluster
-    name: str | None = found.name if found is not None else None
-    return name
-
-
 def connection_id(stream: Exchange) -> int:
     connection = stream.upstream_connection
     number: int = connection.id if connection is not None else 0
@@ -159,10 +153,10 @@ def local_close_reason(stream: Exchange) -> str | None:
 
 
 plain("UPSTREAM_CLUSTER", cluster)
-plain("UPSTREAM_CLUSTER_RAW", cluster_raw)
+plain("UPSTREAM_CLUSTER_RAW", coded("None if (at := stream.cluster) is None else at.name"))
 plain("UPSTREAM_CONNECTION_ID", connection_id)
 plain("UPSTREAM_CONNECTION_POOL_READY_DURATION", pool_ready_duration)
 plain("UPSTREAM_DETECTED_CLOSE_TYPE", close_type)
-plain("UPSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.upstream_failure.replace(" ", "_") or None)
+plain("UPSTREAM_TRANSPORT_FAILURE_REASON", coded("stream.upstream_failure.replace(' ', '_') or None"))
 plain("UPSTREAM_REQUEST_ATTEMPT_COUNT", lambda stream: stream.attempts)
 plain("UPSTREAM_LOCAL_CLOSE_REASON", local_close_reason)
