@@ -24,7 +24,6 @@ from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_server import build_node, read_rest
 from meshproxy.config.build_socket_options import build_bind
 from meshproxy.config.build_stats_config import build_stats_config
-from meshproxy.config.build_stats_sinks import build_stats_sinks
 from meshproxy.config.build_watchdogs import build_watchdogs
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
@@ -192,7 +191,10 @@ class Server:
         self._flush_interval = view.get("stats_flush_interval", 5.0)
         if view.which("stats_flush") == "stats_flush_on_admin":
             self._flush_interval = 0.0
-        if sinks := build_stats_sinks(view, self.ctx):
+        if view.stats_sinks:
+            from meshproxy.config.build_stats_sinks import build_stats_sinks  # few have any
+
+            sinks = build_stats_sinks(view, self.ctx)
             self.flush = StatsFlush(sinks, self._take_stats, self.stat_parts, self._take_timings)
 
     # ---- the life of the process ----

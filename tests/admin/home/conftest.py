@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from meshproxy.admin import home
+from meshproxy.admin.home import document
 from meshproxy.admin.home.history import History
 from tests.admin.conftest import Client
 from tests.observe.exchanges import exchange
@@ -13,7 +13,7 @@ from tests.observe.exchanges import exchange
 @pytest.fixture(autouse=True)
 def history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has looked yet."""
-    monkeypatch.setattr(home, "_history", History())
+    monkeypatch.setattr(document, "_history", History())
 
 
 def served(admin: Client, cluster: str = "reviews", status: int = 200, times: int = 1) -> None:
