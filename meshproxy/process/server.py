@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.admin.admin import Admin
@@ -34,6 +35,7 @@ from meshproxy.downstream.overload_manager import OverloadManager
 from meshproxy.net.count import Counts
 from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
+from meshproxy.net.slices import Turns
 from meshproxy.net.tasks import start_task
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.loop_lag import LoopLag
@@ -372,7 +374,9 @@ class Server:
             await self.workers.take_stats()
 
     async def _take_timings(self) -> list[Timings]:
-        own = [timing for timings in take_timings(self.ctx.stats) for timing in timings]
+        own: list[Timings] = []
+        async for found in Turns().slices(take_timings(self.ctx.stats)):
+            own += chain.from_iterable(found)
         return own if self.workers is None else [*own, *await self.workers.take_timings()]
 
     def stat_parts(self) -> Iterator[Part]:

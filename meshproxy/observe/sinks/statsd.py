@@ -15,6 +15,9 @@ from meshproxy.observe.tags import Tag, TagProducer
 # Timings of one histogram since the last flush: its group, its name, how often each value came.
 Timings = tuple[Key, str, dict[int, int]]
 
+# How many lines are sent at once: each may be a call of the system.
+_LINES = 100
+
 
 class Writer(Protocol):
     """Sends lines, and never waits: what cannot be sent is lost, and counted."""
@@ -68,12 +71,14 @@ class StatsdSink:
             yield
         for family in families:
             counted = family.kind == "counter"
+            kind = "c" if counted else "g"
             for samples in family.chunks:
-                self.writer.write([
-                    self._line(family.bare, new.get(full, 0) if counted else int(value), "c" if counted else "g", tags)
-                    for full, tags, value in samples
-                ])  # fmt: skip
-                yield
+                for start in range(0, len(samples), _LINES):
+                    self.writer.write([
+                        self._line(family.bare, new.get(full, 0) if counted else int(value), kind, tags)
+                        for full, tags, value in samples[start : start + _LINES]
+                    ])  # fmt: skip
+                    yield
         self._shapes.forget(snapshot.groups)
         self.writer.flush()
 
@@ -82,8 +87,10 @@ class StatsdSink:
             found = self._shapes.named(key, self._shapes.of(key), name)
             if found is not None:
                 for value, count in counts.items():
-                    self.writer.write([self._line(found[0], value, "ms", found[1])] * count)
-                    yield
+                    line = self._line(found[0], value, "ms", found[1])
+                    for start in range(0, count, _LINES):
+                        self.writer.write([line] * min(_LINES, count - start))
+                        yield
         self.writer.flush()
 
     def _line(self, name: str, value: int, kind: str, tags: str) -> str:
