@@ -40,6 +40,10 @@ class World:
         await self.until("tcp.tcp.downstream_cx_total", 1)
         await self.until("cluster.tunnel.upstream_cx_destroy", 1)
         await self.until("listener.proxied.downstream_cx_destroy", 1)
+        await self.until("downstream_cx_proxy_proto_error", 1)
+        # The upstream's connection of the TCP proxy, and pools whose client has gone, have nothing more to say.
+        await self.until("cluster.tunnel.upstream_cx_active", 0)
+        await self.until("http.in.downstream_cx_active", 0)
 
     async def until(self, name: str, value: int) -> None:
         async with asyncio.timeout(20):
