@@ -1,7 +1,7 @@
 """Counts what an exchange puts on the wire and takes from it, for connections that somebody wants counted.
 
-Counting costs 2 µs per request, so codecs have a metered subclass each (`downstream/http1_metered.py`,
-`upstream/http1_metered.py`); connections that nobody wants counted know nothing of it.
+Counting costs something with every read and write, so codecs have a metered subclass each
+(`downstream/http1_metered.py`, `upstream/http1_metered.py`); connections that nobody wants counted know nothing of it.
 """
 
 from collections.abc import Iterable
