@@ -1,11 +1,10 @@
-"""The commands of the admin interface: /help as text, and a section of the page with links, forms and buttons."""
+"""The commands of the admin interface: links, forms and buttons."""
 
 import re
 from collections.abc import Iterator
 
 from meshproxy.admin.home.html import EMPTY, Html, fill, join
-from meshproxy.admin.pages import PAGES, Answer, Page, Parameter, Request, help_text, page
-from meshproxy.admin.server_view import Server
+from meshproxy.admin.pages import PAGES, Page, Parameter
 
 _HEAD = """<section id="commands" aria-labelledby="commands-title">
 <h2 id="commands-title">Commands</h2>
@@ -32,11 +31,6 @@ _FLAGS = frozenset(
     {"usedonly", "invert_filter", "text_readouts", "include_eds", "graceful", "inboundonly", "skip_exit"}
 )
 _CHOICES = re.compile(r"One of \(([^)]*)\)")
-
-
-@page("/help", "print out list of admin commands")
-def help(_server: Server, _request: Request) -> Answer:
-    return Answer(help_text())
 
 
 def commands() -> Iterator[Html]:
