@@ -10,6 +10,7 @@ from meshproxy.admin.stats_filter import name_filter
 from meshproxy.observe.exposition import Buckets, Intervals, write_text
 from meshproxy.observe.exposition_json import write_json
 from meshproxy.observe.families import Families
+from meshproxy.observe.filter_metrics import filter_metrics
 from meshproxy.observe.prometheus import OPENMETRICS, write_openmetrics
 from meshproxy.observe.prometheus import write as write_prometheus
 from meshproxy.observe.selection import Filter, Ordered, Selection
@@ -114,9 +115,14 @@ def prometheus(server: Server, request: Request) -> Answer:
         return Answer(str(refused), 400)
     if not request.flag("text_readouts"):
         selection.kinds -= {"text"}
-    if "application/openmetrics-text" in (request.headers.get("accept") or ""):
-        return Answer(_exposition(server, selection, write_openmetrics), content_type=OPENMETRICS)
-    return Answer(_exposition(server, selection, partial(write_prometheus, summaries=buckets in ("summary", "none"))))
+    openmetrics = "application/openmetrics-text" in (request.headers.get("accept") or "")
+    # Who filters by name means Envoy's names, which they do not have.
+    others = "" if selection.names else filter_metrics(openmetrics)
+    if openmetrics:
+        write = partial(write_openmetrics, others=others)
+        return Answer(_exposition(server, selection, write), content_type=OPENMETRICS)
+    write = partial(write_prometheus, summaries=buckets in ("summary", "none"), others=others)
+    return Answer(_exposition(server, selection, write))
 
 
 def _exposition(server: Server, selection: Selection, write: Callable[..., Iterator[str]]) -> Iterator[str]:

@@ -43,8 +43,8 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def write(families: Families, bounds: Bounds, summaries: bool = False) -> Iterator[str]:
-    """Envoy's page. `summaries`: histograms as quantiles."""
+def write(families: Families, bounds: Bounds, summaries: bool = False, others: str = "") -> Iterator[str]:
+    """Envoy's page. `summaries`: histograms as quantiles; `others`: families that are text already."""
     for family in families:
         name = metric_name(family.bare)
         if family.kind == "histogram":
@@ -54,9 +54,10 @@ def write(families: Families, bounds: Bounds, summaries: bool = False) -> Iterat
             kind = "counter" if family.kind == "counter" else "gauge"
             lines = _numbers(name, family)
         yield from _headed(f"# TYPE {name} {kind}\n", lines)
+    yield others
 
 
-def write_openmetrics(families: Families, bounds: Bounds) -> Iterator[str]:
+def write_openmetrics(families: Families, bounds: Bounds, others: str = "") -> Iterator[str]:
     """The same samples as OpenMetrics 1.0."""
     found = list(families)
     names = {metric_name(family.bare) for family in found}
@@ -68,6 +69,7 @@ def write_openmetrics(families: Families, bounds: Bounds) -> Iterator[str]:
             yield from _headed(_counter_head(name, names), _numbers(name, family))
         else:
             yield from _headed(f"# TYPE {name} gauge\n", _numbers(name, family))
+    yield others
     yield "# EOF\n"
 
 
