@@ -131,8 +131,16 @@ class Running:
         """The processes that it, and these, have started."""
         found = [self.process.pid]
         for pid in found:
-            found += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            found += _children_of(pid)
         return found[1:]
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        # It has ended meanwhile.
+        return []
 
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, str]:
