@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Callable
-from random import getrandbits
 from typing import Any
 
 from meshproxy.config.build_matchers import build_header_matcher, build_value_matcher
@@ -11,6 +10,7 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import typed_config
 from meshproxy.config.view import View
 from meshproxy.http.headers import Headers
+from meshproxy.net.randomness import source
 from meshproxy.observe.access_log import Filter
 from meshproxy.observe.operators import Exchange
 from meshproxy.observe.operators_data import log_type
@@ -22,6 +22,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 }  # fmt: skip
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 _UNKNOWN_GRPC_STATUS = 2
+_getrandbits = source("percentages").getrandbits
 _NO_HEADERS = Headers()
 _CEL = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 
@@ -76,7 +77,7 @@ def _runtime(view: View, ctx: Context) -> Filter:
 
     def sampled(exchange: Exchange) -> bool:
         stable = None if independent else _stable_number(exchange)
-        number = getrandbits(32) if stable is None else stable
+        number = _getrandbits(32) if stable is None else stable
         return number % denominator < min(runtime.integer(key, numerator), denominator)
 
     return sampled

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from random import random, randrange
 from typing import Any
 
 from meshproxy.downstream.network_filter import TerminalFilter
@@ -11,12 +10,15 @@ from meshproxy.downstream.relay import RelayProtocol
 from meshproxy.downstream.tcp_session import SocketClient, TcpSession
 from meshproxy.downstream.tcp_stats import TcpStats
 from meshproxy.net.connection import Connection
+from meshproxy.net.randomness import source
 from meshproxy.net.splice import Pipes
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.cluster import Clusters
 
 # A filter before the proxy may choose the cluster by this key of the connection's filter state (sni_cluster).
 TCP_CLUSTER = "envoy.tcp_proxy.cluster"
+
+_chance = source("connections")
 
 
 class TcpProxy(TerminalFilter):
@@ -84,7 +86,7 @@ class TcpProxy(TerminalFilter):
         targets = self.targets
         if len(targets) == 1:
             return targets[0][0], targets[0][2]
-        at = randrange(sum(weight for _, weight, _ in targets))
+        at = _chance.randrange(sum(weight for _, weight, _ in targets))
         for name, weight, metadata in targets:
             at -= weight
             if at < 0:
@@ -94,8 +96,8 @@ class TcpProxy(TerminalFilter):
     def pause(self, attempts: int) -> float:
         """How long to wait after so many failed attempts, as Envoy's jittered exponential back-off has it."""
         base, most = self.backoff
-        return random() * min(base * 2.0 ** (attempts - 1), most)
+        return _chance.random() * min(base * 2.0 ** (attempts - 1), most)
 
     def duration(self) -> float:
         """How long one connection may last."""
-        return self.max_duration * (1 + random() * self.max_duration_jitter / 100)
+        return self.max_duration * (1 + _chance.random() * self.max_duration_jitter / 100)

@@ -8,7 +8,6 @@ the bytes: no task, no Future, no timer, unless a hook asked to wait.
 import asyncio
 import logging
 import time
-from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http import request_walk, response_walk
@@ -16,6 +15,7 @@ from meshproxy.http.filter import Hooks, LocalReply, owner_of
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.hold import Hold
 from meshproxy.http.sides import Manager, ServerSide
+from meshproxy.net.randomness import source
 
 if TYPE_CHECKING:
     from meshproxy.http.meter import Meter
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meshproxy.net.timeouts import TimeoutQueue
 
 _log = logging.getLogger("http")
+_getrandbits = source("streams").getrandbits
 
 NO_HOOKS = Hooks([])
 
@@ -324,7 +325,7 @@ class Stream:
         """64 random bits that are the same whenever this exchange is asked: its route stays what was drawn once."""
         number: int | None = self.kept("random")
         if number is None:
-            number = getrandbits(64)
+            number = _getrandbits(64)
             self.keep("random", number)
         return number
 

@@ -6,9 +6,11 @@ is then one look-up and one attribute.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from random import randrange
 from typing import Any
 
+from meshproxy.net.randomness import source
+
+_randrange = source("percentages").randrange
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 # Words that YAML 1.1 takes for truth values, in the spellings that Envoy's parser knows.
 _TRUE = frozenset(("y", "yes", "true", "on"))
@@ -168,4 +170,4 @@ class Runtime:
             return True
         if numerator <= 0:
             return False
-        return (randrange(denominator) if random is None else random % denominator) < numerator
+        return (_randrange(denominator) if random is None else random % denominator) < numerator

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from meshproxy.downstream.connection_balance import HandOver
+from meshproxy.net.randomness import sow
 from meshproxy.observe.sinks.flush import take_timings
 from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, take_group
@@ -31,6 +32,7 @@ def serve_as_worker(server: Server, late: LateLoop, number: int, descriptors: li
     late.bind(loop)
     assert server.numbers is not None, "it was shared before the fork"
     server.numbers.join(number)
+    sow(number)
     _renumber(server.ctx.stats, number)
     control, *listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     loop.run_until_complete(Worker(server, listening).run(control))

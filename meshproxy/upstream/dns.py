@@ -9,15 +9,17 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import uniform
 from typing import Any
 
+from meshproxy.net.randomness import source
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 
 # The resolver knows for certain that there is no address; everything else may be different in a moment.
 _NO_ADDRESS = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
+
+_uniform = source("dns").uniform
 
 Lookup = Callable[[str, str], Awaitable[list[str]]]
 
@@ -110,9 +112,9 @@ class DnsDiscovery(ABC):
                 if not self._pending:
                     self._warm.set()
             if good or not settings.failure_base:
-                wait = settings.refresh + uniform(0, settings.jitter)
+                wait = settings.refresh + _uniform(0, settings.jitter)
             else:
-                wait = uniform(0, min(settings.failure_base * 2**failures, settings.failure_max))
+                wait = _uniform(0, min(settings.failure_base * 2**failures, settings.failure_max))
             await asyncio.sleep(max(wait, 0.001))
 
     async def _once(self, template: Endpoint) -> bool:
