@@ -3,7 +3,7 @@
 from meshproxy.config.build_http1_options import read_http1_options
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
-from meshproxy.upstream.http1_pool import PoolSettings
+from meshproxy.upstream.pool_settings import PoolSettings
 
 _EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"

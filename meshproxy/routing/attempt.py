@@ -24,8 +24,7 @@ from meshproxy.net.proxy_protocol import proxy_header
 from meshproxy.routing.charge import charge, is_failed_grpc
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
-from meshproxy.upstream.http1_client import Http1Client
-from meshproxy.upstream.http1_pool import Http1Pool
+from meshproxy.upstream.sides import UpstreamPool, UpstreamStream
 from meshproxy.upstream.stats import Responses
 from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
@@ -68,8 +67,8 @@ class Attempt:
         self.cluster = cluster
         self.action = action
         # Where it goes, once that is decided.
-        self.pool: Http1Pool | TcpTunnel | None = None
-        self.client: Http1Client | TcpTunnel | None = None
+        self.pool: UpstreamPool | None = None
+        self.client: UpstreamStream | None = None
         # Body that was sent on a reused connection and may have to be sent once more.
         self._kept: list[tuple[bytes, bool]] | None = None
         # Where the response was counted; its time goes there too.
@@ -91,7 +90,7 @@ class Attempt:
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
         action = self.action
-        pool: Http1Pool | TcpTunnel | None
+        pool: UpstreamPool | None
         if endpoint is None:
             pool = None
         elif action.connect is None and stream.connection.upstream_source is None:
@@ -114,7 +113,7 @@ class Attempt:
             else:
                 self._asked = stream.manager.loop.time()
 
-    def _pool_of(self, endpoint: Endpoint) -> Http1Pool | None:
+    def _pool_of(self, endpoint: Endpoint) -> UpstreamPool | None:
         source = self.stream.connection.upstream_source
         if source is None:
             return self.cluster.pool(endpoint, self.action.priority)
@@ -137,16 +136,16 @@ class Attempt:
 
     # ---- towards the upstream ----
 
-    def on_ready(self, client: Http1Client | TcpTunnel) -> None:
+    def on_ready(self, client: UpstreamStream) -> None:
         """The connection that was waited for is there: the request goes out."""
         self._note_wait()
         self._send(client)
         client.flush()
 
-    def _send(self, client: Http1Client | TcpTunnel) -> None:
+    def _send(self, client: UpstreamStream) -> None:
         stream = self.stream
         if not self.counted and not self._begin():
-            client.pool.release(client)  # type: ignore[arg-type]
+            client.pool.release(client)
             self.on_reset(OVERFLOW, "")
             return
         self.client = client
@@ -367,7 +366,7 @@ class Attempt:
         Envoy leaves that to a retry policy; here the request goes out once more on a new connection where that is safe.
         """
         client, kept = self.client, self._kept
-        if not isinstance(client, Http1Client) or kept is None or self._heard or client.response_started:
+        if client is None or kept is None or self._heard or client.response_started:
             return False
         pool = self._pool_of(client.pool.endpoint)
         if pool is None or not pool.take_fresh(self):

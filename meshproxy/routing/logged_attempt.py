@@ -13,8 +13,7 @@ from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.http1_client import Http1Client
-from meshproxy.upstream.tcp_tunnel import TcpTunnel
+from meshproxy.upstream.sides import UpstreamStream
 
 if TYPE_CHECKING:
     from meshproxy.routing.forward import Forward
@@ -99,7 +98,7 @@ class LoggedAttempt(Attempt):
 
     # ---- towards the upstream ----
 
-    def _send(self, client: Http1Client | TcpTunnel) -> None:
+    def _send(self, client: UpstreamStream) -> None:
         if self._log.on_start and not self._ended_once:
             self.stream.upstream_connection = client
             self._write("UpstreamPoolReady")

@@ -8,7 +8,9 @@ from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.upstream.endpoint import Endpoint
-from meshproxy.upstream.http1_pool import Http1Pool, PoolSettings
+from meshproxy.upstream.http1_pool import Http1Pool
+from meshproxy.upstream.pool import Pool
+from meshproxy.upstream.pool_settings import PoolSettings
 from meshproxy.upstream.priorities import Balancer
 from meshproxy.upstream.stats import ClusterStats, EndpointRow
 
@@ -52,14 +54,14 @@ class Cluster:
         self.discovery: Discovery | None = None
         self.added_via_api = False
 
-    def pool(self, endpoint: Endpoint, priority: int = 0) -> Http1Pool | None:
+    def pool(self, endpoint: Endpoint, priority: int = 0) -> Pool | None:
         """The connections to an endpoint; None where the cluster has as many pools as it may have."""
         pool = endpoint.pools[priority]
         if pool is None and self._may_pool(priority):
             pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority, self.socket_options)
         return pool
 
-    def pool_from(self, source: SocketOptions, endpoint: Endpoint, priority: int = 0) -> Http1Pool | None:
+    def pool_from(self, source: SocketOptions, endpoint: Endpoint, priority: int = 0) -> Pool | None:
         """Those that come from a client's own address: they serve that client alone."""
         key = (*source.bind, source.mark, priority)
         pool = endpoint.source_pools.get(key)

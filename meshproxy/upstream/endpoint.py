@@ -6,7 +6,7 @@ from meshproxy.net.connection import address_text
 from meshproxy.upstream.stats import EndpointStats
 
 if TYPE_CHECKING:
-    from meshproxy.upstream.http1_pool import Http1Pool
+    from meshproxy.upstream.pool import Pool
 
 Address = tuple[str, int]
 Locality = tuple[str, str, str]
@@ -44,10 +44,10 @@ class Endpoint:
         self.health_flags: tuple[str, ...] = ()
         self.healthy = True
         self.stats = EndpointStats()
-        # The HTTP/1 connections of this worker to this endpoint, by routing priority; made on first use.
-        self.pools: list[Http1Pool | None] = [None, None]
+        # The HTTP connections of this worker to this endpoint, by routing priority; made on first use.
+        self.pools: list[Pool | None] = [None, None]
         # The same for clients whose connections come from an address of their own, by that and by priority.
-        self.source_pools: dict[Any, Http1Pool] = {}
+        self.source_pools: dict[Any, Pool] = {}
 
     def set_health(self, flags: tuple[str, ...]) -> None:
         """Whoever calls this tells the cluster too (`Cluster.refresh`): balancers pick from prepared tables."""
@@ -85,7 +85,7 @@ class Endpoint:
             if pool is not None:
                 pool.drain()
 
-    def forget(self, pool: "Http1Pool") -> bool:
+    def forget(self, pool: "Pool") -> bool:
         """The pool has no connections any more; False where this endpoint has forgotten it already."""
         if self.pools[pool.priority] is pool:
             self.pools[pool.priority] = None

@@ -1,11 +1,11 @@
 """One HTTP/1.1 connection to an upstream: bytes on a socket, one exchange at a time (RFC 9112)."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
-from meshproxy.http.failures import CONNECTION_TERMINATED, PROTOCOL_ERROR, Failure
+from meshproxy.http.failures import CONNECTION_TERMINATED, PROTOCOL_ERROR
 from meshproxy.http.h1_head import (
     INLINE_RESPONSE,
     format_pairs,
@@ -18,6 +18,7 @@ from meshproxy.http.h1_head import (
 from meshproxy.http.h1_lines import CONTENT_LENGTHS, HEADER_LINES, STATUS_LINES, IrregularLine, has_token, lower_ascii
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders
 from meshproxy.net.connection import next_connection_id
+from meshproxy.upstream.sides import Exchange
 
 if TYPE_CHECKING:
     from meshproxy.upstream.http1_pool import Http1Pool
@@ -30,27 +31,6 @@ _JOIN_LIMIT = 16 * 1024
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 # Requests that have no body unless they say so: no `content-length: 0` is added.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "TRACE", "CONNECT"})
-
-
-class Exchange(Protocol):
-    """What a client connection tells the attempt that it serves."""
-
-    # Whose exchange it is (http.stream.Stream).
-    stream: Any
-
-    def on_informational(self, headers: ResponseHeaders) -> None: ...
-    def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
-        """A whole response at once: head, body and end in one read."""
-
-    def on_headers(self, headers: ResponseHeaders, end: bool) -> None: ...
-    def on_data(self, data: bytes, end: bool) -> None: ...
-    def on_trailers(self, trailers: Headers) -> None: ...
-    def on_reset(self, failure: Failure, reason: str) -> None: ...
-    def on_read(self) -> None:
-        """All that one read gave was handed over, and the response is not at its end."""
-
-    def on_write_paused(self) -> None: ...
-    def on_write_resumed(self) -> None: ...
 
 
 class Http1Client(asyncio.Protocol):

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.headers import Headers, Pair, RequestHeaders
 from meshproxy.http.meter import Meter, MeteredTransport
-from meshproxy.upstream.http1_client import Exchange, Http1Client
+from meshproxy.upstream.http1_client import Http1Client
+from meshproxy.upstream.sides import Exchange
 
 if TYPE_CHECKING:
     from meshproxy.upstream.http1_pool import Http1Pool

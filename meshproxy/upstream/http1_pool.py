@@ -1,96 +1,35 @@
-"""The HTTP/1 connections of one worker to one endpoint, for one routing priority.
+"""The HTTP/1 connections of one worker to one endpoint: each serves one exchange at a time."""
 
-A connection serves one exchange at a time. `Http1Client` tells the pool of its life:
+from typing import TYPE_CHECKING, Any
 
-    connected   the socket is there; a waiting attempt gets it at once
-    release     its exchange ended well, and it may serve another one
-    lost        the socket is gone
-"""
-
-import asyncio
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-
-from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, LOCAL_CONNECT_FAILED, OVERFLOW, Failure
-from meshproxy.http.h1_head import Http1Options
-from meshproxy.net.connection import socket_address
-from meshproxy.net.dial import DialError, SocketOptions, dial
-from meshproxy.net.tasks import start_task
-from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.net.dial import SocketOptions
 from meshproxy.observe.demand import DEMAND
 from meshproxy.upstream.http1_client import Http1Client
 from meshproxy.upstream.http1_metered import MeteredHttp1Client
+from meshproxy.upstream.pool import Pool
+from meshproxy.upstream.sides import Waiting
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
     from meshproxy.upstream.endpoint import Endpoint
 
 
-@dataclass(slots=True)
-class PoolSettings:
-    """What every connection of a cluster has in common. Seconds and bytes; 0 means no limit.
+class Http1Pool(Pool):
+    """Idle connections are taken from the end (the warmest); attempts that find none wait in order.
 
-    max_requests: exchanges per connection. max_stream_duration: of one exchange. Source: HttpProtocolOptions.
+    Beside what all connections tell, `release` says that an exchange ended well and the next one may come.
     """
 
-    connect_timeout: float = 5.0
-    idle_timeout: float = 3600.0
-    max_duration: float = 0.0
-    max_requests: int = 0
-    max_stream_duration: float = 0.0
-    buffer_limit: int = 1024 * 1024
-    preconnect_ratio: float = 1.0
-    http1: Http1Options = field(default_factory=Http1Options)
-
-
-class Waiting(Protocol):
-    """An attempt that waits for a connection."""
-
-    def on_ready(self, client: Any) -> None: ...
-    def on_reset(self, failure: Failure, reason: str) -> None: ...
-
-
-class Http1Pool:
-    """Idle connections are taken from the end (the warmest); attempts that find none wait in order."""
-
-    __slots__ = (
-        "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
-        "idle", "limits", "priority", "requests", "settings", "socket_options", "source", "stats", "waiting",
-    )  # fmt: skip
+    __slots__ = ("idle",)
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
         source: Any = None,
     ) -> None:  # fmt: skip
-        self.cluster = cluster
-        self.endpoint = endpoint
-        self.priority = priority
-        self.limits = cluster.limits[priority]
-        self.requests = self.limits.requests
-        self.stats = cluster.stats
-        self.settings: PoolSettings = cluster.pool_settings
-        self.socket_options = socket_options
-        # The key among the endpoint's source_pools, of one that is there.
-        self.source = source
+        super().__init__(cluster, endpoint, priority, socket_options, source)
         self.idle: list[Http1Client] = []
-        # Connections that may serve again.
-        self.clients: set[Http1Client] = set()
-        # Those on their way, and since when.
-        self.dialling: dict[asyncio.Task[Any], float] = {}
-        # All of them: idle, busy, and on their way.
-        self.connections = 0
-        self.waiting: deque[Waiting] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.draining = False
-        # Each connection is in these for as long as it lives; being used only moves its time.
-        self._idles: TimeoutQueue[Http1Client] | None = None
-        self._durations: TimeoutQueue[Http1Client] | None = None
-
-    # ---- for attempts ----
 
     def take(self, attempt: Waiting) -> Http1Client | None:
-        """A connection that is ready, or None: then `attempt.on_ready` or `on_reset` follows, maybe at once."""
         idle = self.idle
         while idle:
             client = idle.pop()
@@ -98,68 +37,8 @@ class Http1Pool:
                 if self.settings.preconnect_ratio > 1.0:
                     self._connect()
                 return client
-        if not self.limits.pending.take():
-            self.stats.upstream_rq_pending_overflow += 1
-            self._leave_if_empty()
-            attempt.on_reset(OVERFLOW, "")
-            return None
-        self._wait(attempt)
-        self._connect()
+        self.ask(attempt)
         return None
-
-    def take_fresh(self, attempt: Waiting) -> bool:
-        """As `take`, with a connection of its own for it; False where limits forbid."""
-        pending = self.limits.pending
-        if not pending.take():
-            return False
-        if not self._take_connection():
-            pending.give()
-            return False
-        self._wait(attempt)
-        self._dial_one()
-        return True
-
-    def forget(self, attempt: Waiting) -> None:
-        """The attempt waits no longer. The connection that is made for it goes to the idle ones."""
-        if attempt in self.waiting:
-            self.waiting.remove(attempt)
-            self._left_queue()
-            self.stats.upstream_rq_cancelled += 1
-
-    def begin(self) -> bool:
-        """A request starts; False where the cluster has as many as it may have."""
-        stats, endpoint_stats = self.stats, self.endpoint.stats
-        if not self.requests.take():
-            stats.upstream_rq_active_overflow += 1
-            return False
-        stats.upstream_rq_total += 1
-        endpoint_stats.rq_total += 1
-        endpoint_stats.rq_active += 1
-        return True
-
-    def end(self) -> None:
-        """A request that has begun is over."""
-        self.requests.give()
-        self.endpoint.stats.rq_active -= 1
-
-    # ---- for connections ----
-
-    def connected(self, client: Http1Client) -> None:
-        loop = self._loop = asyncio.get_running_loop()
-        now = loop.time()
-        client.last_used = client.connected_at = now
-        client.local = socket_address(client.transport.get_extra_info("sockname"))
-        self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
-        self.dialling.pop(client.dial, None)
-        client.dial = None
-        self.clients.add(client)
-        self._watch(loop, client)
-        if self.waiting:
-            self._serve(client)
-        elif self.draining:
-            client.close()
-        else:
-            self.idle.append(client)
 
     def release(self, client: Http1Client) -> None:
         """An exchange ended well: the connection serves the next one, unless its time is over."""
@@ -175,186 +54,42 @@ class Http1Pool:
         else:
             self.idle.append(client)
 
-    def lost(self, client: Http1Client, busy: bool, local: bool) -> None:
-        """busy: in the middle of an exchange. local: this side closed it."""
-        if client in self.idle:
-            self.idle.remove(client)
-        self.clients.discard(client)
-        for queue in (self._idles, self._durations):
-            if queue is not None:
-                queue.discard(client)
-        stats = self.stats
-        stats.upstream_rq_per_cx.record(client.requests)
-        if busy:
-            stats.upstream_cx_destroy_with_active_rq += 1
-            if local:
-                stats.upstream_cx_destroy_local_with_active_rq += 1
-            else:
-                stats.upstream_cx_destroy_remote_with_active_rq += 1
-        self._gone(client.dialled_at, local)
+    # ---- what the protocol says ----
 
-    # ---- for the endpoint ----
+    def capacity(self) -> int:
+        return len(self.dialling) + len(self.idle)
 
-    def drain(self) -> None:
-        """Serves what it has, and takes nothing new."""
-        self.draining = True
-        for client in self.idle[:]:
-            client.close()
+    def active(self) -> int:
+        return len(self.clients) - len(self.idle)
 
-    def close(self) -> None:
-        """Ends everything at once."""
-        self.draining = True
-        for task in list(self.dialling):
-            task.cancel()
-        for client in list(self.clients):
-            client.close()
+    def is_idle(self, client: Http1Client) -> bool:
+        return client in self.idle
 
-    # ---- inside ----
+    def _make_client(self) -> Http1Client:
+        return (MeteredHttp1Client if DEMAND.wire else Http1Client)(self)
 
-    def _connect(self) -> None:
-        """Dials until attempts (and the preconnect ratio) have what they need."""
-        for _ in range(3):
-            ready = len(self.dialling) + len(self.idle)
-            active = len(self.clients) - len(self.idle)
-            wanted = (len(self.waiting) + active) * self.settings.preconnect_ratio - active
-            if wanted <= ready or not self._take_connection():
-                return
-            self._dial_one()
+    def _count_dial(self) -> None:
+        self.stats.upstream_cx_http1_total += 1
 
-    def _take_connection(self) -> bool:
-        """Whether there may be one more, which counts from now on."""
-        connections = self.limits.connections
-        if not 0 < self.cluster.per_host_connections <= self.endpoint.stats.cx_active and connections.take():
-            return True
-        self.stats.upstream_cx_overflow += 1
-        if self.clients or self.dialling:
-            return False
-        # Whoever waits on an endpoint without any connection would wait for ever.
-        connections.add()
-        return True
-
-    def _dial_one(self) -> None:
-        self.connections += 1
-        stats, endpoint_stats = self.stats, self.endpoint.stats
-        stats.upstream_cx_total += 1
-        stats.upstream_cx_http1_total += 1
-        stats.upstream_cx_active += 1
-        endpoint_stats.cx_total += 1
-        endpoint_stats.cx_active += 1
-        task = start_task(self._dial(), "dial")
-        task.add_done_callback(self._dial_ended)
-        self.dialling[task] = asyncio.get_running_loop().time()
-
-    async def _dial(self) -> None:
-        loop = asyncio.get_running_loop()
-        task: Any = asyncio.current_task()
-        started = self.dialling[task]
-
-        def make_client() -> Http1Client:
-            client = (MeteredHttp1Client if DEMAND.wire else Http1Client)(self)
-            client.dial = task
-            client.dialled_at = started
-            return client
-
-        timeout = self.settings.connect_timeout
-        try:
-            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options)
-        except DialError as error:
-            del self.dialling[task]
-            self._dial_failed(error, started)
-
-    def _dial_ended(self, task: "asyncio.Task[Any]") -> None:
-        """One that is still noted was cancelled: the pool was closed."""
-        started = self.dialling.pop(task, None)
-        if started is not None:
-            self._fail_waiting(LOCAL_CONNECT_FAILED, "", started, local=True)
-
-    def _dial_failed(self, error: DialError, started: float) -> None:
-        stats = self.stats
-        stats.upstream_cx_connect_fail += 1
-        self.endpoint.stats.cx_connect_fail += 1
-        if error.timeout:
-            stats.upstream_cx_connect_timeout += 1
-        if error.bind:
-            stats.bind_errors += 1
-        failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
-        self._fail_waiting(failure, error.reason, started, error.local)
-
-    def _fail_waiting(self, failure: Failure, reason: str, started: float, local: bool) -> None:
-        """As in Envoy, everything that waits fails when one connection cannot be made."""
-        waiting, self.waiting = self.waiting, deque()
-        for _ in waiting:
-            self._left_queue()
-            self.stats.upstream_rq_pending_failure_eject += 1
-        self._gone(started, local)
-        for attempt in waiting:
-            attempt.on_reset(failure, reason)
-
-    def _gone(self, started: float, local: bool) -> None:
-        """A connection, or the dial for one, is over."""
-        stats = self.stats
-        self.limits.connections.give()
-        self.endpoint.stats.cx_active -= 1
-        stats.upstream_cx_active -= 1
-        stats.upstream_cx_destroy += 1
-        if local:
-            stats.upstream_cx_destroy_local += 1
-        else:
-            stats.upstream_cx_destroy_remote += 1
-        stats.upstream_cx_length_ms.record(round((asyncio.get_running_loop().time() - started) * 1000))
-        self.connections -= 1
+    def _serve_with(self, client: Http1Client) -> None:
         if self.waiting:
-            self._connect()
+            self._serve(client)
+        elif self.draining:
+            client.close()
         else:
-            self._leave_if_empty()
-
-    def _leave_if_empty(self) -> None:
-        """A pool without connections is none."""
-        if not self.connections and self.endpoint.forget(self):
-            self.limits.pools.give()
+            self.idle.append(client)
 
     def _serve(self, client: Http1Client) -> None:
         attempt = self.waiting.popleft()
         self._left_queue()
         attempt.on_ready(client)
 
-    def _wait(self, attempt: Waiting) -> None:
-        self.stats.upstream_rq_pending_total += 1
-        self.stats.upstream_rq_pending_active += 1
-        self.endpoint.stats.rq_pending_active += 1
-        self.waiting.append(attempt)
-
-    def _left_queue(self) -> None:
-        self.limits.pending.give()
-        self.stats.upstream_rq_pending_active -= 1
-        self.endpoint.stats.rq_pending_active -= 1
-
-    def _watch(self, loop: asyncio.AbstractEventLoop, client: Http1Client) -> None:
-        settings = self.settings
-        if settings.idle_timeout:
-            if self._idles is None:
-                self._idles = TimeoutQueue(loop, settings.idle_timeout, self._idle_expired)
-            self._idles.add(client)
-        if settings.max_duration:
-            if self._durations is None:
-                self._durations = TimeoutQueue(loop, settings.max_duration, self._duration_expired)
-            self._durations.add(client)
-
-    def _idle_expired(self, client: Http1Client) -> float:
-        idle_timeout = self.settings.idle_timeout
-        if client not in self.idle:
-            return idle_timeout
-        left = client.last_used + idle_timeout - asyncio.get_running_loop().time()
-        if left > 0.001:
-            return left
-        self.stats.upstream_cx_idle_timeout += 1
-        client.close()
-        return 0
-
-    def _duration_expired(self, client: Http1Client) -> float:
-        self.stats.upstream_cx_max_duration_reached += 1
+    def _retire(self, client: Http1Client) -> None:
         if client in self.idle:
             client.close()
         else:
             self.clients.discard(client)
-        return 0
+
+    def _drop(self, client: Http1Client) -> None:
+        if client in self.idle:
+            self.idle.remove(client)

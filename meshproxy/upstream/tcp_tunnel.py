@@ -19,8 +19,7 @@ from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.meter import Meter
 from meshproxy.net.dial import DialError, SocketOptions
 from meshproxy.net.tasks import start_task
-from meshproxy.upstream.http1_client import Exchange
-from meshproxy.upstream.http1_pool import Waiting
+from meshproxy.upstream.sides import Exchange, Waiting
 from meshproxy.upstream.tcp_connection import TcpConnection
 
 if TYPE_CHECKING:
@@ -71,6 +70,10 @@ class TcpTunnel(asyncio.Protocol):
 
     def take(self, attempt: Waiting) -> None:
         self._task = start_task(self._open(attempt), "dial for a tunnel")
+
+    def take_fresh(self, attempt: Waiting) -> bool:
+        """Nothing of it is ever used twice."""
+        return False
 
     def forget(self, attempt: Waiting) -> None:
         if self._waiting is not None:

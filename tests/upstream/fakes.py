@@ -12,7 +12,7 @@ from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
-from meshproxy.upstream.http1_pool import PoolSettings
+from meshproxy.upstream.pool_settings import PoolSettings
 from meshproxy.upstream.stats import EndpointStats
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

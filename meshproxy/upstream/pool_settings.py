@@ -1,0 +1,22 @@
+"""What every connection of a cluster has in common."""
+
+from dataclasses import dataclass, field
+
+from meshproxy.http.h1_head import Http1Options
+
+
+@dataclass(slots=True)
+class PoolSettings:
+    """Seconds and bytes; 0 means no limit.
+
+    max_requests: exchanges per connection. max_stream_duration: of one exchange. Source: HttpProtocolOptions.
+    """
+
+    connect_timeout: float = 5.0
+    idle_timeout: float = 3600.0
+    max_duration: float = 0.0
+    max_requests: int = 0
+    max_stream_duration: float = 0.0
+    buffer_limit: int = 1024 * 1024
+    preconnect_ratio: float = 1.0
+    http1: Http1Options = field(default_factory=Http1Options)
