@@ -20,6 +20,11 @@ CLIENT_VERBS = frozenset(
 UPSTREAM_VERBS = frozenset(
     "reply request head send read read_all echo half_close close reset idle signal wait_for hang".split()
 )
+# Of a script that runs on one stream of an HTTP/2 connection.
+H2_VERBS = frozenset(
+    "reply request read headers data trailers rst goaway settings window frame echo half_close close reset idle signal "
+    "wait_for hang".split()
+)
 CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
     "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
@@ -49,6 +54,9 @@ class UpstreamScript:
     connections: tuple[tuple[Step, ...], ...]
     listen: str = "tcp"
     address: str = "127.0.0.1"
+    # Settings of an upstream that speaks HTTP/2, and its scripts by connection and stream.
+    http2: Mapping[Any, Any] | None = None
+    streams: tuple[tuple[tuple[Step, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +121,33 @@ def parse(name: str, text: str) -> Scenario:
 
 
 def _upstream(script: Any) -> UpstreamScript:
-    """`refuse`, `blackhole`, a list of steps, or a mapping with `steps` or `connections`, `listen` and `address`."""
+    """`refuse`, `blackhole`, a list of steps, or a mapping: `steps` or `connections`, `listen`, `address`, `http2`."""
     if script in ("refuse", "blackhole"):
         return UpstreamScript(((),), script)
     if isinstance(script, list):
         return UpstreamScript((_script(script, UPSTREAM_VERBS),))
     if not isinstance(script, dict):
         raise ScenarioError(f"an upstream is refuse, blackhole, a list of steps or a mapping, not {script!r}")
-    if unknown := script.keys() - {"steps", "connections", "listen", "address"}:
+    if unknown := script.keys() - {"steps", "streams", "connections", "listen", "address", "http2"}:
         raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
-    connections = script.get("connections", [script.get("steps", [])])
     listen = script.get("listen", "tcp")
     if listen not in LISTENING:
         raise ScenarioError(f"an upstream listens on one of {LISTENING}, not {listen!r}")
+    if "http2" in script:
+        return _http2_upstream(script, listen)
+    connections = script.get("connections", [script.get("steps", [])])
     steps = tuple(_script(steps, UPSTREAM_VERBS) for steps in connections)
     return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"))
+
+
+def _http2_upstream(script: Any, listen: str) -> UpstreamScript:
+    """`steps` are of every stream, `streams` of the first, second, ...; a list of such lists for `connections`."""
+    streams = [script["streams"]] if "streams" in script else [[script.get("steps", [])]]
+    by_connection = tuple(
+        tuple(_script(steps, H2_VERBS) for steps in scripts) for scripts in script.get("connections", streams)
+    )
+    options = script["http2"] or {}
+    return UpstreamScript((), listen, script.get("address", "127.0.0.1"), options, by_connection)
 
 
 def _script(steps: Any, verbs: frozenset[str]) -> tuple[Step, ...]:
@@ -144,7 +164,7 @@ def _step(step: Any, verbs: frozenset[str]) -> Step:
     if len(found) != 1:
         raise ScenarioError(f"a step has exactly one verb of {', '.join(sorted(verbs))}: {step!r}")
     options = {key: value for key, value in step.items() if key != found[0]}
-    if unknown := options.keys() - {"conn", "to", "source", "listener"}:
+    if unknown := options.keys() - {"conn", "to", "source", "listener", "end", "with_trailers", "last"}:
         raise ScenarioError(f"unknown option {', '.join(sorted(unknown))} in step {step!r}")
     return Step(found[0], step[found[0]], options.pop("conn", "a"), options)
 

@@ -26,12 +26,19 @@ upstreams:
   hole: blackhole
   list: [{reply: 200}]
   many: {connections: [[close], [{reply: 200}]], listen: unix}
+  two: {http2: {max_concurrent_streams: 1}, streams: [[{rst: CANCEL}], [{data: x, end: true}]]}
+  each: {http2: {}, steps: [{reply: 200}]}
 """
     assert parse("x", text).upstreams == {
         "none": UpstreamScript(((),), "refuse"),
         "hole": UpstreamScript(((),), "blackhole"),
         "list": UpstreamScript(((Step("reply", 200),),)),
         "many": UpstreamScript(((Step("close"),), (Step("reply", 200),)), "unix"),
+        "two": UpstreamScript(
+            (), http2={"max_concurrent_streams": 1},
+            streams=(((Step("rst", "CANCEL"),), (Step("data", "x", options={"end": True}),)),),
+        ),
+        "each": UpstreamScript((), http2={}, streams=(((Step("reply", 200),),),)),
     }
 
 
@@ -53,6 +60,7 @@ def test_an_upstream_that_is_not_mentioned_answers_200() -> None:
         ("about: a\nupstreams: {o: {step: []}}", "unknown upstream key: step"),
         ("about: a\nupstreams: {o: {listen: udp}}", "udp"),
         ("about: a\nupstreams: {o: 5}", "not 5"),
+        ("about: a\nupstreams: {o: {http2: {}, steps: [head]}}", "exactly one verb"),
     ],
 )
 def test_what_is_misspelt_is_refused(text: str, complaint: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .h2_upstream import H2Connection
 from .scenario import ScenarioError, Step, UpstreamScript, wire_text
 from .wire import Message, Wire, read_head, read_request, shown
 
@@ -67,6 +68,10 @@ class Connection:
         if self.wire.closed_here:
             return False
         return self.wire.ended is None or step.verb not in READING or self.unanswered is not None
+
+    def failures(self) -> list[BaseException]:
+        """What failed beside the task that ran the script."""
+        return []
 
     def outcome(self) -> list[Any]:
         """What was seen, once the task that ran the script is over."""
@@ -172,7 +177,7 @@ class Upstream:
 
     def __init__(self, name: str, script: UpstreamScript, sock: socket.socket, flags: Flags, fill: Fill) -> None:
         self.name, self.script, self.sock, self.flags, self.fill = name, script, sock, flags, fill
-        self.connections: list[Connection] = []
+        self.connections: list[Connection | H2Connection] = []
         self.requests = 0
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -184,16 +189,22 @@ class Upstream:
         loop = asyncio.get_running_loop()
         while True:
             sock, _ = await loop.sock_accept(self.sock)
-            steps = self.script.connections[min(len(self.connections), len(self.script.connections) - 1)]
-            connection = Connection(Wire(sock), steps, self)
+            connection = self._connection(Wire(sock))
             self.connections.append(connection)
             self.tasks.append(asyncio.create_task(connection.run()))
+
+    def _connection(self, wire: Wire) -> Connection | H2Connection:
+        script, number = self.script, len(self.connections)
+        if script.http2 is not None:
+            return H2Connection(wire, script.streams[min(number, len(script.streams) - 1)], self)
+        return Connection(wire, script.connections[min(number, len(script.connections) - 1)], self)
 
     async def finish(self) -> list[Any]:
         """End the script where it is, tell what was seen, and only then close."""
         for task in self.tasks:
             task.cancel()
         results = await asyncio.gather(*self.tasks, return_exceptions=True)
+        results += [error for connection in self.connections for error in connection.failures()]
         outcome = [connection.outcome() for connection in self.connections]
         for connection in self.connections:
             connection.wire.close()
