@@ -6,6 +6,7 @@ from meshproxy.config.build_discovery import build_discovery
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_pool_settings import build_pool_settings
 from meshproxy.config.build_socket_options import build_socket_options
+from meshproxy.config.build_transport_sockets import build_upstream_socket
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
@@ -26,7 +27,6 @@ _THRESHOLDS = (
     "max_connections", "max_pending_requests", "max_requests", "max_retries", "max_connection_pools", "retry_budget",
     "track_remaining",
 )  # fmt: skip
-_RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
 
 def add_cluster(view: View, ctx: Context) -> Cluster:
@@ -48,7 +48,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster.metadata = metadata_of(view.metadata)
     cluster.runtime = ctx.runtime
     cluster.local_zone = ctx.node.zone
-    _check_transport(view.transport_socket)
+    cluster.tls = build_upstream_socket(view.transport_socket)
     _read_circuit_breakers(cluster, view.circuit_breakers)
     cluster.socket_options = build_socket_options(view, ctx.upstream_bind)
     tracked = view.track_cluster_stats
@@ -57,15 +57,6 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
         stats.endpoints = cluster.endpoint_rows
     build_discovery(cluster, view)
     return cluster
-
-
-def _check_transport(socket_view: View) -> None:
-    if not socket_view:
-        return
-    _ = socket_view.name  # the type says which transport socket it is
-    if socket_view.typed_config.type_name != _RAW_BUFFER:
-        socket_view.reject("typed_config", f"{socket_view.typed_config.type_name} is not supported yet")
-    socket_view.typed_config.unpack()
 
 
 def _read_circuit_breakers(cluster: Cluster, view: View) -> None:

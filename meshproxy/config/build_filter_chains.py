@@ -2,6 +2,7 @@
 
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_listen_addresses import build_networks
+from meshproxy.config.build_transport_sockets import build_downstream_socket
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import find_extension
@@ -13,7 +14,6 @@ from meshproxy.downstream.terminals import CloseAtOnce, HttpTerminal
 
 _HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
-_RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 _SOURCE_TYPES = {"ANY": (), "SAME_IP_OR_LOOPBACK": ("local",), "EXTERNAL": ("external",)}
 
 
@@ -39,11 +39,6 @@ def build_filter_chains(view: View, ctx: Context, buffer_limit: int) -> ChainMat
 
 
 def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterChain:
-    view.ignore("transport_socket_connect_timeout", why="plain TCP has no handshake")
-    if view.transport_socket and view.transport_socket.typed_config.type_name != _RAW_BUFFER:
-        view.reject("transport_socket", f"{view.transport_socket.typed_config.type_name} is not supported")
-    if view.transport_socket:
-        view.transport_socket.take()
     filters: list[NetworkFilter] = []
     for i, each in enumerate(view.filters):
         with view.at("filters", i):
@@ -54,6 +49,7 @@ def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterCha
     assert isinstance(terminal, TerminalFilter)
     chain = FilterChain(ctx.loop, view.name, before, terminal, buffer_limit)
     chain.metadata = metadata_of(view.metadata)
+    chain.tls = build_downstream_socket(view.transport_socket)
     return chain
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from meshproxy.downstream.filtered import FilteredProtocol
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, hooks
+from meshproxy.downstream.tls_server import DownstreamTls
 from meshproxy.net.connection import Connection
 from meshproxy.net.tasks import start_task
 
@@ -29,6 +30,7 @@ class FilterChain:
         self.terminal = terminal
         self.buffer_limit = buffer_limit
         self.metadata: dict[str, Any] = {}
+        self.tls: DownstreamTls | None = None
         # (place in the chain, hook)
         self.on_connection = [
             (place, hook) for place, each in enumerate(filters) for hook in hooks([each], "on_connection")
@@ -45,12 +47,19 @@ class FilterChain:
     @property
     def needs_socket(self) -> bool:
         """The chain has something to do before a transport reads, or never wants one."""
-        return bool(self.on_connection) or (self.terminal.takes_socket and not self.filtered)
+        return bool(self.on_connection) or self._serves_socket
+
+    @property
+    def _serves_socket(self) -> bool:
+        """Nobody here wants to see the bytes, and none are to be decrypted."""
+        return self.terminal.takes_socket and not self.filtered and self.tls is None
 
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         """What serves a connection whose filters let it pass."""
         protocol = self.terminal.make_protocol(connection)
-        return FilteredProtocol(self, connection, protocol) if self.filtered or self.counted else protocol
+        if self.filtered or self.counted:
+            protocol = FilteredProtocol(self, connection, protocol)
+        return protocol if self.tls is None else self.tls.protect(connection, protocol)
 
     def serve(self, sock: socket.socket, connection: Connection) -> None:
         """Takes over a socket that nobody has read from: filters first, then the terminal filter."""
@@ -97,7 +106,7 @@ class FilterChain:
             self._start(sock, connection)
 
     def _start(self, sock: socket.socket, connection: Connection) -> None:
-        if self.terminal.takes_socket and not self.filtered:
+        if self._serves_socket:
             self.terminal.serve(sock, connection)
         else:
             start_task(self._attach(sock, connection), "attach a connection")

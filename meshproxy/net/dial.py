@@ -19,6 +19,7 @@ from meshproxy.net.sockets import (
     SO_MARK,
     SocketOption,
 )
+from meshproxy.net.tls_client import HandshakeError, UpstreamTls
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -64,19 +65,39 @@ class SocketOptions:
 
 async def dial(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], P], address: tuple[str, int], timeout: float,
-    socket_options: SocketOptions,
+    socket_options: SocketOptions, tls: UpstreamTls | None = None,
 ) -> P:  # fmt: skip
-    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds, 0 for none."""
+    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds, of connecting and the handshake
+    together, 0 for none."""
+    deadline = loop.time() + timeout
     sock = await dial_socket(loop, address, timeout, socket_options)
+    protocol = factory()
+    if tls is None:
+        await attach(loop, protocol, sock)
+        return protocol
+    ready = loop.create_future()
+    secured = tls.protect(protocol, ready)
+    try:
+        await attach(loop, secured, sock)
+        await _in_time(loop, ready, deadline - loop.time() if timeout else 0.0)
+    except HandshakeError as error:
+        raise DialError(error.reason) from None
+    except BaseException:
+        secured.abort()
+        raise
+    return protocol
+
+
+async def attach(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, sock: socket.socket) -> None:
+    """Puts a protocol on a connected socket, which it owns from then on. Raises DialError."""
     try:
         if sock.family == socket.AF_UNIX:
-            _, protocol = await loop.create_unix_connection(factory, sock=sock)
+            await loop.create_unix_connection(lambda: protocol, sock=sock)
         else:
-            _, protocol = await loop.create_connection(factory, sock=sock)
+            await loop.create_connection(lambda: protocol, sock=sock)
     except OSError as error:
         sock.close()
         raise DialError(_DELAYED + _words(error)) from error
-    return protocol
 
 
 async def dial_socket(
@@ -128,19 +149,26 @@ def _check(sock: socket.socket) -> None:
 async def _connected(loop: asyncio.AbstractEventLoop, sock: socket.socket, timeout: float) -> None:
     writable = loop.create_future()
     loop.add_writer(sock, _settle, writable)
-    timer = loop.call_later(timeout, writable.cancel) if timeout else None
     try:
-        await writable
+        await _in_time(loop, writable, timeout)
+    finally:
+        loop.remove_writer(sock)
+    _check(sock)
+
+
+async def _in_time(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[None]", timeout: float) -> None:
+    """Raises DialError where it takes longer than `timeout` seconds; 0 waits for ever."""
+    timer = loop.call_later(timeout, done.cancel) if timeout else None
+    try:
+        await done
     except asyncio.CancelledError:
         # Cancelled by the timer and not from outside: the task itself goes on.
         if timer is not None and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
             raise DialError("", timeout=True) from None
         raise
     finally:
-        loop.remove_writer(sock)
         if timer is not None:
             timer.cancel()
-    _check(sock)
 
 
 def _settle(writable: "asyncio.Future[None]") -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.net.tls_client import UpstreamTls
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool
 from meshproxy.upstream.pool import Pool
@@ -29,7 +30,7 @@ class Cluster:
     __slots__ = (
         "_durations", "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone",
         "maintenance", "metadata", "name", "per_host_connections", "pool_settings", "runtime", "socket_options",
-        "stats",
+        "stats", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +42,8 @@ class Cluster:
         self.balancer = balancer
         self.pool_settings = pool_settings
         self.socket_options = SocketOptions()
+        # How connections are protected; None for plain TCP.
+        self.tls: UpstreamTls | None = None
         self.limits = self.stats.limits
         # How many connections one endpoint may have; 0 for any number.
         self.per_host_connections = 0

@@ -267,7 +267,8 @@ class Pool:
 
         timeout = self.settings.connect_timeout
         try:
-            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options)
+            tls = self.cluster.tls
+            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options, tls)
         except DialError as error:
             del self.dialling[task]
             self._dial_failed(error, started)

@@ -46,6 +46,10 @@ class TcpConnection:
         """A connected non-blocking socket; `closed` has to follow. Raises DialError, which is counted already."""
         self._count_dial()
         cluster = self._cluster
+        if cluster.tls is not None:
+            error = DialError("TLS to the upstream of a TCP proxy or tunnel is not supported yet", bind=True)
+            self._count_failure(error)
+            raise error
         options = cluster.socket_options.under(self._source)
         try:
             sock = await dial_socket(

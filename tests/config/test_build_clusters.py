@@ -262,8 +262,8 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
         (("type: STRICT_DNS", "load_assignment: {cluster_name: c, endpoints: [{lb_endpoints:"
           " [{endpoint: {address: {pipe: {path: /s}}}}]}]}"), "a DNS cluster cannot have the address /s"),
         (("transport_socket: {name: t, typed_config: {'@type':"
-          " type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}",),
-         "transport_socket.typed_config: envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext is not"),
+          " type.googleapis.com/envoy.extensions.transport_sockets.tap.v3.Tap}}",),
+         "transport_socket.typed_config: envoy.extensions.transport_sockets.tap.v3.Tap is not"),
         ((http_options("explicit_http_config: {http2_protocol_options: {}}"),),
          "explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported yet"),
         ((http_options("auto_config: {}"),), "auto_config: HTTP/2 upstreams are not supported yet"),

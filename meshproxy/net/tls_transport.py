@@ -1,0 +1,253 @@
+"""TLS on a transport: to the socket's transport a protocol, to what is spoken inside a transport (RFC 8446, RFC 5246).
+
+OpenSSL works on memory: records go in, records come out, and it keeps the half of one that has come to itself. So one
+pair of memory BIOs serves all connections of a process, is empty between two events, and costs an idle connection
+nothing; what bursts need is given back. uvloop's own TLS keeps 250 KB once it has moved as much (see ARCHITECTURE.md).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.net.tls_words import failure_words
+
+# What has come and what is to go, while one connection has its turn.
+_incoming = ssl.MemoryBIO()
+_outgoing = ssl.MemoryBIO()
+# No record carries more.
+_RECORD = 16384
+# Of a large write, so much is encrypted at once: that is what `_outgoing` grows to.
+_AT_ONCE = 16 * _RECORD
+# Plaintext of one event: a read of uvloop has at most 256 KiB of records.
+_plain = memoryview(bytearray(256 * 1024 + _RECORD))
+
+
+class TlsTransport(asyncio.Protocol):
+    """One connection, either side. `established` and `failed` tell a subclass how the handshake ended.
+
+    What is inside a server's is told of its transport before the handshake, as Envoy's filters are, and what it writes
+    waits; inside a client's, after it.
+    """
+
+    __slots__ = (
+        "_attached", "_closing", "_early", "_ended", "_lost", "_paused", "_raw", "_said", "_shaking", "inner", "tls",
+    )  # fmt: skip
+
+    def __init__(self, tls: ssl.SSLContext, inner: Any, server_name: str | None = None, *, server: bool) -> None:
+        self.tls = tls.wrap_bio(_incoming, _outgoing, server_side=server, server_hostname=server_name)
+        self.inner = inner
+        self._raw: Any = None
+        self._shaking = True
+        # Whether `inner` knows of its transport; and what it wrote before the handshake was done.
+        self._attached = server
+        self._early: list[bytes] = []
+        self._paused = False
+        # The peer has said all; we have said all; the transport is closed, or told to.
+        self._ended = self._said = self._closing = self._lost = False
+
+    # ---- for subclasses ----
+
+    def established(self) -> None:
+        """The handshake is done."""
+
+    def failed(self, reason: str) -> None:
+        """It will never be; or the peer has broken the protocol afterwards. The transport closes."""
+
+    # ---- to the socket's transport: a protocol ----
+
+    def connection_made(self, transport: Any) -> None:
+        self._raw = transport
+        if self._attached:
+            self.inner.connection_made(self)
+        else:
+            self._shake(b"")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closing = self._lost = True
+        if self._shaking:
+            self._shaking = False
+            self.failed(failure_words(error))
+        if self._attached:
+            self.inner.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        if self._attached:
+            self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._attached:
+            self.inner.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._shaking:
+            self._shake(data)
+        elif not self._closing:
+            _incoming.write(data)
+            self._receive()
+
+    def eof_received(self) -> bool:
+        if self._shaking:
+            return False
+        if not self._ended and not self._closing:
+            self._end()
+        return not self._closing
+
+    def _receive(self) -> None:
+        """Everything that has come goes inside at once; nothing of it stays behind."""
+        read: Callable[[int, memoryview], int] = self.tls.read  # type: ignore[assignment]
+        size = 0
+        ended = False
+        failure: ssl.SSLError | None = None
+        try:
+            while _incoming.pending:
+                count = read(_RECORD, _plain[size:])
+                if not count:
+                    ended = True
+                    _incoming.read()
+                    break
+                size += count
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError as error:
+            failure = error
+            _incoming.read()
+        if _outgoing.pending:
+            self._raw.write(_outgoing.read())
+        if size:
+            self.inner.data_received(bytes(_plain[:size]))
+        if failure is not None:
+            self._break(failure)
+        elif ended and not self._ended and not self._closing:
+            self._end()
+
+    def _end(self) -> None:
+        """The peer has said all, with a close_notify or without."""
+        self._ended = True
+        if not self.inner.eof_received():
+            self.close()
+
+    # ---- the handshake ----
+
+    def _shake(self, data: bytes) -> None:
+        _incoming.write(data)
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._raw.write(_outgoing.read())
+            return
+        except (ssl.SSLError, ValueError) as error:
+            _incoming.read()
+            self._break(error)
+            return
+        if _outgoing.pending:
+            self._raw.write(_outgoing.read())
+        rest = _incoming.read()
+        self._shaking = False
+        self.established()
+        if not self._attached:
+            self._attached = True
+            self.inner.connection_made(self)
+        if self._early:
+            early, self._early = b"".join(self._early), []
+            self.write(early)
+        if self._paused:
+            self._raw.pause_reading()
+        if rest and not self._closing:
+            _incoming.write(rest)
+            self._receive()
+
+    def _break(self, error: Exception) -> None:
+        """The peer does not speak TLS as it should; it is told so, where there are words for it."""
+        if _outgoing.pending:
+            self._raw.write(_outgoing.read())
+        self._shaking = False
+        # There is nothing more to be said.
+        self._said = self._closing = True
+        self.failed(failure_words(error))
+        self._raw.close()
+
+    # ---- to what is inside: a transport ----
+
+    def write(self, data: bytes) -> None:
+        if self._shaking:
+            self._early.append(data)
+            return
+        if self._said or self._lost or not data:
+            return
+        if len(data) <= _AT_ONCE:
+            self.tls.write(data)
+        else:
+            rest = memoryview(data)
+            while rest:
+                self.tls.write(rest[:_AT_ONCE])
+                rest = rest[_AT_ONCE:]
+                if rest:
+                    self._raw.write(_outgoing.read())
+        self._raw.write(_outgoing.read())
+
+    def writelines(self, parts: Any) -> None:
+        self.write(b"".join(parts))
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """A close_notify: this side has said all, and listens on."""
+        if not self._said and not self._shaking and not self._lost:
+            self._said = True
+            try:
+                self.tls.unwrap()
+            except (ssl.SSLError, OSError):
+                # It wants to see the peer's close_notify, for which nobody waits here.
+                pass
+            if _outgoing.pending:
+                self._raw.write(_outgoing.read())
+
+    def close(self) -> None:
+        if not self._closing:
+            self.write_eof()
+            self._closing = True
+            self._raw.close()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._raw.abort()
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        if not self._shaking:
+            self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        if not self._shaking:
+            self._raw.resume_reading()
+
+    def is_reading(self) -> bool:
+        return not self._paused and not self._closing
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.inner = protocol
+
+    def get_protocol(self) -> Any:
+        return self.inner
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._raw.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        limits: tuple[int, int] = self._raw.get_write_buffer_limits()
+        return limits
+
+    def get_write_buffer_size(self) -> int:
+        size: int = self._raw.get_write_buffer_size()
+        return size + sum(map(len, self._early))
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
