@@ -16,6 +16,8 @@ def main() -> NoReturn:
         iptables(given, f"meshproxy {word}")
     if word in ("wait", "request"):
         sys.exit(import_module(f"meshproxy.process.{word}").main(given))
+    if word == "ca":
+        sys.exit(import_module("meshproxy.agent.ca").main(given))
     from meshproxy.process.cli import main as proxy
 
     proxy()
