@@ -10,17 +10,18 @@
 
 A side derives from the two classes. Of the connection:
 
-    Http2Connection(options, stats, client: bool)
-      open(stream)                 client: gives `stream` its id; its first send_headers opens it
+    Http2Connection(options, stats, buffer_limit, client: bool)
       can_open() -> bool           client: the peer's MAX_CONCURRENT_STREAMS, ids, and GOAWAY allow one more stream
-      send_ping(), send_goaway(code, last=None, debug=b""), close(), abort()
-      streams: dict[int, Http2Stream]; transport; peer_max_streams; peer_allows_connect; closing
+      next_id(), open(stream)      client: the id for a stream, and its entry; its send_headers then opens it
+      send_ping(data), send_goaway(code, last=None, debug=b""), close(), abort()
+      streams: dict[int, Http2Stream]; transport; peer_max_streams; peer_allows_connect; goaway_received; closing
     for the side to override
       make_stream(stream_id)       server: the peer opens a stream
       parse_head(pairs)            what on_headers of streams is given: heads.parse_request or heads.parse_response
-      on_settings(), on_goaway(last, code, debug), on_ping_ack(), stream_closed(stream)
-      count_received(n), count_sent(n)
-      on_closed(error)             the connection is gone; its streams were told before
+      on_settings(), on_goaway(last, code, debug), on_ping_ack(data), stream_closed(stream)
+      count_received(size), count_sent(size)
+      on_broken(error)             the peer broke the protocol; GOAWAY was sent where Envoy sends one
+      on_closed(error)             the socket is gone; `streams` has those that were not over
 
 Of the stream, towards the peer (each is written at once, or at the end of the read that is being worked on):
 

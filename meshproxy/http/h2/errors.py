@@ -1,0 +1,41 @@
+"""What a peer can do wrong, and whom it harms."""
+
+from meshproxy.http.h2 import frames
+
+# %RESPONSE_CODE_DETAILS%, as Envoy has them.
+INVALID_HEADER = "http2.invalid.header.field"
+INVALID_MESSAGE = "http2.violation.of.messaging.rule"
+UNDERSCORE = "http2.unexpected_underscore"
+TOO_MANY_HEADERS = "http2.too_many_headers"
+
+
+class ConnectionBroken(Exception):
+    """The connection must end.
+
+    code: of HTTP/2. reason: what GOAWAY says as debug data. told: the peer gets that GOAWAY; where Envoy's library
+    leaves the decision to Envoy the connection ends without a word, and so does ours.
+    """
+
+    def __init__(self, code: int, reason: str = "", told: bool = True) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.told = told
+
+
+class HpackError(ConnectionBroken):
+    """A header block that cannot be read: what both sides know of each other's tables is lost with it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(frames.COMPRESSION_ERROR)
+        self.why = reason
+
+
+class MessageInvalid(Exception):
+    """A head, trailers or a body that HTTP does not allow. details: %RESPONSE_CODE_DETAILS%."""
+
+    def __init__(self, details: str, too_large: bool = False) -> None:
+        super().__init__(details)
+        self.details = details
+        # More than a head may have: that never harms more than the stream.
+        self.too_large = too_large
