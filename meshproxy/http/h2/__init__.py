@@ -12,7 +12,7 @@ A side derives from the two classes. Of the connection:
 
     Http2Connection(options, stats, buffer_limit, client: bool)
       can_open() -> bool           client: the peer's MAX_CONCURRENT_STREAMS, ids, and GOAWAY allow one more stream
-      next_id(), open(stream)      client: the id for a stream, and its entry; its send_headers then opens it
+      next_id(), open(stream)      client: the id for a stream, and its entry; its write_headers then opens it
       send_ping(data), send_goaway(code, last=None, debug=b""), close(), abort()
       streams: dict[int, Http2Stream]; transport; peer_max_streams; peer_allows_connect; goaway_received; closing
     for the side to override
@@ -25,8 +25,8 @@ A side derives from the two classes. Of the connection:
 
 Of the stream, towards the peer (each is written at once, or at the end of the read that is being worked on):
 
-    send_headers(pairs, end), send_data(data, end), send_trailers(pairs), send_reset(code)
-    pause_reading(), resume_reading()     the window is given back only while nobody has paused
+    write_headers(pairs, end), write_data(data, end), write_trailers(pairs), write_reset(code)
+    stop_reading(), start_reading()     the window is given back only while nobody has paused
 
 and, for the side to override, from the peer:
 

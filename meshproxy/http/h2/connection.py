@@ -495,7 +495,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _reset(self, stream: Http2Stream, code: int, details: str) -> None:
         """Ends a stream of which something was wrong."""
-        stream.send_reset(code)
+        stream.write_reset(code)
         stream.on_reset(code, False, details)
 
     def _is_idle(self, stream_id: int) -> bool:

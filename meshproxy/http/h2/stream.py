@@ -47,7 +47,7 @@ class Http2Stream:
 
     # ---- towards the peer ----
 
-    def send_headers(self, pairs: list[Pair], end: bool) -> None:
+    def write_headers(self, pairs: list[Pair], end: bool) -> None:
         """A head, the pseudo headers in front."""
         if self.local_closed:
             return
@@ -57,7 +57,7 @@ class Http2Stream:
         if end:
             self._sent_all()
 
-    def send_message(self, pairs: list[Pair], body: bytes) -> None:
+    def write_message(self, pairs: list[Pair], body: bytes) -> None:
         """A head and the whole of its body, which is not empty, in one write where the windows allow it."""
         connection = self.connection
         size = len(body)
@@ -65,8 +65,8 @@ class Http2Stream:
             size > self.send_window or size > connection.send_window or size > connection.peer_frame_size
             or connection.blocked or self.local_closed
         ):  # fmt: skip
-            self.send_headers(pairs, False)
-            self.send_data(body, True)
+            self.write_headers(pairs, False)
+            self.write_data(body, True)
             return
         self.send_window -= size
         connection.send_window -= size
@@ -75,7 +75,7 @@ class Http2Stream:
         connection.write(b"%b%b%b" % (head, frames.FRAME.pack(size << 8, frames.END_STREAM, self.id), body))
         self._sent_all()
 
-    def send_data(self, data: bytes, end: bool) -> None:
+    def write_data(self, data: bytes, end: bool) -> None:
         if self.local_closed:
             return
         connection = self.connection
@@ -85,7 +85,7 @@ class Http2Stream:
             and size <= connection.peer_frame_size and not connection.blocked
         ):  # fmt: skip
             if size or end:
-                self._write_data(data, end)
+                self._put_data(data, end)
             return
         if self.queue is None:
             self.queue = deque()
@@ -96,13 +96,13 @@ class Http2Stream:
         connection.pump()
         self.judge_queue()
 
-    def send_trailers(self, pairs: list[Pair]) -> None:
+    def write_trailers(self, pairs: list[Pair]) -> None:
         if self.queue is not None:
             self.queue.append(pairs)
         else:
-            self.send_headers(pairs, True)
+            self.write_headers(pairs, True)
 
-    def send_reset(self, code: int) -> None:
+    def write_reset(self, code: int) -> None:
         """Ends the stream from here, whatever it is at; nothing is told of it any more."""
         connection = self.connection
         if connection.streams.get(self.id) is not self:
@@ -112,11 +112,11 @@ class Http2Stream:
         connection.write_control(frames.rst_stream(self.id, code))
         connection.forget(self)
 
-    def pause_reading(self) -> None:
+    def stop_reading(self) -> None:
         """Each pause needs a resume."""
         self.pauses += 1
 
-    def resume_reading(self) -> None:
+    def start_reading(self) -> None:
         if self.pauses:
             self.pauses -= 1
             if not self.pauses and self.held:
@@ -149,7 +149,7 @@ class Http2Stream:
         item = queue[0]
         if isinstance(item, list):
             self._unqueue()
-            self.send_headers(item, True)
+            self.write_headers(item, True)
             return True
         data, end = item
         size = len(data)
@@ -166,7 +166,7 @@ class Http2Stream:
         self.queued -= size
         connection.stats.pending_send_bytes -= size
         if size or end:
-            self._write_data(data, end)
+            self._put_data(data, end)
         return True
 
     def judge_queue(self) -> None:
@@ -191,7 +191,7 @@ class Http2Stream:
         self.queue = None
         self.connection.waiting.pop(self, None)
 
-    def _write_data(self, data: bytes, end: bool) -> None:
+    def _put_data(self, data: bytes, end: bool) -> None:
         size = len(data)
         connection = self.connection
         self.send_window -= size

@@ -94,5 +94,5 @@ class Side(Http2Connection):
         """Client: a request."""
         stream = Recorded(self, self.next_id())
         self.open(stream)
-        stream.send_headers(pairs, end)
+        stream.write_headers(pairs, end)
         return stream

@@ -50,9 +50,9 @@ def test_a_request_and_its_answer() -> None:
     )  # fmt: skip
     assert head.pairs == [("x-a", "1"), ("cookie", "a=1; b=2")]
     assert stream.events[1:] == [("data", b"hello", False), ("trailers", [("x-trailer", "t")])]
-    stream.send_headers([(":status", "200"), ("x-b", "é")], False)
-    stream.send_data(b"world", False)
-    stream.send_trailers([("grpc-status", "0")])
+    stream.write_headers([(":status", "200"), ("x-b", "é")], False)
+    stream.write_data(b"world", False)
+    stream.write_trailers([("grpc-status", "0")])
     events = pump(ours, theirs)
     assert [type(each).__name__ for each in events] == [
         "ResponseReceived", "DataReceived", "TrailersReceived", "StreamEnded",
@@ -67,8 +67,8 @@ def test_a_body_waits_for_windows() -> None:
     pump(ours, theirs)
     stream = ours.all[0]
     body = bytes(range(256)) * 1024
-    stream.send_headers([(":status", "200")], False)
-    stream.send_data(body, True)
+    stream.write_headers([(":status", "200")], False)
+    stream.write_data(body, True)
     received = b""
     for _ in range(20):
         for event in pump(ours, theirs):
@@ -83,7 +83,7 @@ def test_we_as_client() -> None:
     ours, theirs = Side(client=True), peer(False)
     pump(ours, theirs)
     stream = ours.start([*GET[:1], ("x", "y")][:1] + GET[1:], False)
-    stream.send_data(b"abc", True)
+    stream.write_data(b"abc", True)
     events = pump(ours, theirs)
     assert [type(each).__name__ for each in events] == ["RequestReceived", "DataReceived", "StreamEnded"]
     theirs.send_headers(1, [(":status", "103"), ("link", "x")])
@@ -101,7 +101,7 @@ def test_the_window_is_given_back_while_nobody_has_paused() -> None:
     theirs.send_headers(1, GET)
     pump(ours, theirs)
     stream: Recorded = ours.all[0]
-    stream.pause_reading()
+    stream.stop_reading()
     sent = 0
     while theirs.local_flow_control_window(1):
         size = min(theirs.local_flow_control_window(1), 16384)
@@ -109,6 +109,6 @@ def test_the_window_is_given_back_while_nobody_has_paused() -> None:
         sent += size
         pump(ours, theirs)
     assert sent == 65535 == len(stream.body)
-    stream.resume_reading()
+    stream.start_reading()
     pump(ours, theirs)
     assert theirs.local_flow_control_window(1) == 65535
