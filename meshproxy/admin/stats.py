@@ -58,12 +58,11 @@ def stats(server: Server, request: Request) -> Answer:
     if form == "prometheus":
         return prometheus(server, request)
     try:
-        buckets = _buckets(request)
-        if buckets == "prometheusnative":
-            raise Refused("Invalid histogram_buckets type for non prometheus stats type")
-        selection = Selection(_kinds(request), request.flag("usedonly"), _names(request))
+        selection, buckets = _read(request)
         if form not in _FORMS:
             raise Refused("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n")
+        if buckets == "prometheusnative":
+            raise Refused("Invalid histogram_buckets type for non prometheus stats type")
     except Refused as refused:
         return Answer(str(refused), 400)
     write = write_json if form == "json" else write_text
@@ -104,17 +103,16 @@ def _page(server: Server, selection: Selection, write: Callable[..., Iterator[st
 )
 def prometheus(server: Server, request: Request) -> Answer:
     try:
-        buckets = _buckets(request)
+        selection, buckets = _read(request)
         if buckets in ("detailed", "disjoint"):
             raise Refused("unsupported prometheus histogram bucket mode")
         if buckets == "prometheusnative":
             raise Refused("unsupported prometheusnative histogram type when not using protobuf exposition format")
-        # `type` means nothing here.
-        selection = Selection(_ALL, request.flag("usedonly"), _names(request))
     except Refused as refused:
         return Answer(str(refused), 400)
-    if not request.flag("text_readouts"):
-        selection.kinds -= {"text"}
+    if selection.kinds:
+        # `type` has to be one, and means nothing here.
+        selection.kinds = _ALL if request.flag("text_readouts") else _ALL - {"text"}
     openmetrics = "application/openmetrics-text" in (request.headers.get("accept") or "")
     # Who filters by name means Envoy's names, which they do not have.
     others = "" if selection.names else filter_metrics(openmetrics)
@@ -139,8 +137,22 @@ def _exposition(server: Server, selection: Selection, write: Callable[..., Itera
     config.shapes.forget(snapshot.groups)
 
 
+def _read(request: Request) -> tuple[Selection, Buckets]:
+    """What several pages ask for, looked at in Envoy's order."""
+    names = _names(request)
+    buckets = _buckets(request)
+    kinds = _kinds(request)
+    hidden = request.query.get("hidden", "")
+    if hidden not in ("", "include", "only", "exclude"):
+        raise Refused("usage: /stats?hidden=(include|only|exclude)\n\n")
+    # No stat is a hidden one.
+    return Selection(frozenset() if hidden == "only" else kinds, request.flag("usedonly"), names), buckets
+
+
 def _names(request: Request) -> Filter | None:
     pattern = request.query.get("filter", "")
+    if not pattern and request.flag("invert_filter"):
+        raise Refused("invert_filter can only be used if filter is also provided")
     try:
         return name_filter(pattern, request.flag("invert_filter")) if pattern else None
     except ValueError as error:

@@ -7,28 +7,27 @@ from meshproxy.config.context import Context
 from meshproxy.config.view import View
 from meshproxy.observe.quantiles import DEFAULT_BUCKETS
 from meshproxy.observe.stats_config import StatsConfig
-from meshproxy.observe.tags import Extractor, Tag, TagProducer, custom_extractor, default_extractors
+from meshproxy.observe.tags import Extractor, TagProducer, custom_extractor, default_extractors, fixed_extractor
 
 
 def build_stats_config(view: View, ctx: Context) -> StatsConfig:
     """`view`: the bootstrap's stats_config, also where it is not set. Adds the tags of the command line."""
-    fixed: list[Tag] = [tuple(text.split(":", 1)) for text in ctx.options.get("stats_tag", ())]
-    custom: list[Extractor] = []
+    custom = [fixed_extractor(*text.split(":", 1)) for text in ctx.options.get("stats_tag", ())]
     for i, each in enumerate(view.stats_tags):
         with view.at("stats_tags", i):
-            _read_tag(each, custom, fixed)
-    tags = TagProducer(custom, view.get("use_all_default_tags", True), fixed)
+            _read_tag(each, custom)
+    tags = TagProducer(custom, view.get("use_all_default_tags", True))
     with view.at("stats_matcher"):
         accepts = _accepts(view.stats_matcher, ctx)
     return StatsConfig(tags, accepts, _bounds(view, ctx))
 
 
-def _read_tag(view: View, custom: list[Extractor], fixed: list[Tag]) -> None:
+def _read_tag(view: View, custom: list[Extractor]) -> None:
     name = view.tag_name
     if not name:
         view.reject("tag_name", "tag_name cannot be empty")
     if view.which("tag_value") == "fixed_value":
-        fixed.append((name, view.fixed_value))
+        custom.append(fixed_extractor(name, view.fixed_value))
     elif view.regex:
         with view.at("regex"):
             custom.append(custom_extractor(name, view.regex))

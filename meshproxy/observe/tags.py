@@ -79,25 +79,30 @@ class Extractor(NamedTuple):
     extract: Extract
     # The first token that a name must have; "" for any.
     first: str
+    # Whether every name has this tag.
+    fixed: bool = False
 
 
 class TagProducer:
-    """Takes tags out of names: extractors without a first token before those with one, as Envoy orders them."""
+    """Takes tags out of names: extractors without a first token before those with one, as Envoy orders them.
 
-    def __init__(self, custom: Sequence[Extractor] = (), use_defaults: bool = True, fixed: Sequence[Tag] = ()) -> None:
-        self._defaults = _Extractors(default_extractors() if use_defaults else ())
-        self._all = _Extractors([*(default_extractors() if use_defaults else ()), *custom])
-        self._custom = _Extractors(custom)
-        self.fixed = tuple(fixed)
+    Of several for one tag the first that finds something counts.
+    """
+
+    def __init__(self, custom: Sequence[Extractor] = (), use_defaults: bool = True) -> None:
+        defaults = default_extractors() if use_defaults else []
+        self._group = _Extractors([*defaults, *(each for each in custom if each.fixed)])
+        self._custom = _Extractors([each for each in custom if not each.fixed])
+        self._all = _Extractors([*defaults, *custom])
 
     def split(self, full: str) -> Split:
-        """The name without its tags, and the tags: the fixed ones, then the others as they were found."""
-        return self._split(full, self._all.of(full))
+        """The name without its tags, and the tags in the order of their extractors."""
+        return _split(full, self._all.of(full))
 
     def split_group(self, prefix: str, names: Iterable[str]) -> list[Split]:
         """The same for many names behind one prefix. By default they differ only where a name ends in a code."""
         begin = f"{prefix}." if prefix else ""
-        bare, tags = self._split(f"{begin}x", self._defaults.of(begin))
+        bare, tags = _split(f"{begin}x", self._group.of(begin))
         head = bare[:-1]
         custom = self._custom.of(begin)
         found = []
@@ -109,20 +114,22 @@ class TagProducer:
                 found.append((head + name, tags))
         return found
 
-    def _split(self, full: str, extractors: Iterable[Extractor]) -> Split:
-        tags: dict[str, str] = {}
-        removed = []
-        for each in extractors:
-            if each.name not in tags and (found := each.extract(full)) is not None:
-                start, end, tags[each.name] = found
-                removed.append((start, end))
-        kept = []
-        place = 0
-        # What two tags are taken out of may overlap.
-        for start, end in sorted(removed):
-            kept.append(full[place:start])
-            place = max(place, end)
-        return "".join([*kept, full[place:]]), (*self.fixed, *tags.items())
+def _split(full: str, extractors: Iterable[Extractor]) -> Split:
+    tags: dict[str, str] = {}
+    removed = []
+    for each in extractors:
+        if each.name not in tags and (found := each.extract(full)) is not None:
+            start, end, value = found
+            # Envoy keeps texts of stats in pieces between dots, and none that is empty at their end.
+            tags[each.name] = value.rstrip(".")
+            removed.append((start, end))
+    kept = []
+    place = 0
+    # What two tags are taken out of may overlap.
+    for start, end in sorted(removed):
+        kept.append(full[place:start])
+        place = max(place, end)
+    return "".join([*kept, full[place:]]).rstrip("."), tuple(tags.items())
 
 
 class _Extractors:
@@ -160,9 +167,14 @@ def _endpoint_address(full: str) -> Found | None:
     return match and (match.start(1), match.end(1), f"{match.group(2)}:{match.group(3)}")
 
 
+def fixed_extractor(name: str, value: str) -> Extractor:
+    """A tag that every name has, and that is taken out of none."""
+    return Extractor(name.rstrip("."), lambda _full: (0, 0, value), "", fixed=True)
+
+
 def custom_extractor(name: str, regex: str) -> Extractor:
     """A tag of `stats_tags`. Raises ValueError."""
-    return Extractor(name, _by_regex(compile_ecmascript(regex), ""), first_token(regex))
+    return Extractor(name.rstrip("."), _by_regex(compile_ecmascript(regex), ""), first_token(regex))
 
 
 def first_token(regex: str) -> str:

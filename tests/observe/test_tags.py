@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshproxy.observe.tags import TagProducer, custom_extractor, default_extractors
+from meshproxy.observe.tags import TagProducer, custom_extractor, default_extractors, fixed_extractor
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_defaults(name: str, bare: str, tags: dict[str, str]) -> None:
 
 def test_custom_tags_with_look_ahead_and_posix_classes() -> None:
     service = custom_extractor("service", r"^cluster(?=\.)(\.([[:alnum:]-]+)_v[[:digit:]])")
-    producer = TagProducer([service], use_defaults=False, fixed=[("site", "here")])
+    producer = TagProducer([fixed_extractor("site", "here"), service], use_defaults=False)
     assert producer.split("cluster.reviews_v2.upstream_cx_total") == (
         "cluster.upstream_cx_total",
         (("site", "here"), ("service", "reviews")),
@@ -113,3 +113,24 @@ def test_tags_that_overlap_take_every_character_out_once() -> None:
     assert tags.split("cluster.reviews-v2.membership_total") == (
         "cluster.membership_total", (("envoy.cluster_name", "reviews-v2"), ("version", "v2")),
     )  # fmt: skip
+
+
+def test_fixed_tags_stand_among_those_without_a_first_token_and_the_first_of_a_name_counts() -> None:
+    tags = TagProducer([
+        fixed_extractor("a", "1"), custom_extractor("b", "(total)$"), fixed_extractor("c", "2"),
+        fixed_extractor("a", "3"), fixed_extractor("envoy.cluster_name", "all"),
+    ])  # fmt: skip
+    assert tags.split("cluster.x.upstream_rq_200") == (
+        "cluster.x.upstream_rq",
+        (("envoy.response_code", "200"), ("a", "1"), ("c", "2"), ("envoy.cluster_name", "all")),
+    )  # fmt: skip
+    assert tags.split_group("cluster.x", ["rq_total"])[0][1] == (
+        ("a", "1"), ("b", "total"), ("c", "2"), ("envoy.cluster_name", "all"),
+    )  # fmt: skip
+
+
+def test_no_text_of_a_stat_ends_in_a_dot() -> None:
+    custom = [custom_extractor("v.", r"^cluster\.(v\d\.)"), custom_extractor("n", "(total)$")]
+    tags = TagProducer(custom, use_defaults=False)
+    assert tags.split("cluster.v1.total") == ("cluster", (("n", "total"), ("v", "v1")))
+    assert tags.split_group("cluster.v1", ["x"]) == [("cluster.x", (("v", "v1"),))]
