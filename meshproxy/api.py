@@ -10,7 +10,7 @@ from meshproxy.config.build_route_match import build_fraction
 from meshproxy.config.build_token_bucket import build_token_bucket
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.structs import struct_dict, value_of
+from meshproxy.config.structs import struct_dict, value_of, wire_struct, wire_value
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.listener_filter import CLOSE, MORE, ListenerFilter, Look
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, Verdict
@@ -76,6 +76,8 @@ __all__ = [
     "read_header",
     "struct_dict",
     "value_of",
+    "wire_struct",
     "wire_text",
+    "wire_value",
     "write_header",
 ]

@@ -22,6 +22,7 @@ from meshproxy.api import (
     read_header,
     value_of,
     wire_text,
+    wire_value,
 )
 
 _DEFAULT_NAMESPACE = "envoy.filters.http.header_to_metadata"
@@ -151,8 +152,8 @@ def _target(rule: Any, field: str) -> Target | None:
         with view.at("regex_value_rewrite"):
             rewrite = build_substitution(view.regex_value_rewrite)
     return Target(
-        namespace=view.metadata_namespace or _DEFAULT_NAMESPACE,
-        key=view.key,
+        namespace=wire_text(view.metadata_namespace) or _DEFAULT_NAMESPACE,
+        key=wire_text(view.key),
         fixed=wire_text(view.value),
         type=view.enum("type"),
         base64=view.enum("encode") == "BASE64",
@@ -216,7 +217,7 @@ def _convert(target: Target, text: str, stats: HeaderToMetadataStats) -> tuple[A
         return None if number is None else (int(number) if number.is_integer() else number,)
     if target.type == "PROTOBUF_VALUE":
         try:
-            return (value_of(Value.FromString(text.encode("latin-1"))),)
+            return (wire_value(value_of(Value.FromString(text.encode("latin-1")))),)
         except DecodeError:
             return None
     return (text,)

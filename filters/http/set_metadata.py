@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from meshproxy.api import HttpFilter, Stream, struct_dict
+from meshproxy.api import HttpFilter, Stream, wire_struct, wire_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class SetMetadata(HttpFilter):
     def build(cls, config: Any, ctx: Any) -> "SetMetadata":
         entries = []
         if config.metadata_namespace and config.value:
-            entries.append(Entry(config.metadata_namespace, struct_dict(config.value.take()), True))
+            entries.append(Entry(wire_text(config.metadata_namespace), wire_struct(config.value.take()), True))
         for view in config.metadata:
             view.ignore("typed_value", why="nothing here reads typed metadata")
             if view.value:
-                values = struct_dict(view.value.take())
-                entries.append(Entry(view.metadata_namespace, values, view.allow_overwrite))
+                values = wire_struct(view.value.take())
+                entries.append(Entry(wire_text(view.metadata_namespace), values, view.allow_overwrite))
         return cls(entries)
 
     @classmethod

@@ -4,8 +4,9 @@ from typing import Any
 
 from meshproxy.config.build_addresses import Address, pipe_address, socket_address
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.structs import struct_dict
+from meshproxy.config.structs import wire_struct
 from meshproxy.config.view import View
+from meshproxy.observe.json_text import wire_text
 from meshproxy.upstream.endpoint import EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint, Locality
 
 _UNHEALTHY = {
@@ -76,4 +77,4 @@ def metadata_of(view: View) -> dict[str, Any]:
     if not view:
         return {}
     view.ignore("typed_filter_metadata", why="no extension here reads typed metadata")
-    return {namespace: struct_dict(value.take()) for namespace, value in view.filter_metadata.items()}
+    return {wire_text(namespace): wire_struct(value.take()) for namespace, value in view.filter_metadata.items()}

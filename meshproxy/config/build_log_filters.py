@@ -12,6 +12,7 @@ from meshproxy.config.view import View
 from meshproxy.http.headers import Headers
 from meshproxy.net.randomness import source
 from meshproxy.observe.access_log import Filter
+from meshproxy.observe.json_text import wire_text
 from meshproxy.observe.operators import Exchange
 from meshproxy.observe.operators_data import log_type
 from meshproxy.observe.operators_request import grpc_status_or_from_http, response_code
@@ -142,7 +143,7 @@ def _metadata(view: View, ctx: Context) -> Filter:
     matcher = view.matcher
     if not matcher:
         return lambda _exchange: default
-    path = [matcher.filter, *[segment.key for segment in matcher.path]]
+    path = [wire_text(name) for name in (matcher.filter, *[segment.key for segment in matcher.path])]
     matcher.ignore("invert", why="the filter does not look at it")
     with view.at("matcher"), matcher.at("value"):
         matches = build_value_matcher(matcher.value, ctx)

@@ -200,8 +200,8 @@ def _is_number(value: Any) -> bool:
 
 def build_metadata_matcher(view: View, ctx: Context) -> Callable[[dict[str, Any] | None], bool]:
     """envoy.type.matcher.v3.MetadataMatcher, on metadata by namespace (None: there is none)."""
-    namespace = view.filter
-    keys = [segment.key for segment in view.path]
+    namespace = wire_text(view.filter)
+    keys = [wire_text(segment.key) for segment in view.path]
     with view.at("value"):
         match = build_value_matcher(view.value, ctx)
     invert: bool = view.invert

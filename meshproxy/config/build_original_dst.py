@@ -45,7 +45,7 @@ def _asked(settings: View) -> tuple[Ask, ...]:
 
 def _from_metadata(view: View) -> Ask:
     """envoy.type.metadata.v3.MetadataKey in dynamic metadata: a text, or a list that begins with one."""
-    path = [view.key, *(segment.key for segment in view.path)]
+    path = [wire_text(name) for name in (view.key, *(segment.key for segment in view.path))]
 
     def ask(stream: Any) -> str | None:
         for value in (stream.metadata, stream.connection.metadata):

@@ -156,7 +156,7 @@ def _dynamic_metadata(view: View, _ctx: Context) -> Action:
 
 def _from_metadata(view: View, missing: Any, read: Callable[[Stream], Any]) -> Action:
     key, default = wire_text(view.descriptor_key), wire_text(view.default_value)
-    path = [view.metadata_key.key, *(segment.key for segment in view.metadata_key.path)]
+    path = [wire_text(name) for name in (view.metadata_key.key, *(step.key for step in view.metadata_key.path))]
 
     def entry(stream: Stream) -> Any:
         value = read(stream)

@@ -4,7 +4,7 @@ from typing import Any
 
 from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.context import Context
-from meshproxy.config.structs import struct_dict
+from meshproxy.config.structs import wire_struct
 from meshproxy.config.view import View
 from meshproxy.downstream.tcp_proxy import TcpProxy
 from meshproxy.net.splice import Pipes, pipe_size
@@ -61,4 +61,4 @@ def _lb_metadata(view: View) -> dict[str, Any]:
     """What endpoints must have: the envoy.lb part of metadata_match."""
     view.ignore("typed_filter_metadata", why="only envoy.lb counts here")
     found = view.filter_metadata.get("envoy.lb")
-    return struct_dict(found.take()) if found is not None else {}
+    return wire_struct(found.take()) if found is not None else {}

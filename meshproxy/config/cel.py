@@ -183,12 +183,19 @@ def as_text(value: Any) -> str:
     if isinstance(value, timedelta):
         return _duration_text(value)
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+        return _time_text(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (list, dict)):
         return "CelList value" if isinstance(value, list) else "CelMap value"
     return "NULL" if value is None else "CelType value"
+
+
+def _time_text(value: datetime) -> str:
+    """As absl::FormatTime: `2026-11-29T17:33:15.64485+00:00`."""
+    whole, _, fraction = value.astimezone(UTC).replace(tzinfo=None).isoformat().partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}+00:00" if fraction else f"{whole}+00:00"
 
 
 def _duration_text(value: timedelta) -> str:
@@ -209,5 +216,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")[:-6] + "Z"
+        return _time_text(value).removesuffix("+00:00") + "Z"
+    if isinstance(value, dict):
+        return {as_text(key): as_json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [as_json(each) for each in value]
     return as_text(value) if isinstance(value, (bytes, bytearray, str)) else value

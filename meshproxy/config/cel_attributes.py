@@ -36,6 +36,15 @@ def text(value: str | None) -> str | None:
     return value.encode("latin-1", "meshproxy.utf8").decode("utf-8", "replace")
 
 
+def tree(value: Any) -> Any:
+    """The same for metadata."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict):
+        return {text(key): tree(each) for key, each in value.items()}
+    return [tree(each) for each in value] if isinstance(value, list) else value
+
+
 def _headers(pairs: Any, pseudo: Any = ()) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in (*pseudo, *pairs):
@@ -144,7 +153,7 @@ def _metadata_of(owner: Callable[[Exchange], Any]) -> Callable[[Exchange], Any]:
 
     def get(stream: Exchange) -> dict[str, Any] | None:
         found = owner(stream)
-        return None if found is None else {"filter_metadata": found.metadata or {}}
+        return None if found is None else {"filter_metadata": tree(found.metadata or {})}
 
     return get
 
@@ -215,7 +224,7 @@ ATTRIBUTES: dict[str, Getters] = {
         "address": lambda stream: address_text(stream.connection.local),
         "port": lambda stream: stream.connection.local[1],
     },
-    "metadata": {"filter_metadata": lambda stream: stream.metadata or {}},
+    "metadata": {"filter_metadata": lambda stream: tree(stream.metadata or {})},
     "xds": {
         "cluster_name": _named(lambda stream: stream.cluster),
         "cluster_metadata": _metadata_of(lambda stream: stream.cluster),

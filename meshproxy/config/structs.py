@@ -2,10 +2,26 @@
 
 from typing import Any
 
+from meshproxy.observe.json_text import wire_text
+
 
 def struct_dict(struct: Any) -> dict[str, Any]:
     """A Struct as a dict; numbers that are whole become int."""
     return {key: value_of(value) for key, value in struct.fields.items()}
+
+
+def wire_struct(struct: Any) -> dict[str, Any]:
+    """A Struct that streams carry, such as metadata: its texts are Latin-1 of their UTF-8 bytes."""
+    found: dict[str, Any] = wire_value(struct_dict(struct))
+    return found
+
+
+def wire_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return wire_text(value)
+    if isinstance(value, dict):
+        return {wire_text(key): wire_value(each) for key, each in value.items()}
+    return [wire_value(each) for each in value] if isinstance(value, list) else value
 
 
 def value_of(value: Any) -> Any:

@@ -137,7 +137,7 @@ class RequestHeaders(Headers):
 
 def nameless_request() -> RequestHeaders:
     """In place of a head that could not be read."""
-    request = RequestHeaders("", "", "", [])
+    request = RequestHeaders("", "", "", [], scheme="")
     request.has_authority = False
     return request
 

@@ -23,7 +23,13 @@ from meshproxy.observe import (  # noqa: F401  each registers its operators
 )
 from meshproxy.observe.generate import generate
 from meshproxy.observe.json_format import compile_tree
+from meshproxy.observe.json_text import wire_text
 from meshproxy.observe.operators import TABLE, Exchange, Getter, Operators, find, text_of
+
+__all__ = [
+    "DEFAULT_FORMAT", "Command", "Formatter", "compile_format", "compile_json_format", "parse", "unmeasured",
+    "wire_text",
+]  # fmt: skip
 
 Formatter = Callable[[Exchange], str]
 
@@ -41,11 +47,6 @@ _COMMAND = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%")
 _STRUCTURED = frozenset(
     {"DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA", "FILTER_STATE", "COALESCE", "TYPED_CEL"}
 )
-
-
-def wire_text(text: str) -> str:
-    """What stands in a configuration, as Latin-1 text of its bytes: UTF-8, and any others as surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 class Command(NamedTuple):

@@ -4,6 +4,11 @@ from json.encoder import encode_basestring
 from typing import Any
 
 
+def wire_text(text: str) -> str:
+    """What stands in a configuration, as Latin-1 text of its bytes: UTF-8, and any others as surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 def quote(text: str) -> str:
     """A JSON string of Latin-1 text. Bytes that are valid UTF-8 stay; else every byte outside ASCII is escaped."""
     if text.isascii():

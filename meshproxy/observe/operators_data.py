@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meshproxy.observe.demand import DEMAND
+from meshproxy.observe.json_text import wire_text
 from meshproxy.observe.operators import (
     TABLE,
     Exchange,
@@ -66,9 +67,11 @@ _SOURCES: dict[str, Source] = {
 def metadata_value(source: Source, path: list[str], length: int | None) -> Getter:
     """What lies at `path`: the namespace, then keys of nested structs."""
 
+    keys = [wire_text(key) for key in path]
+
     def get(stream: Exchange) -> Value:
         value: Any = source(stream)
-        for key in path:
+        for key in keys:
             if not isinstance(value, dict) or key not in value:
                 return None
             value = value[key]
@@ -98,7 +101,7 @@ def metadata(argument: str, length: int | None) -> Getter:
     kind, *path = argument.split(":")
     if kind not in _SOURCES:
         raise ValueError(f"{kind} is not supported type of metadata")
-    return metadata_value(_SOURCES[kind], path, length)
+    return metadata_value(_SOURCES[kind], path or [""], length)
 
 
 @operator("FILTER_STATE", argument="optional", length=True)
@@ -129,7 +132,8 @@ def filter_state(argument: str, length: int | None) -> Getter:
                 return value  # type: ignore[no-any-return]
         return None
 
-    return truncate(get, length)
+    # A typed value is cut where it becomes text.
+    return get if kind == "TYPED" else truncate(get, length)
 
 
 @operator("UPSTREAM_FILTER_STATE", argument="optional", length=True)
