@@ -12,6 +12,7 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.limits import Limits
+from meshproxy.upstream.pool_settings import BY_ALPN
 from meshproxy.upstream.stats import ClusterStats
 
 _IGNORED = {
@@ -19,7 +20,6 @@ _IGNORED = {
     "ignore_health_on_host_removal": "only active health checks keep removed hosts",
     "lrs_report_endpoint_metrics": "load is not reported yet",
     "lrs_server": "load is not reported yet",
-    "protocol_selection": "HTTP/1.1 is the only upstream protocol so far",
     "track_timeout_budgets": "these histograms are not kept yet",
     "wait_for_warm_on_init": "every cluster is waited for",
 }
@@ -49,6 +49,8 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster.runtime = ctx.runtime
     cluster.local_zone = ctx.node.zone
     cluster.tls = build_upstream_socket(view.transport_socket)
+    if cluster.pool_settings.protocol == BY_ALPN and cluster.tls is None:
+        raise ConfigError(f"ALPN configured for cluster {cluster.name} which has a non-ALPN transport socket")
     _read_circuit_breakers(cluster, view.circuit_breakers)
     cluster.socket_options = build_socket_options(view, ctx.upstream_bind)
     tracked = view.track_cluster_stats

@@ -1,15 +1,17 @@
 """What the connections of a cluster have in common: `HttpProtocolOptions`, or the older fields on the cluster."""
 
 from meshproxy.config.build_http1_options import read_http1_options
+from meshproxy.config.build_http2_options import read_http2_options
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
-from meshproxy.upstream.pool_settings import PoolSettings
+from meshproxy.upstream.pool_settings import AS_DOWNSTREAM, BY_ALPN, HTTP1, HTTP2, PoolSettings
 
 _EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
 # Of responses over HTTP/1; the documents of Envoy say 60, its codec says this.
 _DEFAULT_HEAD_KB = 80
-_HTTP2 = "HTTP/2 upstreams are not supported yet"
+_DEFAULT_HTTP2_HEAD_KB = 60
+_HTTP3 = "HTTP/3 upstreams are not supported"
 
 
 def build_pool_settings(cluster: View) -> PoolSettings:
@@ -28,16 +30,30 @@ def build_pool_settings(cluster: View) -> PoolSettings:
     if extension is not None:
         cluster.ignore(
             "common_http_protocol_options", "http_protocol_options", "http2_protocol_options",
-            "upstream_http_protocol_options", why=f"{_EXTENSION} takes their place",
+            "upstream_http_protocol_options", "protocol_selection", why=f"{_EXTENSION} takes their place",
         )  # fmt: skip
         _read_extension(settings, extension.unpack())
     else:
         _read_common(settings, cluster.common_http_protocol_options)
-        _read_http1(settings, cluster.http_protocol_options)
-        if cluster.has("http2_protocol_options"):
-            cluster.reject("http2_protocol_options", _HTTP2)
+        _read_old_fields(settings, cluster)
         cluster.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
     return settings
+
+
+def _read_old_fields(settings: PoolSettings, cluster: View) -> None:
+    """The fields of the cluster that HttpProtocolOptions took the place of."""
+    if cluster.enum("protocol_selection") == "USE_DOWNSTREAM_PROTOCOL":
+        settings.protocol = AS_DOWNSTREAM
+    elif cluster.has("http2_protocol_options"):
+        if cluster.has("http_protocol_options"):
+            raise ConfigError(
+                "cluster: Both HTTP1 and HTTP2 options may only be configured with non-default 'protocol_selection' "
+                "values"
+            )
+        settings.protocol = HTTP2
+    _read_http1(settings, cluster.http_protocol_options)
+    with cluster.at("http2_protocol_options"):
+        read_http2_options(settings.http2, cluster.http2_protocol_options)
 
 
 def _read_extension(settings: PoolSettings, options: View) -> None:
@@ -48,15 +64,17 @@ def _read_extension(settings: PoolSettings, options: View) -> None:
         if entry.typed_config.type_name != _CODEC:
             entry.reject("typed_config", f"unsupported upstream filter: {entry.typed_config.type_name}")
         entry.typed_config.unpack()
-    kind = options.which("upstream_protocol_options")
-    if kind == "auto_config":
-        options.reject("auto_config", _HTTP2)
-    downstream = kind == "use_downstream_protocol_config"
-    protocols = options.use_downstream_protocol_config if downstream else options.explicit_http_config
-    for name in ("http2_protocol_options", "http3_protocol_options"):
-        if protocols.has(name):
-            protocols.reject(name, _HTTP2 if name.startswith("http2") else "HTTP/3 upstreams are not supported")
+    kind = options.which("upstream_protocol_options") or "explicit_http_config"
+    protocols = getattr(options, kind)
+    if protocols.has("http3_protocol_options"):
+        protocols.reject("http3_protocol_options", _HTTP3)
+    if kind == "explicit_http_config":
+        settings.protocol = HTTP2 if protocols.has("http2_protocol_options") else HTTP1
+    else:
+        settings.protocol = BY_ALPN if kind == "auto_config" else AS_DOWNSTREAM
     _read_http1(settings, protocols.http_protocol_options)
+    with options.at(kind), protocols.at("http2_protocol_options"):
+        read_http2_options(settings.http2, protocols.http2_protocol_options)
 
 
 def _read_http1(settings: PoolSettings, options: View) -> None:
@@ -71,6 +89,8 @@ def _read_common(settings: PoolSettings, common: View) -> None:
     settings.max_requests = common.get("max_requests_per_connection", settings.max_requests)
     settings.http1.max_headers = common.get("max_headers_count", settings.http1.max_headers)
     settings.http1.max_head = common.get("max_response_headers_kb", _DEFAULT_HEAD_KB) * 1024
-    settings.http1.underscores = {"REJECT_REQUEST": "reject", "DROP_HEADER": "drop"}.get(
+    settings.http2.max_headers = settings.http1.max_headers
+    settings.http2.max_head = common.get("max_response_headers_kb", _DEFAULT_HTTP2_HEAD_KB) * 1024
+    settings.http1.underscores = settings.http2.underscores = {"REJECT_REQUEST": "reject", "DROP_HEADER": "drop"}.get(
         common.enum("headers_with_underscores_action"), "allow"
     )

@@ -34,6 +34,8 @@ OVERFLOW = Failure("overflow", "UO", unprocessed=True)
 PROTOCOL_ERROR = Failure("protocol error", "UPE", status=502)
 REMOTE_RESET = Failure("remote reset", "UR")
 REMOTE_REFUSED = Failure("remote refused stream reset", "UR", unprocessed=True)
+# To Envoy it is always about a CONNECT.
+CONNECT_ERROR = Failure("remote error with CONNECT request", "UR")
 LOCAL_RESET = Failure("local reset", "LR")
 
 OVERLOADED = ("x-envoy-overloaded", "true")

@@ -104,7 +104,7 @@ class Stream:
         self.cluster: Any = None
         self.cluster_name: str | None = None
         self.endpoint: Any = None
-        # An UpstreamStream (upstream.sides): `id`, `local`, `protocol`, and when it was dialled and connected.
+        # An UpstreamConnection (upstream.sides): `id`, `local`, `protocol`, and when it was dialled and connected.
         self.upstream_connection: Any = None
         self.details = ""
         # Loop time in seconds; start_time is the wall clock.

@@ -95,7 +95,7 @@ class Attempt:
             pool = None
         elif action.connect is None and stream.connection.upstream_source is None:
             # The pool that is there is the common case.
-            pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority)
+            pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority, stream.protocol)
         else:
             pool = self._tunnel_to(endpoint) or self._pool_of(endpoint)
         if pool is None:
@@ -116,8 +116,8 @@ class Attempt:
     def _pool_of(self, endpoint: Endpoint) -> UpstreamPool | None:
         source = self.stream.connection.upstream_source
         if source is None:
-            return self.cluster.pool(endpoint, self.action.priority)
-        return self.cluster.pool_from(source, endpoint, self.action.priority)
+            return self.cluster.pool(endpoint, self.action.priority, self.stream.protocol)
+        return self.cluster.pool_from(source, endpoint, self.action.priority, self.stream.protocol)
 
     def _tunnel_to(self, endpoint: Endpoint) -> TcpTunnel | None:
         """Where a CONNECT of this route ends here."""
@@ -149,7 +149,7 @@ class Attempt:
             self.on_reset(OVERFLOW, "")
             return
         self.client = client
-        stream.upstream_connection = client
+        stream.upstream_connection = client.connection
         request = stream.request
         tunnel = request.protocol is not None or request.method == "CONNECT"
         if client.requests and not self._repeated and not tunnel and request.method in _IDEMPOTENT:

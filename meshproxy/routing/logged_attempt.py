@@ -100,7 +100,7 @@ class LoggedAttempt(Attempt):
 
     def _send(self, client: UpstreamStream) -> None:
         if self._log.on_start and not self._ended_once:
-            self.stream.upstream_connection = client
+            self.stream.upstream_connection = client.connection
             self._write("UpstreamPoolReady")
         super()._send(client)
 

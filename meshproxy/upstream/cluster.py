@@ -8,12 +8,16 @@ from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.net.tls_client import UpstreamTls
+from meshproxy.upstream.alpn_pool import AlpnPool
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool
+from meshproxy.upstream.http2_pool import Http2Pool
 from meshproxy.upstream.pool import Pool
-from meshproxy.upstream.pool_settings import PoolSettings
+from meshproxy.upstream.pool_settings import AS_DOWNSTREAM, BY_ALPN, HTTP1, HTTP2, PoolSettings
 from meshproxy.upstream.priorities import Balancer
 from meshproxy.upstream.stats import ClusterStats, EndpointRow
+
+_POOLS = {HTTP1: Http1Pool, HTTP2: Http2Pool, BY_ALPN: AlpnPool}
 
 
 class Discovery(Protocol):
@@ -57,20 +61,40 @@ class Cluster:
         self.discovery: Discovery | None = None
         self.added_via_api = False
 
-    def pool(self, endpoint: Endpoint, priority: int = 0) -> Pool | None:
-        """The connections to an endpoint; None where the cluster has as many pools as it may have."""
+    def pool(self, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1") -> Pool | None:
+        """The connections to an endpoint; None where the cluster has as many pools as it may have.
+
+        protocol: the client's, which some clusters follow.
+        """
+        if self.pool_settings.protocol == AS_DOWNSTREAM:
+            kind = self._kind(protocol)
+            return self._other_pool((kind, priority), kind, endpoint, priority, self.socket_options)
         pool = endpoint.pools[priority]
         if pool is None and self._may_pool(priority):
-            pool = endpoint.pools[priority] = Http1Pool(self, endpoint, priority, self.socket_options)
+            make = _POOLS[self.pool_settings.protocol]
+            pool = endpoint.pools[priority] = make(self, endpoint, priority, self.socket_options)
         return pool
 
-    def pool_from(self, source: SocketOptions, endpoint: Endpoint, priority: int = 0) -> Pool | None:
+    def pool_from(
+        self, source: SocketOptions, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1"
+    ) -> Pool | None:
         """Those that come from a client's own address: they serve that client alone."""
-        key = (*source.bind, source.mark, priority)
+        kind = self._kind(protocol)
+        key = (*source.bind, source.mark, kind, priority)
+        return self._other_pool(key, kind, endpoint, priority, self.socket_options.under(source))
+
+    def _kind(self, protocol: str) -> str:
+        kind = self.pool_settings.protocol
+        if kind == AS_DOWNSTREAM:
+            kind = HTTP2 if protocol == "HTTP/2" else HTTP1
+        return kind
+
+    def _other_pool(
+        self, key: Any, kind: str, endpoint: Endpoint, priority: int, socket_options: SocketOptions
+    ) -> Pool | None:
         pool = endpoint.source_pools.get(key)
         if pool is None and self._may_pool(priority):
-            pool = Http1Pool(self, endpoint, priority, self.socket_options.under(source), key)
-            endpoint.source_pools[key] = pool
+            pool = endpoint.source_pools[key] = _POOLS[kind](self, endpoint, priority, socket_options, key)
         return pool
 
     def _may_pool(self, priority: int) -> bool:

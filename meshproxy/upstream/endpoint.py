@@ -46,7 +46,7 @@ class Endpoint:
         self.stats = EndpointStats()
         # The HTTP connections of this worker to this endpoint, by routing priority; made on first use.
         self.pools: list[Pool | None] = [None, None]
-        # The same for clients whose connections come from an address of their own, by that and by priority.
+        # Those that not every client may use, by what they depend on: its own address, its protocol.
         self.source_pools: dict[Any, Pool] = {}
 
     def set_health(self, flags: tuple[str, ...]) -> None:

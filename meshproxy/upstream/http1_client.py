@@ -84,6 +84,11 @@ class Http1Client(asyncio.Protocol):
         self._upgrading = False
         self._connect = False
 
+    @property
+    def connection(self) -> "Http1Client":
+        """It serves one exchange at a time, and is that exchange."""
+        return self
+
     # ---- the request ----
 
     def send_headers(self, attempt: Exchange, request: RequestHeaders, end: bool) -> None:

@@ -1,8 +1,16 @@
-"""What every connection of a cluster has in common."""
+"""What every connection of a cluster has in common, and which protocol it speaks."""
 
 from dataclasses import dataclass, field
 
 from meshproxy.http.h1_head import Http1Options
+from meshproxy.http.h2.options import Http2Options
+
+# Which protocol a cluster's connections speak: one of the two, the one that the client speaks, or the one that TLS
+# agrees on.
+HTTP1 = "http1"
+HTTP2 = "http2"
+AS_DOWNSTREAM = "downstream"
+BY_ALPN = "alpn"
 
 
 @dataclass(slots=True)
@@ -19,4 +27,6 @@ class PoolSettings:
     max_stream_duration: float = 0.0
     buffer_limit: int = 1024 * 1024
     preconnect_ratio: float = 1.0
+    protocol: str = HTTP1
     http1: Http1Options = field(default_factory=Http1Options)
+    http2: Http2Options = field(default_factory=Http2Options)

@@ -46,10 +46,7 @@ class Exchange(Protocol):
 
 
 class UpstreamStream(Protocol):
-    """One exchange with an upstream, from `send_headers` until its response ended, was reset or was abandoned.
-
-    What is known of the connection (`id`, `local`, `protocol`, `dialled_at`, `connected_at`) is for the logs.
-    """
+    """One exchange with an upstream, from `send_headers` until its response ended, was reset or was abandoned."""
 
     # The attempt that it serves now.
     attempt: Exchange | None
@@ -67,17 +64,7 @@ class UpstreamStream(Protocol):
         """An upgrade or CONNECT was accepted: bytes go through as they are."""
 
     @property
-    def id(self) -> int: ...
-    @property
-    def local(self) -> tuple[str, int]: ...
-    @property
-    def protocol(self) -> str | None:
-        """%UPSTREAM_PROTOCOL%"""
-
-    @property
-    def dialled_at(self) -> float: ...
-    @property
-    def connected_at(self) -> float: ...
+    def connection(self) -> "UpstreamConnection": ...
 
     def send_headers(self, attempt: Exchange, request: RequestHeaders, end: bool) -> None: ...
     def send_data(self, data: bytes, end: bool) -> None: ...
@@ -90,6 +77,23 @@ class UpstreamStream(Protocol):
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
+
+
+class UpstreamConnection(Protocol):
+    """What logs know of the connection that served an exchange. Times are the loop's."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def local(self) -> tuple[str, int]: ...
+    @property
+    def protocol(self) -> str | None:
+        """%UPSTREAM_PROTOCOL%"""
+
+    @property
+    def dialled_at(self) -> float: ...
+    @property
+    def connected_at(self) -> float: ...
 
 
 class UpstreamPool(Protocol):

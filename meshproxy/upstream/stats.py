@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from meshproxy.http.h2.stats import Http2Stats
 from meshproxy.net.count import Counts
 from meshproxy.observe.stats import Histogram, Kind, Row, StatGroup, clean_prefix
 from meshproxy.upstream.limits import Limits
@@ -120,10 +121,14 @@ class ClusterStats(StatGroup):
         "update_no_rebuild", "update_success", "version", "warming_state",
     })  # fmt: skip
 
-    __slots__ = (*_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "endpoints", "limits", "responses", "total_match_count")
+    __slots__ = (
+        *_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "endpoints", "http2", "limits", "responses", "total_match_count",
+    )  # fmt: skip
 
     def __init__(self, counts: Counts | None = None) -> None:
         super().__init__()
+        # Of its HTTP/2 connections.
+        self.http2 = Http2Stats()
         # By prefix: `external.` and `internal.` (which sum up to no prefix), `canary.`, `retry.`, `zone.<from>.<to>.`.
         self.responses: dict[str, Responses] = {}
         self._external: tuple[Responses, ...] | None = None
@@ -176,6 +181,7 @@ class ClusterStats(StatGroup):
     def reset(self) -> None:
         super().reset()
         self.total_match_count = self.total_match_count and 0
+        self.http2.reset()
         for responses in self.responses.values():
             responses.reset()
 
@@ -186,6 +192,8 @@ class ClusterStats(StatGroup):
         if self.upstream_cx_http1_total:
             for name in _HTTP1:
                 yield "counter", name, False
+        if self.upstream_cx_http2_total:
+            yield from [(kind, f"http2.{name}", value) for kind, name, value in self.http2.rows()]
         if self.endpoints is not None:
             yield from self._endpoint_rows(self.endpoints())
         sums: dict[str, Responses] = {}

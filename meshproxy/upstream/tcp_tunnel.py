@@ -65,6 +65,10 @@ class TcpTunnel(asyncio.Protocol):
     # ---- as a pool ----
 
     @property
+    def connection(self) -> "TcpTunnel":
+        return self
+
+    @property
     def pool(self) -> "TcpTunnel":
         return self
 

@@ -127,6 +127,38 @@ def test_circuit_breakers(ctx: Context) -> None:
     assert cluster.per_host_connections == 6
 
 
+HTTP2_OPTIONS = (
+    "{hpack_table_size: 1, max_concurrent_streams: 2, initial_stream_window_size: 65536, allow_connect: true,"
+    " initial_connection_window_size: 65537, override_stream_error_on_invalid_http_message: true,"
+    " max_outbound_frames: 3, max_consecutive_inbound_frames_with_empty_payload: 4, connection_keepalive:"
+    " {interval: 1s, timeout: 2s, interval_jitter: {value: 3}, connection_idle_interval: 4s},"
+    " custom_settings_parameters: [{identifier: 2, value: 0}, {identifier: 9, value: 10}]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "protocol"),
+    [
+        (http_options("explicit_http_config: {http_protocol_options: {}}"), "http1"),
+        (http_options(f"explicit_http_config: {{http2_protocol_options: {HTTP2_OPTIONS}}}"), "http2"),
+        (http_options(f"use_downstream_protocol_config: {{http2_protocol_options: {HTTP2_OPTIONS}}}"), "downstream"),
+        (f"http2_protocol_options: {HTTP2_OPTIONS}", "http2"),
+        (f"http2_protocol_options: {HTTP2_OPTIONS}\nprotocol_selection: USE_DOWNSTREAM_PROTOCOL", "downstream"),
+    ],
+)
+def test_which_protocol_it_speaks(ctx: Context, field: str, protocol: str) -> None:
+    settings = build(ctx, *field.split("\n")).pool_settings
+    assert settings.protocol == protocol
+    if protocol == "http1":
+        return
+    http2 = settings.http2
+    assert (http2.hpack_table_size, http2.max_concurrent_streams, http2.initial_stream_window) == (1, 2, 65536)
+    assert (http2.initial_connection_window, http2.allow_connect, http2.stream_error) == (65537, True, True)
+    assert (http2.max_outbound_frames, http2.max_empty_frames, http2.settings) == (3, 4, ((9, 10),))
+    assert (http2.keepalive_interval, http2.keepalive_timeout, http2.keepalive_jitter) == (1.0, 2.0, 3.0)
+    assert (http2.keepalive_idle, http2.max_head) == (4.0, 60 * 1024)
+
+
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
@@ -264,10 +296,23 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
         (("transport_socket: {name: t, typed_config: {'@type':"
           " type.googleapis.com/envoy.extensions.transport_sockets.tap.v3.Tap}}",),
          "transport_socket.typed_config: envoy.extensions.transport_sockets.tap.v3.Tap is not"),
-        ((http_options("explicit_http_config: {http2_protocol_options: {}}"),),
-         "explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported yet"),
-        ((http_options("auto_config: {}"),), "auto_config: HTTP/2 upstreams are not supported yet"),
-        (("http2_protocol_options: {}",), "http2_protocol_options: HTTP/2 upstreams are not supported yet"),
+        ((http_options("explicit_http_config: {http3_protocol_options: {}}"),),
+         "explicit_http_config.http3_protocol_options: HTTP/3 upstreams are not supported"),
+        ((http_options("auto_config: {}"),),
+         "ALPN configured for cluster c which has a non-ALPN transport socket"),
+        (("http2_protocol_options: {}", "http_protocol_options: {}"),
+         "cluster: Both HTTP1 and HTTP2 options may only be configured with non-default 'protocol_selection' values"),
+        ((http_options("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 7,"
+          " custom_settings_parameters: [{identifier: 3, value: 7}]}}"),),
+         "explicit_http_config.http2_protocol_options: the {max_concurrent_streams} HTTP/2 SETTINGS parameter(s) can"
+         " not be configured through both named and custom parameters"),
+        (("http2_protocol_options: {custom_settings_parameters: [{identifier: 9, value: 7},"
+          " {identifier: 9, value: 8}]}",),
+         "inconsistent HTTP/2 custom SETTINGS parameter(s) detected; identifiers = {0x09}"),
+        (("http2_protocol_options: {custom_settings_parameters: [{identifier: 2, value: 1}]}",),
+         "http2_protocol_options: server push is not supported by Envoy"),
+        (("http2_protocol_options: {custom_settings_parameters: [{identifier: 8, value: 1}]}",),
+         'the "allow_connect" SETTINGS parameter must only be configured through the named field'),
         (("upstream_bind_config: {source_address: {address: a.test, port_value: 0}}",),
          "upstream_bind_config.source_address: malformed IP address: a.test"),
         (("cluster_type: {name: envoy.clusters.aggregate}",), "unsupported cluster type: envoy.clusters.aggregate"),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class H2Connection:
-    """One accepted connection. Its first, second, ... stream runs the first, second, ... script, the last all others.
+    """One accepted connection. Its first, second, ... stream runs the first, second, ... script, the last all others;
+    but a path that has a script of its own runs that.
 
     `holds`: it acknowledges no PING and opens no windows by itself.
     """
@@ -56,7 +57,10 @@ class H2Connection:
 
     def _run_script(self, stream: H2Stream) -> None:
         self.upstream.requests += 1
-        script = self.scripts[min(len(self.tasks), len(self.scripts) - 1)] if self.scripts else ()
+        path = next((line[7:] for line in stream.heads[0] if line.startswith(":path: ")), "")
+        script = self.upstream.script.paths.get(path)
+        if script is None:
+            script = self.scripts[min(len(self.tasks), len(self.scripts) - 1)] if self.scripts else ()
         self.tasks.append(asyncio.create_task(self._run(stream, script)))
 
     async def _run(self, stream: H2Stream, steps: tuple[Step, ...]) -> None:
@@ -100,10 +104,9 @@ class H2Connection:
                 await h2.open_window(0, int(value))
             case "frame":
                 await self.wire.send(_raw_frame(value, stream.id))
-            case "close":
-                self.wire.close()
-            case "reset":
-                self.wire.reset()
+            case "close" | "reset":
+                asyncio.get_running_loop().remove_reader(self.wire.sock)  # which `run` waits on
+                self.wire.close() if step.verb == "close" else self.wire.reset()
             case "half_close":
                 self.wire.half_close()
             case "idle":

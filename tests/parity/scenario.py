@@ -57,6 +57,7 @@ class UpstreamScript:
     # Settings of an upstream that speaks HTTP/2, and its scripts by connection and stream.
     http2: Mapping[Any, Any] | None = None
     streams: tuple[tuple[tuple[Step, ...], ...], ...] = ()
+    paths: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _upstream(script: Any) -> UpstreamScript:
         return UpstreamScript((_script(script, UPSTREAM_VERBS),))
     if not isinstance(script, dict):
         raise ScenarioError(f"an upstream is refuse, blackhole, a list of steps or a mapping, not {script!r}")
-    if unknown := script.keys() - {"steps", "streams", "connections", "listen", "address", "http2"}:
+    if unknown := script.keys() - {"steps", "streams", "paths", "connections", "listen", "address", "http2"}:
         raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
     listen = script.get("listen", "tcp")
     if listen not in LISTENING:
@@ -141,13 +142,17 @@ def _upstream(script: Any) -> UpstreamScript:
 
 
 def _http2_upstream(script: Any, listen: str) -> UpstreamScript:
-    """`steps` are of every stream, `streams` of the first, second, ...; a list of such lists for `connections`."""
+    """`steps` are of every stream, `streams` of the first, second, ...; a list of such lists for `connections`.
+
+    `paths` has scripts for requests of one path.
+    """
     streams = [script["streams"]] if "streams" in script else [[script.get("steps", [])]]
     by_connection = tuple(
         tuple(_script(steps, H2_VERBS) for steps in scripts) for scripts in script.get("connections", streams)
     )
     options = script["http2"] or {}
-    return UpstreamScript((), listen, script.get("address", "127.0.0.1"), options, by_connection)
+    paths = {path: _script(steps, H2_VERBS) for path, steps in script.get("paths", {}).items()}
+    return UpstreamScript((), listen, script.get("address", "127.0.0.1"), options, by_connection, paths)
 
 
 def _script(steps: Any, verbs: frozenset[str]) -> tuple[Step, ...]:

@@ -25,6 +25,8 @@ _OVERHEAD = _FRAME.size
 # Blocks that are remembered per connection, and of which size.
 _KNOWN_BLOCKS = 64
 _KNOWN_SIZE = 1024
+# Responses without a body, whatever they say of its length.
+_BODILESS = frozenset({204, 304})
 # CONTINUATION frames of one block, as the library in Envoy allows.
 _MOST_CONTINUATIONS = 8
 _NOT_CONTINUED = "unexpected non-CONTINUATION frame or stream_id is invalid"
@@ -133,7 +135,7 @@ class Http2Connection(asyncio.Protocol):
             (frames.INITIAL_WINDOW_SIZE, options.initial_stream_window),
         ]
         if self.client:
-            known[1] = (frames.ENABLE_PUSH, 0)
+            known.insert(0, (frames.ENABLE_PUSH, 0))
         own = dict(options.settings)
         return [*options.settings, *[pair for pair in known if pair[0] not in own]]
 
@@ -171,7 +173,9 @@ class Http2Connection(asyncio.Protocol):
     def _break(self, error: ConnectionBroken) -> None:
         self._buffer = b""
         if error.told:
-            self.send_goaway(error.code, debug=error.reason.encode())
+            # Envoy's library sends it, and Envoy counts only what it sends itself.
+            self.goaway_sent = True
+            self.write(frames.goaway(self.last_peer, error.code, error.reason.encode()))
         self.on_broken(error)
 
     # ---- writing ----
@@ -452,10 +456,16 @@ class Http2Connection(asyncio.Protocol):
                 if len(decoder.known_heads) >= _KNOWN_BLOCKS:
                     decoder.known_heads.clear()
                 decoder.known_heads[block] = head
-        if head.length >= 0 and not stream.bodiless:
-            if end and head.length:
+        length = head.length
+        if self.client:
+            if stream.bodiless or head.status in _BODILESS:
+                length = 0
+            elif head.status < 200 and end:
                 raise MessageInvalid("http2.violation.of.messaging.rule")
-            stream.content_left = head.length
+        if length >= 0:
+            if end and length:
+                raise MessageInvalid("http2.violation.of.messaging.rule")
+            stream.content_left = length
         stream.headers_received = not self.client or head.status >= 200
         if end:
             stream.remote_closed = True
@@ -475,7 +485,8 @@ class Http2Connection(asyncio.Protocol):
         if not end or stream.content_left > 0:
             raise MessageInvalid("http2.violation.of.messaging.rule")
         stream.remote_closed = True
-        self.stats.trailers += 1
+        if not self.client:
+            self.stats.trailers += 1
         stream.on_trailers(pairs)
         if stream.local_closed:
             self.forget(stream)
@@ -487,11 +498,17 @@ class Http2Connection(asyncio.Protocol):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "request HEADERS: invalid stream_id", told=False)
 
     def _invalid(self, stream: Http2Stream, error: MessageInvalid) -> None:
-        """A message that HTTP does not allow costs its connection, unless that is not wanted."""
-        self.stats.rx_messaging_error += 1
-        self._reset(stream, frames.PROTOCOL_ERROR, error.details)
-        if not self.options.stream_error:
-            raise ConnectionBroken(frames.PROTOCOL_ERROR, error.details, told=False)
+        """A message that HTTP does not allow costs its connection, without a word, unless that is not wanted."""
+        if not error.too_large:
+            self.stats.rx_messaging_error += 1
+        if self.options.stream_error or error.too_large:
+            code = frames.INTERNAL_ERROR if error.too_large else frames.PROTOCOL_ERROR
+            self._reset(stream, code, error.details)
+            return
+        stream.local_closed = stream.remote_closed = True
+        self.forget(stream)
+        stream.on_reset(frames.PROTOCOL_ERROR, False, error.details)
+        raise ConnectionBroken(frames.PROTOCOL_ERROR, error.details, told=False)
 
     def _reset(self, stream: Http2Stream, code: int, details: str) -> None:
         """Ends a stream of which something was wrong."""

@@ -89,9 +89,10 @@ def _split(pairs: list[Pair]) -> tuple[dict[str, str], list[Pair]]:
     return pseudo, pairs[at:]
 
 
-def _check_special(index: dict[str, str], fields: list[Pair]) -> int:
+def _check_special(index: dict[str, str]) -> int:
     """Headers that mean something to the codec; the content-length."""
-    if not _FORBIDDEN.isdisjoint(index):
+    te = index.get("te")
+    if not _FORBIDDEN.isdisjoint(index) or (te is not None and te.lower() != "trailers"):
         raise MessageInvalid(INVALID_HEADER)
     length = index.get("content-length")
     if length is None:
@@ -109,10 +110,7 @@ def parse_request(pairs: list[Pair], options: Http2Options) -> RequestHead:
     _check_fields(fields, index)
     length = -1
     if not _LOOKED_AT.isdisjoint(index):
-        length = _check_special(index, fields)
-        te = index.get("te")
-        if te is not None and te.lower() != "trailers":
-            raise MessageInvalid(INVALID_HEADER)
+        length = _check_special(index)
     method = pseudo.pop(":method", "")
     path = pseudo.pop(":path", "")
     scheme = pseudo.pop(":scheme", "")
@@ -171,12 +169,17 @@ def parse_response(pairs: list[Pair], options: Http2Options) -> ResponseHead:
     pseudo, fields = _split(pairs)
     index = dict(fields)
     _check_fields(fields, index)
-    length = _check_special(index, fields) if not _LOOKED_AT.isdisjoint(index) else -1
+    length = _check_special(index) if not _LOOKED_AT.isdisjoint(index) else -1
     status = pseudo.pop(":status", "")
-    if pseudo:
+    if pseudo or status == "101":
         raise MessageInvalid(INVALID_HEADER)
     if len(status) != 3 or not (status.isascii() and status.isdigit()):
         raise MessageInvalid(INVALID_MESSAGE)
+    if length >= 0 and (status == "204" or status[0] == "1"):
+        if length or status[0] == "1":
+            raise MessageInvalid(INVALID_HEADER)
+        fields = [pair for pair in fields if pair[0] != "content-length"]
+        index.pop("content-length")
     if len(index) != len(fields):
         fields = join_inline(fields, INLINE_RESPONSE)
         index = dict(fields)

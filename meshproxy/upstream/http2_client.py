@@ -1,0 +1,135 @@
+"""One HTTP/2 connection to an upstream, and the exchanges on it: a stream each (RFC 9113)."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.http.failures import CONNECTION_TERMINATED, PROTOCOL_ERROR, Failure
+from meshproxy.http.h2 import frames
+from meshproxy.http.h2.connection import Http2Connection
+from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.heads import ResponseHead, parse_response
+from meshproxy.http.h2.stream import Http2Stream
+from meshproxy.http.headers import Pair
+from meshproxy.net.connection import next_connection_id
+from meshproxy.upstream.http2_exchange import Http2Exchange
+
+if TYPE_CHECKING:
+    from meshproxy.upstream.http2_pool import Http2Pool
+
+
+class Http2Client(Http2Connection):
+    """Its pool gives it as many exchanges as `limit` allows.
+
+    What it asks of the pool: `connected(client)` once when the socket is there, `stream_ended(client)` when one of its
+    exchanges is over, `limit_changed(client)`, `going_away(client)`, and `lost(client, busy, local)` once when it is
+    gone.
+    """
+
+    __slots__ = (
+        "_ended", "_failure", "active", "connected_at", "dial", "dialled_at", "id", "is_ready", "last_used", "limit",
+        "local", "pool", "requests", "touched", "unopened",
+    )  # fmt: skip
+
+    # %UPSTREAM_PROTOCOL%
+    protocol = "HTTP/2"
+
+    def __init__(self, pool: "Http2Pool") -> None:
+        settings = pool.settings
+        super().__init__(settings.http2, pool.stats.http2, settings.buffer_limit, client=True)
+        self.id = next_connection_id()
+        self.pool = pool
+        # Exchanges that are on, may be on at a time, and were on so far.
+        self.active = 0
+        self.limit = settings.http2.max_concurrent_streams
+        self.requests = 0
+        # Among the pool's `ready` ones.
+        self.is_ready = False
+        # The pool's own notes: see PooledConnection.
+        self.dial: Any = None
+        self.dialled_at = self.connected_at = self.last_used = 0.0
+        self.local = ("", 0)
+        # Exchanges that heard something in the read that is being worked on.
+        self.touched: list[Http2Exchange] = []
+        # Those that wait because the peer has as many streams as it wants.
+        self.unopened: deque[Http2Exchange] = deque()
+        # What exchanges are told that the end of the connection ends.
+        self._failure = CONNECTION_TERMINATED
+        self._ended = False
+        self.stats.nghttp2_upstream_connections += 1
+
+    # ---- the transport's callbacks ----
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.pool.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.touched:
+            touched, self.touched = self.touched, []
+            for exchange in touched:
+                exchange.read_ended()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        local = self.closing
+        super().connection_lost(error)
+        self._end(local)
+
+    # ---- what HTTP/2 tells ----
+
+    def parse_head(self, pairs: list[Pair]) -> ResponseHead:
+        return parse_response(pairs, self.options)
+
+    def on_settings(self) -> None:
+        self.limit = min(self.options.max_concurrent_streams, self.peer_max_streams)
+        self.pool.limit_changed(self)
+        self._open_more()
+
+    def on_goaway(self, last: int, code: int, debug: bytes) -> None:
+        """The peer has not seen the streams above `last`, and takes no new ones."""
+        self.pool.going_away(self)
+        for stream in [stream for stream_id, stream in self.streams.items() if stream_id > last]:
+            self.forget(stream)
+            stream.on_reset(frames.REFUSED_STREAM, True, "")
+        while self.unopened:
+            exchange = self.unopened.popleft()
+            exchange.refused()
+
+    def stream_closed(self, stream: Http2Stream) -> None:
+        self.pool.stream_ended(self)
+        if self.unopened:
+            self._open_more()
+
+    def on_broken(self, error: ConnectionBroken) -> None:
+        self.pool.stats.upstream_cx_protocol_error += 1
+        self._failure = PROTOCOL_ERROR
+        self.close()
+        self._end(local=True)
+
+    def count_received(self, size: int) -> None:
+        self.pool.stats.upstream_cx_rx_bytes_total += size
+
+    def count_sent(self, size: int) -> None:
+        self.pool.stats.upstream_cx_tx_bytes_total += size
+
+    # ---- inside ----
+
+    @property
+    def failure(self) -> Failure:
+        return self._failure
+
+    def _open_more(self) -> None:
+        while self.unopened and self.can_open():
+            self.unopened.popleft().open_late()
+
+    def _end(self, local: bool) -> None:
+        """The connection is over; the pool knows before the exchanges, which may ask it for another one."""
+        if self._ended:
+            return
+        self._ended = True
+        self.pool.lost(self, self.active > 0 and self._failure is CONNECTION_TERMINATED, local)
+        exchanges = [*self.streams.values(), *self.unopened]
+        self.unopened.clear()
+        for stream in exchanges:
+            self.forget(stream)
+            stream.on_reset(frames.NO_ERROR, False, "")

@@ -1,0 +1,135 @@
+"""The HTTP/2 connections of one worker to one endpoint: many exchanges share each of them.
+
+There is one connection until it has as many streams as it may have, by configuration or by the peer's SETTINGS; then
+there are more. A connection that ends for others (GOAWAY, its number of requests, its duration) is replaced, and ends
+with the streams that it still has.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.net.dial import SocketOptions
+from meshproxy.upstream.http2_client import Http2Client
+from meshproxy.upstream.http2_exchange import Http2Exchange
+from meshproxy.upstream.pool import Pool
+from meshproxy.upstream.sides import Waiting
+
+if TYPE_CHECKING:
+    from meshproxy.upstream.cluster import Cluster
+    from meshproxy.upstream.endpoint import Endpoint
+
+
+class Http2Pool(Pool):
+    """Of its connections, `ready` ones take more streams; the one that was ready last goes first."""
+
+    __slots__ = ("ready", "streams")
+
+    def __init__(
+        self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
+        source: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(cluster, endpoint, priority, socket_options, source)
+        self.ready: list[Http2Client] = []
+        # Exchanges that are on, on all connections.
+        self.streams = 0
+
+    def take(self, attempt: Waiting) -> Http2Exchange | None:
+        ready = self.ready
+        if not ready:
+            self.ask(attempt)
+            return None
+        exchange = self._open_on(ready[-1])
+        if self.settings.preconnect_ratio > 1.0:
+            self._connect()
+        return exchange
+
+    def release(self, client: Http2Exchange) -> None:
+        client.unused()
+
+    # ---- for connections ----
+
+    def stream_ended(self, client: Http2Client) -> None:
+        """One of its streams is over."""
+        self.streams -= 1
+        client.active -= 1
+        loop = self._loop
+        assert loop is not None
+        client.last_used = loop.time()
+        if client.closing:
+            return
+        if self.draining or client not in self.clients:
+            if not client.active:
+                client.close()
+        elif not client.is_ready and client.active < client.limit:
+            self._make_ready(client)
+
+    def limit_changed(self, client: Http2Client) -> None:
+        """The peer said how many streams it takes."""
+        if client not in self.clients:
+            return
+        if client.is_ready and client.active >= client.limit:
+            self._drop(client)
+        elif not client.is_ready and client.active < client.limit:
+            self._make_ready(client)
+        if self.waiting:
+            self._connect()
+
+    def going_away(self, client: Http2Client) -> None:
+        """The peer takes no more streams on this connection (GOAWAY)."""
+        self.stats.upstream_cx_close_notify += 1
+        self._retire(client)
+
+    # ---- what the protocol says ----
+
+    def capacity(self) -> int:
+        each = self.settings.http2.max_concurrent_streams
+        if 0 < self.settings.max_requests < each:
+            each = self.settings.max_requests
+        return len(self.dialling) * each + sum([client.limit - client.active for client in self.ready])
+
+    def active(self) -> int:
+        return self.streams
+
+    def is_idle(self, client: Http2Client) -> bool:
+        return not client.active
+
+    def _make_client(self) -> Http2Client:
+        return Http2Client(self)
+
+    def _count_dial(self) -> None:
+        self.stats.upstream_cx_http2_total += 1
+
+    def _serve_with(self, client: Http2Client) -> None:
+        self._make_ready(client)
+        if self.draining and not client.active:
+            client.close()
+
+    def _make_ready(self, client: Http2Client) -> None:
+        client.is_ready = True
+        self.ready.append(client)
+        waiting = self.waiting
+        while waiting and client.is_ready:
+            attempt = waiting.popleft()
+            self._left_queue()
+            attempt.on_ready(self._open_on(client))
+
+    def _open_on(self, client: Http2Client) -> Http2Exchange:
+        self.streams += 1
+        client.active += 1
+        client.requests += 1
+        if 0 < self.settings.max_requests <= client.requests:
+            self.stats.upstream_cx_max_requests += 1
+            self._retire(client)
+        elif client.active >= client.limit:
+            self._drop(client)
+        return Http2Exchange(client)
+
+    def _retire(self, client: Http2Client) -> None:
+        self._drop(client)
+        self.clients.discard(client)
+        if not client.active:
+            client.close()
+
+    def _drop(self, client: Http2Client) -> None:
+        if client.is_ready:
+            client.is_ready = False
+            self.ready.remove(client)
