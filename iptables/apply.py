@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Sequence
 
-from meshproxy.iptables import clean, routes
+from meshproxy.iptables import clean, nft_apply, routes
 from meshproxy.iptables.dry_run import DryTool, Plan
 from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.log import Log
@@ -34,11 +34,14 @@ class Side:
         "What is not as planned; empty when all rules are there."
         self.occupied = False
         "Something is there already: chains of ours, or anybody's rules."
+        self.guarded = False
+        "A run that was killed while it exchanged rules has left its guardrails: nothing passes."
 
     def look(self) -> None:
         """Compares what is there with the plan: chains of ours, how many rules they have, and that each rule exists."""
         current = parse_state(self.tool.save())
         expected = parse_state(self.text)
+        self.guarded = bool(guardrails_cleanup_text(current))
         self.occupied = not is_empty(current)
         if not self.occupied:
             self.difference = "" if is_empty(expected) else "no rules are there"
@@ -146,6 +149,7 @@ def _program(config: Config, sides: Sequence[Side], log: Log) -> str:
         cleaned = clean.clean(config, [(side.tool, side.rules) for side in sides], log)
         if not config.dry_run:
             cleaned += clean.clean_other_set(config, [side.tool.binary for side in sides], log)
+            cleaned += nft_apply.remove_tables()
         done = f"removed the rules with {', '.join(cleaned)}" if cleaned else "no rules are there, nothing to remove"
     elif occupied and different and config.reconcile:
         _reconcile(config, sides, planned, log)
@@ -155,6 +159,10 @@ def _program(config: Config, sides: Sequence[Side], log: Log) -> str:
         done = f"applied {done}"
     else:
         done = "all rules are there already, nothing to do"
+    for side in sides:
+        if side.guarded:
+            log.warn(f"{side.family.name}: a run that was killed had left all traffic blocked, it passes again")
+            _remove_guardrails(side.tool)
     for side in planned:
         log.debug(f"{side.family.name} now:\n{side.tool.save()}")
     return done

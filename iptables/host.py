@@ -66,7 +66,7 @@ def families(found: Iterable[bytes], dual_stack: bool) -> tuple[bool, bool]:
 def _dns_servers(environment: Mapping[str, str], warn: Callable[[str], None]) -> tuple[list[str], list[str]]:
     override = environment.get("MESHPROXY_TEST_DNS_SERVERS")
     if override is not None:
-        servers = addresses.split(override)
+        servers = addresses.split(override.replace(" ", ""))
         return [server for server in servers if ":" not in server], [server for server in servers if ":" in server]
     try:
         with open(RESOLV_CONF) as file:

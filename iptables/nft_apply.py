@@ -1,6 +1,8 @@
 """Applies the rules of nftables: one transaction, so that there are all of them or, when it fails, what was there."""
 
-from meshproxy.iptables import routes
+from collections.abc import Iterable
+
+from meshproxy.iptables import clean, routes
 from meshproxy.iptables.commands import Outcome, run
 from meshproxy.iptables.complaints import explain
 from meshproxy.iptables.dry_run import Plan
@@ -32,8 +34,9 @@ def program_nftables(config: Config, log: Log) -> None:
             raise
         raise SetupError(f"{error}; tables of these names are there already: --reconcile replaces them") from None
     if config.cleanup_only:
+        cleaned = ["nft", *clean.clean_other_set(config, (), log)]
         routes.remove(config)
-        log.info("removed the rules with nft")
+        log.info(f"removed the rules with {', '.join(cleaned)}")
         return
     try:
         if config.reconcile:
@@ -46,14 +49,27 @@ def program_nftables(config: Config, log: Log) -> None:
     log.info(f"applied {script.count(' rule inet ')} rules with nft")
 
 
+def remove_tables() -> list[str]:
+    """For cleaning with iptables: our tables go too, where they are. ["nft"] if there were some. Raises SetupError."""
+    listed = run(["nft", "list", "tables", "inet"])
+    names = [] if listed.status else _names(listed.out)
+    if names:
+        _run(_removal(names))
+    return ["nft"] if names else []
+
+
+def _names(listed: str) -> list[str]:
+    names = (line.split()[-1] for line in listed.splitlines() if line)
+    return [name for name in names if name in CHAINS]
+
+
 def _tables_there() -> dict[str, str]:
     """Our tables that exist, each as a script that makes it again. Raises SetupError."""
     listed = _checked(run(["nft", "list", "tables", "inet"]), "")
-    names = [line.split()[-1] for line in listed.splitlines() if line.split()[-1] in CHAINS]
-    return {name: _checked(run(["nft", "list", "table", "inet", name]), "") for name in names}
+    return {name: _checked(run(["nft", "list", "table", "inet", name]), "") for name in _names(listed)}
 
 
-def _removal(tables: dict[str, str]) -> str:
+def _removal(tables: Iterable[str]) -> str:
     """Without it a table that is not needed any more, and its rules, would stay."""
     return "".join(f"delete table inet {table}\n" for table in tables)
 

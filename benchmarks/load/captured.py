@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.interception.world import CONFIG, init
+from tests.interception.world import CONFIG, capture
 from tests.kit.netns import APP, PROXY, Namespace, Switch, folder
 from tests.parity.proxies import command
 
@@ -31,6 +31,9 @@ ABOUT = {"captured": "small GET, keep-alive", "captured-new-connection": "small 
 Found = dict[str, dict[str, list[Figures]]]
 PORT, HOP = 9080, 9081
 _CLIENT, _SERVER = {CAPTURED: "10.244.0.2", PLAIN: "10.244.0.4"}, {CAPTURED: "10.244.0.3", PLAIN: "10.244.0.5"}
+# As Istio's injector calls the init container.
+RULES = ["-p", "15001", "-z", "15006", "-u", str(PROXY), "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*",
+         "-d", "15090,15021,15020"]  # fmt: skip
 _TARGET = {CAPTURED: f"http://10.96.0.10:{PORT}/bytes/100", PLAIN: f"http://127.0.0.1:{HOP}/bytes/100"}
 START_S = 20.0
 
@@ -48,7 +51,7 @@ class Pair:
         self._start(self.server, APP, upstream, LOAD_CORE, place / "upstream")
         for pod, address in ((self.client, _CLIENT[way]), (self.server, _SERVER[way])):
             if way == CAPTURED:
-                init(pod, "-m", "REDIRECT")
+                capture(pod, RULES)
             config = place / f"{address}.yaml"
             config.write_text(yaml.safe_dump(config_of(way, pod is self.client, address)))
             words = [*command(proxy), "-c", str(config), "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
@@ -80,19 +83,26 @@ class Pair:
 
 
 def measure(proxies: list[str], rounds: int, seconds: float, keep_alive: bool) -> Found:
-    """By proxy and way, the figures of each round; all pairs take turns."""
+    """By proxy and way, the figures of each turn.
+
+    A process is a few percent faster or slower than the next one with the same work, for as long as it lives, and what
+    is looked for is no more: each round has processes of its own. Within it all pairs take turns of a second, forth and
+    back, so that what changes on the machine meanwhile cancels out.
+    """
     found: Found = {proxy: {CAPTURED: [], PLAIN: []} for proxy in proxies}
-    with ExitStack() as stack:
-        pairs = {}
-        for proxy in proxies:
-            switch = stack.enter_context(Switch())
-            for way in (CAPTURED, PLAIN):
-                place = stack.enter_context(folder())
-                pairs[proxy, way] = Pair(switch, proxy, way, place)
-                pairs[proxy, way].measure(1, keep_alive)
-        for _ in range(rounds):
-            for (proxy, way), pair in pairs.items():
-                found[proxy][way].append(pair.measure(seconds, keep_alive))
+    for _ in range(rounds):
+        with ExitStack() as stack:
+            pairs = {}
+            for proxy in proxies:
+                switch = stack.enter_context(Switch())
+                for way in (CAPTURED, PLAIN):
+                    place = stack.enter_context(folder())
+                    pairs[proxy, way] = Pair(switch, proxy, way, place)
+                    pairs[proxy, way].measure(1, keep_alive)
+            order = list(pairs.items())
+            for turn in range(max(2, round(seconds))):
+                for (proxy, way), pair in order if turn % 2 else reversed(order):
+                    found[proxy][way].append(pair.measure(1, keep_alive))
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,10 @@ class World(ExitStack):
 
 def init(pod: Namespace, *more: str) -> None:
     """What the init container does."""
-    rules = pod.run(ROOT, "env", f"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE={FREE_GROUP}",
-                    sys.executable, "-m", "meshproxy", "iptables", *INIT, *more)  # fmt: skip
+    capture(pod, [*INIT, *more], f"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE={FREE_GROUP}")
+
+
+def capture(pod: Namespace, flags: Sequence[str], *environment: str) -> None:
+    """`meshproxy iptables` with any flags."""
+    rules = pod.run(ROOT, "env", *environment, sys.executable, "-m", "meshproxy", "iptables", *flags)
     assert rules.returncode == 0, rules.stdout + rules.stderr

@@ -171,6 +171,28 @@ def test_cleaning_finds_the_other_kind_of_tables(pod: Pod) -> None:
     assert pod.rules("iptables-legacy") == []
 
 
+@pytest.mark.parametrize("flags", [USUAL, (*USUAL, "-o", "25", "--reconcile"), ("--cleanup-only",)])
+def test_guardrails_of_a_run_that_was_killed_go(pod6: Pod, flags: tuple[str, ...]) -> None:
+    """Whatever is run next: in sync, replaced or removed, traffic passes again."""
+    pod6.apply(*USUAL, "--dual-stack")
+    for program in ("iptables", "ip6tables"):
+        for protocol in ("tcp", "udp"):
+            guardrail = ("-p", protocol, "-m", "comment", "--comment", "istio guardrail", "-j", "DROP")
+            pod6.run(program, "-I", "OUTPUT", "1", *guardrail)
+    done = pod6.init(*flags, "--dual-stack")
+    assert done.returncode == 0
+    assert done.stderr.count("had left all traffic blocked") == 2
+    assert not [line for program in ("iptables-nft", "ip6tables-nft") for line in pod6.rules(program) if "DROP" in line]
+
+
+@pytest.mark.parametrize(("there", "cleaner"), [((), ("--native-nftables",)), (("--native-nftables",), ())])
+def test_cleaning_finds_rules_of_the_other_program(pod: Pod, there: tuple[str, ...], cleaner: tuple[str, ...]) -> None:
+    pod.apply(*USUAL, *there)
+    pod.apply("--cleanup-only", *cleaner)
+    assert pod.rules() == []
+    assert "istio" not in pod.run("nft", "list", "ruleset")
+
+
 def test_cleaning_where_nothing_is(pod: Pod) -> None:
     pod.apply("--cleanup-only")
     assert pod.rules() == []
