@@ -14,9 +14,9 @@ from tests.interception.world import FREE_GROUP, FREE_PORT, FREE_USER, V6, A, B,
 from tests.kit.netns import APP, ROOT, Namespace, missing
 
 KINDS = [
-    Kind(proxy, mode, concurrency)
-    for proxy in ("envoy", "meshproxy")
-    for mode, concurrency in (("REDIRECT", 1), ("TPROXY", 1), ("REDIRECT", 2))
+    *(Kind(proxy, mode) for proxy in ("envoy", "meshproxy") for mode in ("REDIRECT", "TPROXY")),
+    *(Kind(proxy, "REDIRECT", 2, nft=True) for proxy in ("envoy", "meshproxy")),
+    Kind("meshproxy", "TPROXY", nft=True),
 ]
 REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
 

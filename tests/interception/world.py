@@ -36,9 +36,12 @@ class Kind:
     proxy: str
     mode: Mode = "REDIRECT"
     concurrency: int = 1
+    nft: bool = False
+    "The rules are those of nftables."
 
     def __str__(self) -> str:
-        return f"{self.proxy}-{self.mode.lower()}" + (f"-{self.concurrency}" if self.concurrency > 1 else "")
+        more = [str(self.concurrency)] if self.concurrency > 1 else []
+        return "-".join([self.proxy, self.mode.lower(), *more, *(["nft"] if self.nft else [])])
 
 
 class World(ExitStack):
@@ -72,7 +75,7 @@ class World(ExitStack):
 
     def _pod(self, switch: Switch, name: str, address: str) -> Namespace:
         pod = switch.pod(name, f"{address}/16", f"{V6[address]}/64")
-        init(pod, "-m", self.kind.mode)
+        init(pod, "-m", self.kind.mode, *(["--native-nftables"] if self.kind.nft else []))
         return pod
 
     def _serve(self, pod: Namespace, *kinds: str, user: int = APP) -> None:
