@@ -30,7 +30,6 @@ _PROXY_PROTOCOL = {"V1": 1, "V2": 2}
 _MAX_WEIGHT = 2**32 - 1
 _HASHING = "no balancer here hashes yet"
 _IGNORED: dict[str, tuple[str, ...]] = {
-    "retries are not supported yet": ("retry_policy", "retry_policy_typed_config", "hedge_policy"),
     "mirroring is not supported yet": ("request_mirror_policies",),
     "internal redirects are not supported yet": (
         "internal_redirect_policy",

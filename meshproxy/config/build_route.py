@@ -5,6 +5,7 @@ from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_forward import build_forward, build_max_duration, build_weighted
 from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_redirect import build_redirect
 from meshproxy.config.build_route_match import build_path_match, build_predicates, build_template
 from meshproxy.config.errors import ConfigError
@@ -18,7 +19,6 @@ from meshproxy.routing.route import Action, Route
 from meshproxy.routing.stats import RequestStats
 from meshproxy.routing.uri_template import UriTemplate
 
-_BUFFER = "request bodies are not kept for retries yet"
 _TRACING = "tracing is not supported yet"
 
 
@@ -40,11 +40,10 @@ def build_route(view: View, scope: Scope) -> tuple[PathMatch, Route]:
     if view.stat_prefix:
         route.stats = RequestStats()
         scope.ctx.stats.add(f"vhost.{scope.host_name}.route.{view.stat_prefix}", route.stats)
-    view.ignore("per_request_buffer_limit_bytes", "request_body_buffer_limit", why=_BUFFER)
     reject_specifiers(view)
     view.ignore("decorator", "tracing", why=_TRACING)
     if isinstance(route.action, Forward):
-        _finish_forward(view.route, route, route.action, scope)
+        _finish_forward(view, route, route.action, scope)
     return match, route
 
 
@@ -66,6 +65,9 @@ def _action(view: View, match: PathMatch, template: UriTemplate | None, scope: S
 
 def _finish_forward(view: View, route: Route, forward: Forward, scope: Scope) -> None:
     """What a route that forwards has beside its action; what weighted clusters change comes last."""
+    with view.at("route"):
+        forward.set_plan(build_plan(view.route, view, scope.plan, scope.ctx))
+    view = view.route
     route.idle_timeout = view.idle_timeout
     route.max_duration = build_max_duration(view)
     if view.which("cluster_specifier") == "weighted_clusters":

@@ -8,6 +8,7 @@ from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matcher_tree import build_matcher_tree
 from meshproxy.config.build_matchers import build_header_matchers
 from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_route import build_route
 from meshproxy.config.context import Context
@@ -20,6 +21,7 @@ from meshproxy.observe.formatter import wire_text
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.index import RouteIndex
 from meshproxy.routing.path_match import PathMatch, fold_case
+from meshproxy.routing.plan import Plan
 from meshproxy.routing.redirect import Redirect
 from meshproxy.routing.route import Route
 from meshproxy.routing.stats import RequestStats, VirtualCluster
@@ -31,14 +33,8 @@ _ROUTE_LIST = "envoy.config.route.v3.RouteList"
 # The virtual cluster of requests that no other takes.
 _OTHER = "other"
 _HOST_LATER = {
-    "retry_policy": "retries are not supported yet",
-    "retry_policy_typed_config": "retries are not supported yet",
-    "include_is_timeout_retry_header": "retries are not supported yet",
-    "hedge_policy": "hedging is not supported yet",
     "request_mirror_policies": "mirroring is not supported yet",
     "cors": "the cors filter takes its policy from typed_per_filter_config",
-    "per_request_buffer_limit_bytes": "request bodies are not kept for retries yet",
-    "request_body_buffer_limit": "request bodies are not kept for retries yet",
 }
 
 
@@ -97,6 +93,7 @@ def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_cluste
         request_edits=(build_edit(view, "request"),),
         response_edits=(build_edit(view, "response"),),
         overrides=with_outer(build_overrides(view, ctx), ()),
+        plan=Plan(ctx.runtime),
         attempt_count_in_request=False,
         attempt_count_in_response=False,
     )
@@ -112,6 +109,9 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
         request_edits=(build_edit(view, "request"), *table.request_edits),
         response_edits=(build_edit(view, "response"), *table.response_edits),
         overrides=with_outer(build_overrides(view, table.ctx), table.overrides),
+        plan=replace(
+            build_plan(view, view, table.plan, table.ctx), tell_timeout_retry=view.include_is_timeout_retry_header
+        ),
         attempt_count_in_request=view.include_request_attempt_count,
         attempt_count_in_response=view.include_attempt_count_in_response,
     )

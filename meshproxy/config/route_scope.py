@@ -8,6 +8,7 @@ from meshproxy.config.view import View
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.overrides import Overrides
+from meshproxy.routing.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Scope:
     request_edits: tuple[HeaderEdit, ...]
     response_edits: tuple[HeaderEdit, ...]
     overrides: tuple[Overrides, ...]
+    # Of the virtual host; what a route says of the same goes before it.
+    plan: Plan
     attempt_count_in_request: bool
     attempt_count_in_response: bool
 

@@ -4,8 +4,12 @@ The headers come from callers inside the mesh: the manager removes them from the
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from meshproxy.http.headers import RequestHeaders
+
+if TYPE_CHECKING:
+    from meshproxy.routing.plan import Plan
 
 _TIMEOUT = "x-envoy-upstream-rq-timeout-ms"
 _EXPECTED = "x-envoy-expected-rq-timeout-ms"
@@ -41,6 +45,10 @@ class Asked:
     alternative_stat_name: str = ""
     # The retry headers as they came.
     retry: dict[str, str] = field(default_factory=dict)
+    # What all that comes to, together with the route's.
+    plan: "Plan | None" = None
+    # The timeout is that of grpc-timeout, which tells the upstream too.
+    by_grpc: bool = False
 
 
 def take_asked(request: RequestHeaders, respect_expected: bool) -> Asked:

@@ -60,6 +60,8 @@ class Attempt:
     _grpc = False
     # When it began to wait for a connection.
     _asked = 0.0
+    # It failed.
+    _over = False
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
         self.router = router
@@ -77,7 +79,6 @@ class Attempt:
         self.counted = self._heard = False
 
     def start(self, end: bool) -> None:
-        stream = self.stream
         cluster = self.cluster
         self.headers_end = end
         if cluster.in_maintenance():
@@ -85,8 +86,12 @@ class Attempt:
             headers = [] if self.router.suppress_envoy_headers else [OVERLOADED]
             self._refuse(LocalReply(503, b"maintenance mode", "maintenance_mode", headers, "UO"))
             return
+        self._start_on(cluster.balancer.pick(self.stream))
+
+    def _start_on(self, endpoint: Endpoint | None) -> None:
+        stream = self.stream
+        cluster = self.cluster
         stream.attempts += 1
-        endpoint = cluster.balancer.pick(stream)
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
         action = self.action
@@ -105,13 +110,13 @@ class Attempt:
             action.rewrite_host(self.router, stream, pool.endpoint)
         self.pool = pool
         client = pool.take(self)
-        # Limits may have refused it already.
-        if stream.upstream is self:
+        if client is not None:
             stream.endpoint = endpoint
-            if client is not None:
-                self._send(client)
-            else:
-                self._asked = stream.manager.loop.time()
+            self._send(client)
+        elif not self._over:
+            # Limits have not refused it.
+            stream.endpoint = endpoint
+            self._asked = stream.manager.loop.time()
 
     def _pool_of(self, endpoint: Endpoint) -> UpstreamPool | None:
         source = self.stream.connection.upstream_source
@@ -132,7 +137,7 @@ class Attempt:
         stream = self.stream
         stream.upstream = None
         self._charge_failure(reply.status)
-        stream.reply(reply)
+        self.action.answer(self.stream, reply)
 
     # ---- towards the upstream ----
 
@@ -297,6 +302,7 @@ class Attempt:
         if failure is CONNECTION_TERMINATED and self._repeat():
             return
         stream = self.stream
+        self._over = True
         if self.client is None:
             self._note_wait()
         self._end()
@@ -309,7 +315,7 @@ class Attempt:
                 reply.details = details_after_start(failure)
             else:
                 self._charge_failure(reply.status)
-            stream.reply(reply)
+            self.action.answer(self.stream, reply)
             return
         stream.add_flag(failure.flag)
         stream.details = details_after_start(failure)
@@ -317,11 +323,17 @@ class Attempt:
 
     def on_timeout(self, reply: LocalReply) -> None:
         """The stream's time is over while this try runs: `reply` is sent instead of its answer."""
+        self._note_timeout(reply.status)
+        self.action.answer(self.stream, reply)
+
+    def _note_timeout(self, status: int) -> None:
         assert self.pool is not None
         self.pool.endpoint.stats.rq_timeout += 1
+        self.cluster.stats.upstream_rq_timeout += 1
+        for stats in self.stream.extra_stats:
+            stats.upstream_rq_timeout += 1
         if self.stream.response is None:
-            self._charge_failure(reply.status)
-        self.stream.reply(reply)
+            self._charge_failure(status)
 
     def on_write_paused(self) -> None:
         self._paused = True
@@ -460,5 +472,6 @@ def _duration_reached(attempt: Attempt) -> float:
     stream = attempt.stream
     status = 504 if stream.request_complete else 408
     details = "upstream_max_stream_duration_reached"
-    stream.reply(LocalReply(status, b"upstream max stream duration reached", details, flag="UMSDR"))
+    reply = LocalReply(status, b"upstream max stream duration reached", details, flag="UMSDR")
+    attempt.action.answer(stream, reply)
     return 0

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, TypeVar
 
-from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 
-Expired = Callable[[Stream], float]
+T = TypeVar("T")
 
 
 class Deadlines:
@@ -14,9 +14,9 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queues: dict[tuple[float, Expired], TimeoutQueue[Stream]] = {}
+        self._queues: dict[tuple[float, Callable[[Any], float]], TimeoutQueue[Any]] = {}
 
-    def queue(self, seconds: float, expired: Expired) -> TimeoutQueue[Stream]:
+    def queue(self, seconds: float, expired: Callable[[T], float]) -> TimeoutQueue[T]:
         """For durations from the configuration; `expired` as TimeoutQueue wants it."""
         key = (seconds, expired)
         queue = self._queues.get(key)

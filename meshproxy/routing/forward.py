@@ -1,6 +1,7 @@
 """The action that forwards to a cluster (envoy.config.route.v3.RouteAction)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from sys import intern
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,8 +11,11 @@ from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.asked import ASKING, take_asked
+from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.grpc_timeout import GrpcTimeout, write_grpc_timeout
+from meshproxy.routing.judged_attempt import timeout_reply
+from meshproxy.routing.plan import Plan
 from meshproxy.routing.rate_limits import RouteLimits
 from meshproxy.routing.rewrites import PathRewrite, set_host
 from meshproxy.routing.stats import find_virtual_cluster
@@ -41,17 +45,20 @@ class Forward:
         "auto_host_rewrite",
         "cluster_name",
         "clusters",
+        "configured_plan",
         "connect",
+        "deadlines",
+        "expected_text",
         "grpc_timeout",
         "metadata_match",
         "name_of",
         "not_found_status",
+        "plan",
         "priority",
         "queue",
         "rate_limits",
         "rewrites",
         "timeout",
-        "timeout_text",
         "upgrades",
     )
 
@@ -61,10 +68,16 @@ class Forward:
         self.name_of: Callable[[Stream], str] | None = None
         self.not_found_status = 503
         self.timeout = timeout
-        self.timeout_text = intern(str(round(timeout * 1000)))
+        # What x-envoy-expected-rq-timeout-ms says; "" where it says nothing.
+        self.expected_text = _milliseconds(timeout)
         # Where gRPC callers say how long they wait.
         self.grpc_timeout: GrpcTimeout | None = None
+        self.deadlines = deadlines
         self.queue: TimeoutQueue[Stream] = deadlines.queue(timeout, response_timed_out)
+        # What there is beside one plain try, for requests that ask for nothing; None: nothing.
+        self.plan: Plan | None = None
+        # The same as it is configured, for requests that ask for something.
+        self.configured_plan: Plan | None = None
         self.rewrites: tuple[PathRewrite, ...] = ()
         # The attempt sets the host from the endpoint that was chosen.
         self.auto_host_rewrite = False
@@ -95,15 +108,18 @@ class Forward:
             if router.strict_headers and router.refuses(stream):
                 return
             self._heed(router, stream, request)
-        elif self.timeout and not router.suppress_envoy_headers:
-            request.add_new((_EXPECTED_TIMEOUT, self.timeout_text))
+        elif self.expected_text and not router.suppress_envoy_headers:
+            request.add_new((_EXPECTED_TIMEOUT, self.expected_text))
         if self.attempt_count_in_request:
             request.set("x-envoy-attempt-count", "1")
         for edit in route.request_edits:
             edit(stream)
         for rewrite in self.rewrites:
             rewrite(stream, not router.suppress_envoy_headers)
-        attempt = router.attempt(router, stream, cluster, self)
+        if self.plan is None and stream.asked is None:
+            attempt = router.attempt(router, stream, cluster, self)
+        else:
+            attempt = self._planned(router, stream, cluster)
         stream.upstream = attempt
         attempt.start(end)
         if end and stream.upstream is not None:
@@ -113,6 +129,12 @@ class Forward:
         """Where this stream goes, or would have gone; None where there is no such cluster."""
         name = self.cluster_name if self.name_of is None else self.name_of(stream)
         return self.clusters.by_name.get(name)
+
+    def answer(self, stream: Stream, reply: LocalReply) -> None:
+        """What the client gets in place of an answer of an upstream."""
+        if self.attempt_count_in_response and stream.attempts:
+            reply.headers = [*reply.headers, ("x-envoy-attempt-count", str(stream.attempts))]
+        stream.reply(reply)
 
     def request_ended(self, stream: Stream) -> None:
         """The router has passed on the end of the request: the time for the response begins."""
@@ -124,6 +146,14 @@ class Forward:
             self.queue.add(stream)
         else:
             self.queue.add_for(stream, timeout)
+
+    def set_plan(self, plan: Plan) -> None:
+        self.configured_plan = plan
+        effective = plan.effective(self.timeout)
+        if not effective.plain:
+            self.plan = effective
+            if not effective.hedge:
+                self.expected_text = _milliseconds(effective.per_try_timeout or self.timeout)
 
     def rewrite_host(self, router: "Router", stream: Stream, endpoint: "Endpoint") -> None:
         """auto_host_rewrite, for the attempt to call when it has its endpoint."""
@@ -138,17 +168,49 @@ class Forward:
         by_grpc = self.grpc_timeout.of(request) if self.grpc_timeout is not None else None
         if asked.timeout is None:
             asked.timeout = self.timeout if by_grpc is None else by_grpc
-        timeout = asked.timeout
-        # A try can take no longer than all of them.
-        expected = asked.per_try_timeout or timeout
-        if timeout and expected > timeout:
-            expected = timeout
+        plan = self.configured_plan
+        if plan is None and (asked.retry or asked.per_try_timeout):
+            plan = Plan()
+        if plan is not None:
+            asked.plan = plan.with_asked(asked, asked.timeout)
+        asked.by_grpc = by_grpc is not None
+        self._tell_time_left(router, stream, asked.timeout, asked.plan)
+
+    def note_time_left(self, router: "Router", stream: Stream, plan: Plan) -> None:
+        """Tells the upstream of a further try how long it has."""
+        timeout = self.timeout if stream.asked is None else stream.asked.timeout
+        self._tell_time_left(router, stream, timeout, plan)
+
+    def _tell_time_left(self, router: "Router", stream: Stream, timeout: float, plan: Plan | None) -> None:
+        expected = plan.per_try_timeout if plan is not None and not plan.hedge else 0.0
+        expected = expected or timeout
         if not expected:
             return
+        if timeout:
+            # 0 would be for ever.
+            expected = max(0.001, min(expected, timeout - self._elapsed(stream)))
+        request, asked = stream.request, stream.asked
         if not router.suppress_envoy_headers:
-            request.set(_EXPECTED_TIMEOUT, str(round(expected * 1000)))
-        if by_grpc is not None:
+            request.set(_EXPECTED_TIMEOUT, _milliseconds(expected))
+        if asked is not None and asked.by_grpc:
             write_grpc_timeout(request, expected)
+
+    def _elapsed(self, stream: Stream) -> float:
+        """Of the time for all tries; it begins with the end of the request."""
+        if not stream.attempts or not stream.request_complete:
+            return 0.0
+        return stream.manager.loop.time() - stream.request_done_at
+
+    def _planned(self, router: "Router", stream: Stream, cluster: Cluster) -> Attempt:
+        """The first try of a stream that has a plan, or whose request asked for something."""
+        plan = self.plan if stream.asked is None else stream.asked.plan
+        if plan is not None and plan.retry is not None and not plan.retry.takes(stream.request):
+            plan = replace(plan, retry=None)
+        if plan is None or plan.plain:
+            return router.attempt(router, stream, cluster, self)
+        attempt = router.judged(router, stream, cluster, self)
+        attempt.plan = plan
+        return attempt
 
     def _count(self, stream: Stream) -> None:
         """Finds what counts this request beside its cluster."""
@@ -176,13 +238,9 @@ def response_timed_out(stream: Stream) -> float:
     attempt = stream.upstream
     if attempt is None:
         return 0
-    attempt.cluster.stats.upstream_rq_timeout += 1
-    for stats in stream.extra_stats:
-        stats.upstream_rq_timeout += 1
-    asked = stream.asked
-    if asked is not None and asked.timeout_as_no_content:
-        reply = LocalReply(204, b"", "response_timeout", flag="UT")
-    else:
-        reply = LocalReply(504, b"upstream request timeout", "response_timeout", flag="UT")
-    attempt.on_timeout(reply)
+    attempt.on_timeout(timeout_reply(stream, "response_timeout"))
     return 0
+
+
+def _milliseconds(seconds: float) -> str:
+    return intern(str(round(seconds * 1000))) if seconds else ""

@@ -12,6 +12,7 @@ from meshproxy.http.meter import Meter
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
+from meshproxy.routing.judged_attempt import JudgedAttempt
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.sides import UpstreamStream
 
@@ -179,3 +180,7 @@ class LoggedAttempt(Attempt):
         record.log_type = kind
         record.last_activity = self.stream.manager.loop.time()
         self._log.log(record)
+
+
+class LoggedJudgedAttempt(LoggedAttempt, JudgedAttempt):
+    """One entry for each of several tries."""

@@ -4,7 +4,8 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers
 from meshproxy.http.stream import Stream
 from meshproxy.routing.attempt import Attempt
-from meshproxy.routing.logged_attempt import LoggedAttempt, UpstreamLog
+from meshproxy.routing.judged_attempt import JudgedAttempt
+from meshproxy.routing.logged_attempt import LoggedAttempt, LoggedJudgedAttempt, UpstreamLog
 from meshproxy.routing.strict_headers import first_invalid
 
 
@@ -15,8 +16,8 @@ class Router:
     """
 
     __slots__ = (
-        "attempt", "dynamic_stats", "respect_expected_rq_timeout", "strict_headers", "suppress_envoy_headers",
-        "upstream_log",
+        "attempt", "dynamic_stats", "judged", "respect_expected_rq_timeout", "strict_headers",
+        "suppress_envoy_headers", "upstream_log",
     )  # fmt: skip
 
     def __init__(self, suppress_envoy_headers: bool = False) -> None:
@@ -26,13 +27,15 @@ class Router:
         self.dynamic_stats = True
         # x-envoy headers of requests that are refused unless they can be understood.
         self.strict_headers: tuple[str, ...] = ()
-        # What its tries are, and what is logged of them.
+        # What its tries are, those that may be made again, and what is logged of them.
         self.attempt: type[Attempt] = Attempt
+        self.judged: type[JudgedAttempt] = JudgedAttempt
         self.upstream_log: UpstreamLog | None = None
 
     def log_tries(self, log: UpstreamLog) -> None:
         self.upstream_log = log
         self.attempt = LoggedAttempt
+        self.judged = LoggedJudgedAttempt
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route

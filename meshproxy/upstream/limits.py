@@ -30,6 +30,12 @@ class Limits:
         share = int(self.retry_budget * (self.requests.total + self.pending.total) / 100)
         return max(share, self.retry_budget_minimum)
 
+    def take_retry(self) -> bool:
+        """One more retry; False where there are as many as there may be."""
+        if self.retry_budget:
+            self.retries.maximum = self.allowed_retries()
+        return self.retries.take()
+
     # ---- gauges, below `circuit_breakers.<priority>.` ----
 
     @property

@@ -165,7 +165,7 @@ def test_what_comes_later_is_named() -> None:
     view = view_of(text)
     build_route_table(view, context())
     warned = {problem.path.removeprefix(f"{ROUTE}.") for problem in unread(view)}
-    assert warned == {"decorator", "route.retry_policy", "route.request_mirror_policies", "route.hash_policy"}
+    assert warned == {"decorator", "route.request_mirror_policies", "route.hash_policy"}
     assert {problem.severity for problem in unread(view)} == {"ignored"}
 
 

@@ -1,0 +1,54 @@
+"""What a route wants of its tries beside the plain one: retries, hedging, times per try, internal redirects."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from meshproxy.net.runtime import Runtime
+from meshproxy.routing.retry_policy import RetryPolicy
+
+if TYPE_CHECKING:
+    from meshproxy.routing.asked import Asked
+
+
+@dataclass(slots=True)
+class Plan:
+    """Seconds; 0 for none. retry: None, or one with conditions.
+
+    per_try_timeout: counts from when the whole request is on its way; with `hedge` the try goes on beside the next one.
+    buffer_limit: bytes of a body that may be kept; None: as the manager buffers.
+    """
+
+    runtime: Runtime = field(default_factory=Runtime)
+    retry: RetryPolicy | None = None
+    per_try_timeout: float = 0.0
+    per_try_idle_timeout: float = 0.0
+    hedge: bool = False
+    buffer_limit: int | None = None
+    # The older way to say it, which a buffer_limit of any level goes before.
+    old_buffer_limit: int | None = None
+    # x-envoy-is-timeout-retry tells upstreams why they are asked again.
+    tell_timeout_retry: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing in it."""
+        return self.retry is None and not self.per_try_timeout and not self.per_try_idle_timeout
+
+    def with_asked(self, asked: "Asked", timeout: float) -> "Plan":
+        """What it comes to for one request, whose own headers ask for something else. timeout: of all its tries."""
+        retry, words = self.retry, asked.retry
+        if words:
+            retry = (retry or RetryPolicy()).with_asked(words)
+        per_try = self.per_try_timeout if asked.per_try_timeout is None else asked.per_try_timeout
+        hedge = {"true": True, "false": False}.get(words.get("x-envoy-hedge-on-per-try-timeout", ""), self.hedge)
+        return replace(self, retry=retry, per_try_timeout=per_try, hedge=hedge).effective(timeout)
+
+    def effective(self, timeout: float) -> "Plan":
+        """Without what has no effect: a time per try no shorter than that of all, a policy without conditions.
+
+        timeout: of all tries.
+        """
+        per_try = self.per_try_timeout if not timeout or self.per_try_timeout < timeout else 0.0
+        retry = self.retry if self.retry is not None and self.retry.conditions else None
+        limit = self.old_buffer_limit if self.buffer_limit is None else self.buffer_limit
+        return replace(self, retry=retry, per_try_timeout=per_try, buffer_limit=limit)
