@@ -21,6 +21,7 @@ from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
 from meshproxy.net.count import Count
 from meshproxy.net.dial import SocketOptions
+from meshproxy.net.filter_state import kept_text
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import Buckets, TokenBucket
@@ -71,6 +72,7 @@ __all__ = [
     "compile_format",
     "descriptors",
     "fold_case",
+    "kept_text",
     "parse_client_hello",
     "read_data_source",
     "read_header",

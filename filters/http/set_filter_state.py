@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from meshproxy.api import HttpFilter, Stream, build_format
+from meshproxy.api import HttpFilter, Stream, build_format, kept_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Setter:
     key: str
     text: Callable[[Any], str]
     skip_if_empty: bool
+    factory: str
 
 
 class SetFilterState(HttpFilter):
@@ -40,12 +41,12 @@ class SetFilterState(HttpFilter):
         for setter in self._setters:
             text = setter.text(stream)
             if text or not setter.skip_if_empty:
-                stream.set_state(setter.key, text)
+                stream.set_state(setter.key, kept_text(text, setter.factory))
 
 
 def _setter(view: Any) -> Setter:
-    view.ignore("factory_key", why="every value is kept as text")
     view.ignore("read_only", why="nothing here changes what another filter has set")
     view.ignore("shared_with_upstream", why="connections to upstreams do not see filter state")
     text, _ = build_format(view.format_string)
-    return Setter(view.object_key or view.factory_key, text, view.skip_if_empty)
+    key = view.object_key or view.factory_key
+    return Setter(key, text, view.skip_if_empty, view.factory_key or key)

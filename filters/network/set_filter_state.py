@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from meshproxy.api import Connection, ConnectionRecord, NetworkFilter, Verdict, build_format
+from meshproxy.api import Connection, ConnectionRecord, NetworkFilter, Verdict, build_format, kept_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Setter:
     key: str
     text: Callable[[Any], str]
     skip_if_empty: bool
+    factory: str
 
 
 class SetFilterState(NetworkFilter):
@@ -33,14 +34,13 @@ class SetFilterState(NetworkFilter):
         for setter in self._setters:
             text = setter.text(record)
             if text or not setter.skip_if_empty:
-                connection.set_state(setter.key, text)
+                connection.set_state(setter.key, kept_text(text, setter.factory))
         return None
 
 
 def _setter(value: Any) -> Setter:
-    value.ignore("factory_key", why="every value is kept as text")
     value.ignore("read_only", why="nothing here changes what another filter has set")
     value.ignore("shared_with_upstream", why="connections to upstreams do not see filter state")
     key = value.object_key if value.which("key") == "object_key" else value.factory_key
     text, _ = build_format(value.format_string)
-    return Setter(key, text, value.skip_if_empty)
+    return Setter(key, text, value.skip_if_empty, value.factory_key or key)

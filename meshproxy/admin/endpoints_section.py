@@ -6,7 +6,6 @@ from meshproxy.admin.config_sections import TYPE, Section, Tree
 from meshproxy.admin.listeners import address_tree
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
-from meshproxy.upstream.priorities import OVERPROVISIONING
 
 ENDPOINTS = "EndpointsConfigDump"
 _LISTS = ("static_endpoint_configs", "dynamic_endpoint_configs")
@@ -46,7 +45,7 @@ def _endpoints(cluster: Cluster) -> Tree:
         "@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster.name,
         **({"endpoints": assignment} if assignment else {}),
-        "policy": {"overprovisioning_factor": getattr(cluster.balancer, "overprovisioning", OVERPROVISIONING)},
+        "policy": {"overprovisioning_factor": cluster.overprovisioning},
     }
 
 
@@ -55,7 +54,8 @@ def _endpoint(endpoint: Endpoint, resolved: bool) -> Tree:
     where: Tree = {"address": address_tree(endpoint.address), "health_check_config": {}}
     if endpoint.hostname:
         where["hostname"] = endpoint.hostname
-    tree: Tree = {"endpoint": where, "health_status": "HEALTHY" if endpoint.healthy else "UNHEALTHY"}
+    health = "HEALTHY" if endpoint.healthy else "DEGRADED" if endpoint.degraded else "UNHEALTHY"
+    tree: Tree = {"endpoint": where, "health_status": health}
     if endpoint.metadata:
         tree["metadata"] = {"filter_metadata": endpoint.metadata}
     elif resolved:

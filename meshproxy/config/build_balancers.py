@@ -2,38 +2,51 @@
 
 from collections.abc import Callable
 
+from meshproxy.config.build_hash_balancers import maglev, old_maglev, old_ring_hash, ring_hash
+from meshproxy.config.build_localities import old_localities, read_localities
+from meshproxy.config.build_slow_start import build_slow_start
+from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.lb_scope import LbScope, MakeBalancer
 from meshproxy.config.view import View
+from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.balancers.least_request import LeastRequest
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.round_robin import RoundRobin
-from meshproxy.upstream.priorities import Balancer, PriorityBalancer
+from meshproxy.upstream.balancers.table import Policy
+from meshproxy.upstream.priorities import Balancer, PriorityBalancer, PrioritySettings
 from meshproxy.upstream.stats import ClusterStats
 
-MakeBalancer = Callable[[], Balancer]
-
 _POLICIES = "envoy.extensions.load_balancing_policies."
-_NO_LOCAL_CLUSTER = "zone-aware routing needs a local cluster, which is not supported yet"
+_OLD_CONFIGS = {
+    "ROUND_ROBIN": "round_robin_lb_config", "LEAST_REQUEST": "least_request_lb_config",
+    "RING_HASH": "ring_hash_lb_config", "MAGLEV": "maglev_lb_config",
+}  # fmt: skip
+_PARTIAL = ("zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config")
+
+BuildPolicy = Callable[[View, LbScope], MakeBalancer]
 
 
-def build_balancer(cluster: View, stats: ClusterStats) -> PriorityBalancer:
+def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Balancer, dict[str, StatGroup]]:
+    """The balancer, and its own stats by what they are called below the cluster."""
+    scope = LbScope(ctx, stats, cluster)
     common = cluster.common_lb_config
-    threshold = common.healthy_panic_threshold.value if common.has("healthy_panic_threshold") else 50.0
     common.ignore("update_merge_window", why="every update is applied at once")
     common.ignore("ignore_new_hosts_until_first_hc", why="there are no active health checks yet")
-    common.ignore("consistent_hashing_lb_config", why="only ring_hash and maglev read it")
     common.ignore("override_host_status", why="only the override_host policy reads it")
-    fail_on_panic = False
-    if common.which("locality_config_specifier") == "zone_aware_lb_config":
-        zones = common.zone_aware_lb_config
-        zones.ignore("routing_enabled", "min_cluster_size", why=_NO_LOCAL_CLUSTER)
-        fail_on_panic = zones.fail_traffic_on_panic
-    make = _from_extension(cluster.load_balancing_policy) if cluster.load_balancing_policy else _from_enum(cluster)
-    balancer = PriorityBalancer(make, stats, threshold, fail_on_panic)
-    factor = cluster.load_assignment.policy.get("overprovisioning_factor")
-    if factor is not None:
-        balancer.overprovisioning = factor
-    return balancer
+    if cluster.load_balancing_policy:
+        if any(common.has(name) for name in _PARTIAL):
+            what = f"partial fields ({', '.join(_PARTIAL)}) of common_lb_config"
+            cluster.reject("common_lb_config", f"cluster: load_balancing_policy cannot be combined with {what}")
+        if cluster.lb_subset_config:
+            what = "lb_subset_config"
+            cluster.reject(what, f"cluster: load_balancing_policy cannot be combined with {what}")
+        cluster.ignore("lb_policy", *_OLD_CONFIGS.values(), why="load_balancing_policy says it")
+        with cluster.at("load_balancing_policy"):
+            make = from_extension(cluster.load_balancing_policy, scope)
+    else:
+        make = _from_enum(cluster, scope)
+    return make(), scope.groups
 
 
 def provided_by_cluster(cluster: View) -> bool:
@@ -41,38 +54,39 @@ def provided_by_cluster(cluster: View) -> bool:
     return not cluster.load_balancing_policy and cluster.enum("lb_policy") == "CLUSTER_PROVIDED"
 
 
-def _from_enum(cluster: View) -> MakeBalancer:
+def _from_enum(cluster: View, scope: LbScope) -> MakeBalancer:
     policy = cluster.enum("lb_policy")
-    cluster.ignore("round_robin_lb_config", "least_request_lb_config", why=f"lb_policy is {policy}")
+    used = _OLD_CONFIGS.get(policy, "")
+    cluster.ignore(*[name for name in _OLD_CONFIGS.values() if name != used], why=f"lb_policy is {policy}")
+    common = cluster.common_lb_config
+    if policy == "RING_HASH":
+        return old_ring_hash(cluster.ring_hash_lb_config, common, scope)
+    if policy == "MAGLEV":
+        return old_maglev(cluster.maglev_lb_config, common, scope)
+    if policy == "LOAD_BALANCING_POLICY_CONFIG":
+        cluster.reject("lb_policy", "cluster: field load_balancing_policy need to be set")
+    common.ignore("consistent_hashing_lb_config", why=f"lb_policy is {policy}")
+    localities = old_localities(common)
     if policy == "ROUND_ROBIN":
-        # Nothing in it but slow start, which is reported as not supported.
-        return _round_robin(cluster.round_robin_lb_config)
+        return _plain(scope, localities, _round_robin(cluster.round_robin_lb_config, scope))
     if policy == "LEAST_REQUEST":
-        return _least_request(cluster.least_request_lb_config)
-    if policy == "RANDOM":
-        return Random
-    if policy == "CLUSTER_PROVIDED":
-        # The cluster's type puts its own in the place of this one, which has nothing to pick from.
-        return Random
-    cluster.reject("lb_policy", f"{policy} is not supported yet: ROUND_ROBIN, LEAST_REQUEST and RANDOM are")
+        return _plain(scope, localities, _least_request(cluster.least_request_lb_config, scope))
+    # CLUSTER_PROVIDED: the cluster's type puts its own in the place of this one, which has nothing to pick from.
+    return _plain(scope, localities, Random)
 
 
-def _from_extension(policy: View) -> MakeBalancer:
-    """As in Envoy, the first entry whose type is known counts."""
-    known = {
-        f"{_POLICIES}round_robin.v3.RoundRobin": _round_robin,
-        f"{_POLICIES}least_request.v3.LeastRequest": _least_request,
-        f"{_POLICIES}random.v3.Random": _random,
-    }
+def from_extension(policy: View, scope: LbScope) -> MakeBalancer:
+    """envoy.config.cluster.v3.LoadBalancingPolicy. As in Envoy, the first entry whose type is known counts."""
     make: MakeBalancer | None = None
     types = []
-    for entry in policy.policies:
+    for i, entry in enumerate(policy.policies):
         extension = entry.typed_extension_config
         _ = extension.name  # the type says which policy it is
         types.append(extension.typed_config.type_name)
-        build = known.get(types[-1])
+        build = KNOWN.get(types[-1].removeprefix(_POLICIES))
         if make is None and build is not None:
-            make = build(extension.typed_config.unpack())
+            with policy.at("policies", i):
+                make = build(extension.typed_config.unpack(), scope)
         else:
             extension.ignore("typed_config", why="another entry is used")
     if make is None:
@@ -80,32 +94,48 @@ def _from_extension(policy: View) -> MakeBalancer:
     return make
 
 
-def _round_robin(view: View) -> MakeBalancer:
-    _read_localities(view)
-    return RoundRobin
+MakePolicy = Callable[[], Policy]
+ReadLocalities = Callable[[PrioritySettings], None]
 
 
-def _random(view: View) -> MakeBalancer:
-    _read_localities(view)
-    return Random
+def _plain(scope: LbScope, localities: ReadLocalities, make: MakePolicy) -> MakeBalancer:
+    """Balancers that pick by a policy without hashes."""
+    def build() -> PriorityBalancer:
+        settings = scope.settings()
+        localities(settings)
+        return PriorityBalancer(make(), scope.stats, settings)
+
+    return build
 
 
-def _least_request(view: View) -> MakeBalancer:
-    _read_localities(view)
+def _round_robin(view: View, scope: LbScope) -> MakePolicy:
+    slow_start = build_slow_start(view.slow_start_config, scope.ctx)
+    return lambda: RoundRobin(slow_start())
+
+
+def _least_request(view: View, scope: LbScope) -> MakePolicy:
     choices = view.get("choice_count", 2)
-    bias = 1.0
+    bias, key = 1.0, ""
     if view.has("active_request_bias"):
-        view.active_request_bias.ignore("runtime_key", why="the bias is fixed when the configuration arrives")
+        key = view.active_request_bias.runtime_key
         bias = view.active_request_bias.default_value
-        if bias < 0:
-            view.reject("active_request_bias", "must not be negative")
-    full_scan = view.type_name.startswith(_POLICIES) and view.enum("selection_method") == "FULL_SCAN"
-    return lambda: LeastRequest(choices, bias, full_scan)
+    full_scan = False
+    if view.type_name.startswith(_POLICIES):
+        full_scan = bool(view.get("enable_full_scan")) or view.enum("selection_method") == "FULL_SCAN"
+    slow_start = build_slow_start(view.slow_start_config, scope.ctx)
+    return lambda: LeastRequest(choices, bias, full_scan, slow_start(), scope.ctx.runtime, key)
 
 
-def _read_localities(view: View) -> None:
-    if not view.type_name.startswith(_POLICIES):
-        return
-    localities = view.locality_lb_config
-    if localities.which("locality_config_specifier") == "zone_aware_lb_config":
-        view.ignore("locality_lb_config", why=_NO_LOCAL_CLUSTER)
+def _extended(make: Callable[[View, LbScope], MakePolicy]) -> BuildPolicy:
+    """As an extension, a policy has what common_lb_config says of localities in itself."""
+    return lambda view, scope: _plain(scope, read_localities(view.locality_lb_config), make(view, scope))
+
+
+KNOWN: dict[str, BuildPolicy] = {
+    "round_robin.v3.RoundRobin": _extended(_round_robin),
+    "least_request.v3.LeastRequest": _extended(_least_request),
+    "random.v3.Random": _extended(lambda view, scope: Random),
+    "ring_hash.v3.RingHash": ring_hash,
+    "maglev.v3.Maglev": maglev,
+}
+"""The policies of load_balancing_policy, by their types."""

@@ -35,7 +35,10 @@ def add_cluster(view: View, ctx: Context) -> Cluster:
     if cluster.name in ctx.clusters.by_name:
         raise ConfigError(f"cluster manager: duplicate cluster '{cluster.name}'")
     ctx.clusters.by_name[cluster.name] = cluster
+    cluster.turns = ctx.clusters.turns
     ctx.stats.add(f"cluster.{cluster.alt_stat_name}", cluster.stats)
+    for name, group in cluster.stat_groups.items():
+        ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{name}", group)
     return cluster
 
 
@@ -43,7 +46,12 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     for name, why in _IGNORED.items():
         view.ignore(name, why=why)
     stats = ClusterStats(ctx.counts)
-    cluster = Cluster(view.name, build_balancer(view, stats), build_pool_settings(view), stats)
+    balancer, groups = build_balancer(view, stats, ctx)
+    cluster = Cluster(view.name, balancer, build_pool_settings(view), stats)
+    cluster.stat_groups = groups
+    factor = view.load_assignment.policy.get("overprovisioning_factor")
+    cluster.overprovisioning = cluster.overprovisioning if factor is None else factor
+    cluster.drain_on_change = view.common_lb_config.close_connections_on_host_set_change
     cluster.alt_stat_name = view.alt_stat_name or view.name
     cluster.metadata = metadata_of(view.metadata)
     cluster.runtime = ctx.runtime

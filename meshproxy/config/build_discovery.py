@@ -43,6 +43,9 @@ def build_discovery(cluster: Cluster, view: View) -> None:
     build: Callable[[Cluster, View, _Kind], None] | None = _KINDS.get(kind.name)
     if build is None:
         view.reject("type", f"{kind.name} is not supported yet: STATIC, STRICT_DNS, LOGICAL_DNS and ORIGINAL_DST are")
+    if kind.name != "STRICT_DNS" and view.common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing:
+        what = f"consistent hashing loadbalancing for cluster of type: 'envoy.cluster.{kind.name.lower()}'"
+        view.reject("common_lb_config", f"Cannot use hostname for {what}")
     if kind.name != "ORIGINAL_DST":
         if provided_by_cluster(view):
             provided = "cluster provided LB specified but cluster"

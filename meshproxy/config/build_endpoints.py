@@ -7,10 +7,11 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.structs import wire_struct
 from meshproxy.config.view import View
 from meshproxy.observe.json_text import wire_text
-from meshproxy.upstream.endpoint import EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint, Locality
+from meshproxy.upstream.endpoint import DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint, Locality
 
-_UNHEALTHY = {
+_HEALTH = {
     "UNHEALTHY": FAILED_EDS_HEALTH, "TIMEOUT": FAILED_EDS_HEALTH, "DRAINING": EDS_STATUS_DRAINING,
+    "DEGRADED": DEGRADED_EDS_HEALTH,
 }  # fmt: skip
 _NO_ACTIVE_CHECKS = "read by active health checks, which are not supported yet"
 
@@ -56,10 +57,8 @@ def _build_endpoint(view: View, priority: int, locality: Locality) -> Endpoint:
     metadata = metadata_of(view.metadata)
     endpoint = Endpoint(endpoint_address(inner.address), inner.hostname, weight, priority, locality, metadata)
     health = view.enum("health_status")
-    if health in _UNHEALTHY:
-        endpoint.set_health((_UNHEALTHY[health],))
-    elif health == "DEGRADED":
-        view.reject("health_status", "degraded endpoints are not supported yet")
+    if health in _HEALTH:
+        endpoint.set_health((_HEALTH[health],))
     return endpoint
 
 

@@ -5,6 +5,7 @@ from copy import copy
 
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
+from meshproxy.config.build_hash_policy import build_hash_policy
 from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_rate_limits import build_rate_limits
@@ -28,7 +29,6 @@ _DEFAULT_TIMEOUT = 15.0
 _NOT_FOUND = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500}
 _PROXY_PROTOCOL = {"V1": 1, "V2": 2}
 _MAX_WEIGHT = 2**32 - 1
-_HASHING = "no balancer here hashes yet"
 _IGNORED: dict[str, tuple[str, ...]] = {
     "mirroring is not supported yet": ("request_mirror_policies",),
     "internal redirects are not supported yet": (
@@ -36,7 +36,6 @@ _IGNORED: dict[str, tuple[str, ...]] = {
         "internal_redirect_action",
         "max_internal_redirects",
     ),
-    _HASHING: ("hash_policy",),
     "the cors filter takes its policy from typed_per_filter_config": ("cors",),
     "there is no early data here": ("early_data_policy",),
     "there is no flush timeout yet": ("flush_timeout",),
@@ -57,6 +56,7 @@ def build_forward(view: View, match: PathMatch, template: UriTemplate | None, sc
     forward.append_forwarded_host = view.append_x_forwarded_host
     forward.attempt_count_in_request = scope.attempt_count_in_request
     forward.attempt_count_in_response = scope.attempt_count_in_response
+    forward.hash_policy = build_hash_policy(view.hash_policy)
     forward.priority = 1 if view.enum("priority") == "HIGH" else 0
     if view.metadata_match:
         forward.metadata_match = metadata_of(view.metadata_match).get("envoy.lb", {})
@@ -152,9 +152,9 @@ def build_weighted(view: View, parent: Route, forward: Forward, scope: Scope) ->
             if not sum(weights)
             else f"The sum of weights of all weighted clusters of route {parent.name} exceeds {_MAX_WEIGHT}"
         )
-    view.ignore("use_hash_policy", why=_HASHING)
     parent.choices = tuple(choices)
-    parent.choose = WeightedChoice(choices, weights, fold_case(view.header_name), _weights_now(view, scope))
+    hashed = forward.hash_policy if view.get("use_hash_policy") else None
+    parent.choose = WeightedChoice(choices, weights, fold_case(view.header_name), _weights_now(view, scope), hashed)
 
 
 def _choice(view: View, parent: Route, forward: Forward, scope: Scope) -> Route:

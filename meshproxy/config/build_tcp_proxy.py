@@ -3,6 +3,7 @@
 from typing import Any
 
 from meshproxy.config.build_access_logs import build_access_logs
+from meshproxy.config.build_hash_policy import build_tcp_hash_policy
 from meshproxy.config.context import Context
 from meshproxy.config.structs import wire_struct
 from meshproxy.config.view import View
@@ -28,6 +29,7 @@ def build_tcp_proxy(view: View, ctx: Context, buffer_limit: int) -> TcpProxy:
             own = {**metadata, **_lb_metadata(each.metadata_match)}
             proxy.targets.append((each.name, each.weight, own))
     proxy.set_idle_timeout(view.get("idle_timeout", IDLE_TIMEOUT))
+    proxy.hash_policy = build_tcp_hash_policy(view.hash_policy)
     proxy.max_connect_attempts = view.get("max_connect_attempts", 1)
     if view.backoff_options:
         base = view.backoff_options.get("base_interval", 0.0)
@@ -52,7 +54,6 @@ def _refuse(view: View) -> None:
     if view.enum("upstream_connect_mode") != "IMMEDIATE":
         view.reject("upstream_connect_mode", "only IMMEDIATE is supported")
     view.ignore("max_early_data_bytes", why="nothing is read before the upstream is connected")
-    view.ignore("hash_policy", why="no balancer here picks by hash")
     view.ignore("proxy_protocol_tlv_merge_policy", why="no upstream is sent a PROXY header")
     view.ignore("check_drain_close", why="TCP connections live on while a listener drains")
 

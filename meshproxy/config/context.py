@@ -1,6 +1,7 @@
 """What every builder is given."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
+from meshproxy.upstream.host_set import HostSet
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Context:
     loop: asyncio.AbstractEventLoop
     stats: Registry = field(default_factory=Registry)
     clusters: Clusters = field(default_factory=Clusters)
+    # The endpoints of the cluster that this proxy is a member of (cluster_manager.local_cluster_name), if it says so.
+    local_hosts: Callable[[], HostSet] | None = None
     runtime_layers: RuntimeLayers = field(default_factory=lambda: RuntimeLayers(Runtime()))
     node: Node = field(default_factory=Node)
     # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.

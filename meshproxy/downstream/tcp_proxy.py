@@ -36,6 +36,8 @@ class TcpProxy(TerminalFilter):
         self.buffer_limit = buffer_limit
         # (cluster, weight, what its endpoints must have as metadata); one entry where there is nothing to choose.
         self.targets: list[tuple[str, int, dict[str, Any]]] = []
+        # From a session to its hash, for balancers that pick by it.
+        self.hash_policy: Callable[[TcpSession], int | None] | None = None
         self.max_connect_attempts = 1
         # Seconds before the second attempt, doubled for each further one, and the most; (0, 0): at once.
         self.backoff = (0.0, 0.0)

@@ -72,6 +72,11 @@ class TcpSession(ConnectionRecord):
         self.begun = False
         self.upstream_close_type = "Normal"
 
+    def hash_key(self) -> int | None:
+        """For balancers that pick by hash."""
+        policy = self.proxy.hash_policy
+        return None if policy is None else policy(self)
+
     @property
     def stream_id(self) -> str | None:
         """Made when a log first asks; a connection that the proxy never served has none."""

@@ -125,6 +125,12 @@ class Stream:
     def peer(self, address: tuple[str, int]) -> None:
         self.told_peer = address
 
+    def hash_key(self) -> int | None:
+        """What its route hashes of it, for balancers that pick by hash."""
+        policy = self.route.action.hash_policy
+        number: int | None = None if policy is None else policy(self)
+        return number
+
     @property
     def meter(self) -> "Meter | None":
         """What went over the client's connection, where that is counted."""

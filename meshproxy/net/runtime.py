@@ -154,6 +154,16 @@ class Runtime:
         entry = self._merged.get(key)
         return default if entry is None or entry.integer is None else entry.integer
 
+    def number(self, key: str, default: float) -> float:
+        """As `integer`, with its fraction."""
+        entry = self._merged.get(key)
+        if entry is None:
+            return default
+        try:
+            return float(entry.text)
+        except ValueError:
+            return default
+
     def boolean(self, key: str, default: bool) -> bool:
         entry = self._merged.get(key)
         return default if entry is None or entry.boolean is None else entry.boolean

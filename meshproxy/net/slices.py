@@ -29,6 +29,13 @@ def slices(items: Iterable[T], seconds: float = SLICE) -> Iterator[list[T]]:
         yield found
 
 
+def work_for(seconds: float, items: Iterator[object]) -> bool:
+    """Works off `items` for so long and no longer; whether that was all of them."""
+    now = time.perf_counter
+    end = now() + seconds
+    return all(now() < end for _ in items)
+
+
 class Turns:
     """Lets only one of several long works have a slice in each round of the loop."""
 

@@ -50,6 +50,7 @@ class Forward:
         "deadlines",
         "expected_text",
         "grpc_timeout",
+        "hash_policy",
         "metadata_match",
         "name_of",
         "not_found_status",
@@ -91,6 +92,8 @@ class Forward:
         # Upgrade type (lower case) -> whether this route allows it, in place of what the manager says.
         self.upgrades: Mapping[str, bool] = _NONE
         self.rate_limits: RouteLimits | None = None
+        # From a stream to its hash, for clusters that pick by it.
+        self.hash_policy: Callable[[Stream], int | None] | None = None
         self.connect: ConnectConfig | None = None
 
     def start(self, router: "Router", stream: Stream, end: bool) -> None:

@@ -12,10 +12,10 @@ class WeightedChoice:
     """Draws one of `choices` by its weight. A stream that looks its route up again keeps what it drew.
 
     `header`: the request header whose number takes the place of the random one. `weights_now` gives the weights where
-    runtime keys may change them.
+    runtime keys may change them; `hashed` is the hash policy that takes the place of chance.
     """
 
-    __slots__ = ("_bounds", "_choices", "_header", "_weights_now")
+    __slots__ = ("_bounds", "_choices", "_hashed", "_header", "_weights_now")
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class WeightedChoice:
         weights: Sequence[int],
         header: str = "",
         weights_now: Callable[[], Sequence[int]] | None = None,
+        hashed: Callable[[Stream], int | None] | None = None,
     ) -> None:
         self._choices = tuple(choices)
         self._bounds = tuple(accumulate(weights))
         self._header = header
         self._weights_now = weights_now
+        self._hashed = hashed
 
     def __call__(self, stream: Stream) -> Route:
         bounds = self._bounds
@@ -37,6 +39,8 @@ class WeightedChoice:
         if not total:
             return self._choices[0]
         number = self._number(stream)
+        if number is None and self._hashed is not None:
+            number = self._hashed(stream)
         if number is None:
             number = stream.random
         return self._choices[bisect_right(bounds, number % total)]

@@ -1,13 +1,16 @@
 """A cluster: endpoints, the balancer over them, limits, counters, and the settings of its connections."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
+from meshproxy.net.slices import Turns, work_for
+from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.net.tls_client import UpstreamTls
+from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.alpn_pool import AlpnPool
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool
@@ -15,9 +18,12 @@ from meshproxy.upstream.http2_pool import Http2Pool
 from meshproxy.upstream.pool import Pool
 from meshproxy.upstream.pool_settings import AS_DOWNSTREAM, BY_ALPN, HTTP1, HTTP2, PoolSettings
 from meshproxy.upstream.priorities import Balancer
+from meshproxy.upstream.priority_loads import OVERPROVISIONING
 from meshproxy.upstream.stats import ClusterStats, EndpointRow
 
 _POOLS = {HTTP1: Http1Pool, HTTP2: Http2Pool, BY_ALPN: AlpnPool}
+# Seconds in which a balancer may be told of a change at once; what takes longer is done in turns with everything else.
+_AT_ONCE = 0.002
 
 
 class Discovery(Protocol):
@@ -32,9 +38,10 @@ class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
     __slots__ = (
-        "_durations", "added_via_api", "alt_stat_name", "balancer", "discovery", "endpoints", "limits", "local_zone",
-        "maintenance", "metadata", "name", "per_host_connections", "pool_settings", "runtime", "socket_options",
-        "stats", "tls",
+        "_durations", "_gone", "_rebuilding", "_stale", "added_via_api", "alt_stat_name", "balancer", "changed",
+        "discovery", "drain_on_change", "endpoints", "limits", "local_zone", "maintenance", "metadata", "name",
+        "overprovisioning", "per_host_connections", "pool_settings", "runtime", "socket_options", "stat_groups",
+        "stats", "tls", "turns",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +50,8 @@ class Cluster:
         self.name = name
         self.alt_stat_name = name
         self.stats = stats or ClusterStats()
+        # Those of the balancer, by what they are called below the cluster's.
+        self.stat_groups: dict[str, StatGroup] = {}
         self.balancer = balancer
         self.pool_settings = pool_settings
         self.socket_options = SocketOptions()
@@ -58,8 +67,20 @@ class Cluster:
         self.runtime = Runtime()
         self.maintenance = Fraction(0, 100, f"upstream.maintenance_mode.{name}")
         self._durations: TimeoutQueue[Any] | None = None
+        # The balancer's new tables in the making, and whether they are out of date before they are done.
+        self._rebuilding: asyncio.Task[Any] | None = None
+        self._stale = False
+        # Endpoints that have left, but that tables still have.
+        self._gone: list[Endpoint] = []
+        # Called when the balancer picks from other endpoints than before, or from the same in another state.
+        self.changed: list[Callable[[], None]] = []
+        # All connections are given up when endpoints come or go (close_connections_on_host_set_change).
+        self.drain_on_change = False
+        self.turns = Turns()
         self.discovery: Discovery | None = None
         self.added_via_api = False
+        # Percent by which healthy endpoints may carry more than their share.
+        self.overprovisioning = OVERPROVISIONING
 
     def pool(self, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1") -> Pool | None:
         """The connections to an endpoint; None where the cluster has as many pools as it may have.
@@ -116,6 +137,19 @@ class Cluster:
 
     def set_endpoints(self, endpoints: list[Endpoint]) -> None:
         """Replaces the set; endpoints that stay keep their pools, health and load (compared by address)."""
+        for _ in self._merge(endpoints):
+            pass
+        self.refresh()
+
+    async def change_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        """The same for thousands, which may still be in the making, in turns with everything else."""
+        async for _ in self.turns.slices(self._merge(endpoints)):
+            pass
+        self.refresh()
+        if self._rebuilding is not None:
+            await asyncio.shield(self._rebuilding)
+
+    def _merge(self, endpoints: Iterable[Endpoint]) -> Iterator[None]:
         known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}
         merged = []
         changed = False
@@ -123,19 +157,23 @@ class Cluster:
             endpoint = known.pop(fresh.address, None)
             if endpoint is None:
                 endpoint, changed = fresh, True
+                endpoint.cluster = self
                 self.stats.total_match_count += 1
             else:
                 endpoint.adopt(fresh)
             merged.append(endpoint)
+            yield
         self.endpoints = merged
-        for gone in known.values():
-            gone.close()
+        self._gone += known.values()
         if changed or known:
             self.stats.membership_change += 1
-        self.refresh()
+            if self.drain_on_change:
+                for endpoint in merged:
+                    endpoint.close()
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """One more, found while it serves; the balancer knows it already."""
+        endpoint.cluster = self
         self.endpoints.append(endpoint)
         self._counted(added=1)
 
@@ -160,17 +198,58 @@ class Cluster:
     def refresh(self) -> None:
         """Endpoints, weights or health changed: new tables for the balancer, new gauges."""
         endpoints = self.endpoints
-        self.stats.membership_total = len(endpoints)
-        self.stats.membership_healthy = sum(endpoint.healthy for endpoint in endpoints)
-        self.stats.membership_degraded = self.stats.membership_excluded = 0
-        self.balancer.update(endpoints)
+        stats = self.stats
+        stats.membership_total = len(endpoints)
+        stats.membership_healthy = sum([endpoint.healthy for endpoint in endpoints])
+        stats.membership_degraded = sum([endpoint.degraded for endpoint in endpoints])
+        stats.membership_excluded = sum([endpoint.excluded for endpoint in endpoints])
+        if self._rebuilding is not None:
+            self._stale = True
+            return
+        work = self.balancer.rebuild(endpoints)
+        if work_for(_AT_ONCE, work):
+            self._rebuilt()
+        elif _loop_runs():
+            self._rebuilding = start_task(self._rebuild(work), f"new tables of cluster {self.name}")
+        else:
+            for _ in work:
+                pass
+            self._rebuilt()
+
+    async def _rebuild(self, work: Iterator[None]) -> None:
+        async for _ in self.turns.slices(work):
+            pass
+        while self._stale:
+            self._stale = False
+            async for _ in self.turns.slices(self.balancer.rebuild(self.endpoints)):
+                pass
+        self._rebuilding = None
+        self._rebuilt()
+
+    def _rebuilt(self) -> None:
+        """Nobody picks any more what has left."""
+        gone, self._gone = self._gone, []
+        for endpoint in gone:
+            endpoint.close()
+        for changed in self.changed:
+            changed()
 
     def close(self) -> None:
         """The cluster is gone from the configuration."""
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
         if self.discovery is not None:
             self.discovery.close()
         for endpoint in self.endpoints:
             endpoint.close()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Clusters:
@@ -178,6 +257,8 @@ class Clusters:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Cluster] = {}
+        # Of all that is too long for one turn of the loop, whatever cluster it is for.
+        self.turns = Turns()
 
     def __iter__(self) -> Iterator[Cluster]:
         return iter(self.by_name.values())

@@ -6,15 +6,26 @@ from meshproxy.net.connection import address_text
 from meshproxy.upstream.stats import EndpointStats
 
 if TYPE_CHECKING:
+    from meshproxy.upstream.cluster import Cluster
     from meshproxy.upstream.pool import Pool
 
 Address = tuple[str, int]
 Locality = tuple[str, str, str]
 
-# Why an endpoint is not healthy, as Envoy's /clusters writes it.
+# Why an endpoint is not healthy, as Envoy's /clusters writes it: what discovery says of it, ...
 FAILED_EDS_HEALTH = "failed_eds_health"
 DEGRADED_EDS_HEALTH = "degraded_eds_health"
 EDS_STATUS_DRAINING = "eds_status_draining"
+# ... and what was found out about it here.
+FAILED_ACTIVE_HC = "failed_active_hc"
+FAILED_OUTLIER_CHECK = "failed_outlier_check"
+DEGRADED_ACTIVE_HC = "degraded_active_hc"
+PENDING_ACTIVE_HC = "pending_active_hc"
+EXCLUDED_VIA_IMMEDIATE_HC_FAIL = "excluded_via_immediate_hc_fail"
+
+_UNHEALTHY = frozenset({FAILED_EDS_HEALTH, EDS_STATUS_DRAINING, FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK})
+_DEGRADED = frozenset({DEGRADED_EDS_HEALTH, DEGRADED_ACTIVE_HC})
+_EXCLUDED = frozenset({EDS_STATUS_DRAINING, PENDING_ACTIVE_HC, EXCLUDED_VIA_IMMEDIATE_HC_FAIL})
 
 
 class Endpoint:
@@ -24,8 +35,9 @@ class Endpoint:
     """
 
     __slots__ = (
-        "address", "address_text", "canary", "health_flags", "healthy", "hostname", "locality", "locality_weight",
-        "metadata", "pools", "priority", "source_pools", "stats", "weight",
+        "address", "address_text", "canary", "cluster", "degraded", "excluded", "health_flags", "healthy",
+        "healthy_since", "hostname", "locality", "locality_weight", "metadata", "pools", "priority", "source_pools",
+        "stats", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -41,8 +53,14 @@ class Endpoint:
         self.locality_weight = 0
         self.metadata: dict[str, Any] = metadata or {}
         self.canary = bool(self.metadata.get("envoy.lb", {}).get("canary", False))
+        # The one that it belongs to, once it does: not where it was picked through an aggregate cluster.
+        self.cluster: Cluster | None = None
         self.health_flags: tuple[str, ...] = ()
+        # Picked first; picked for what the healthy ones cannot carry; not counted among those that ought to be healthy.
         self.healthy = True
+        self.degraded = self.excluded = False
+        # When it began to be healthy, in seconds of the monotonic clock: its slow start is counted from then.
+        self.healthy_since: float | None = None
         self.stats = EndpointStats()
         # The HTTP connections of this worker to this endpoint, by routing priority; made on first use.
         self.pools: list[Pool | None] = [None, None]
@@ -52,7 +70,10 @@ class Endpoint:
     def set_health(self, flags: tuple[str, ...]) -> None:
         """Whoever calls this tells the cluster too (`Cluster.refresh`): balancers pick from prepared tables."""
         self.health_flags = flags
-        self.healthy = not flags
+        failed = not _UNHEALTHY.isdisjoint(flags)
+        self.degraded = not failed and not _DEGRADED.isdisjoint(flags)
+        self.healthy = not failed and not self.degraded
+        self.excluded = not _EXCLUDED.isdisjoint(flags)
 
     def move(self, address: Address) -> None:
         """New connections go to another address (LOGICAL_DNS); the ones that are there stay."""

@@ -4,7 +4,7 @@ Every destination that is asked for becomes an endpoint, which leaves again when
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,10 @@ class OriginalDst:
 
     def update(self, endpoints: list[Endpoint]) -> None: ...
 
-    def pick(self, stream: Any) -> Endpoint | None:
+    def rebuild(self, endpoints: list[Endpoint]) -> Iterator[None]:
+        yield
+
+    def pick(self, stream: Any, attempt: int = 0) -> Endpoint | None:
         """stream: a Stream or a ConnectionRecord. None where it is not known where the client meant to go."""
         connection = stream.connection
         address: Address | None = None

@@ -1,115 +1,182 @@
-"""Which endpoints are picked from: the share of each priority, and panic (Envoy's LoadBalancerBase).
+"""Which endpoints are picked from, by priority, health and locality; and how a change becomes new tables."""
 
-A priority serves as much of the traffic as its healthy share times the overprovisioning factor; what is left goes to
-the next one. Where all priorities together cannot carry everything, each one with too few healthy endpoints panics and
-uses all that it has, healthy or not.
-"""
-
-from collections.abc import Callable
-from random import randrange
+from collections.abc import Callable, Generator, Hashable, Iterator
 from typing import Any, Protocol
 
-from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.net.randomness import source
+from meshproxy.net.runtime import Runtime
+from meshproxy.upstream.balancers.localities import WeightedLocalities, ZoneSettings
+from meshproxy.upstream.balancers.table import EMPTY, Policy, Table
+from meshproxy.upstream.endpoint import Endpoint, Locality
+from meshproxy.upstream.host_set import HostSet, LocalityHosts, group_endpoints
+from meshproxy.upstream.priority_loads import OVERPROVISIONING, PriorityLoads, share_load
 from meshproxy.upstream.stats import ClusterStats
 
-OVERPROVISIONING = 140  # percent
+_random = source("balancing").random
+
+_PANIC_THRESHOLD = "upstream.healthy_panic_threshold"
+
+
+class Pick(Protocol):
+    """stream: a Stream, or whatever else is on its way to an endpoint; None where there is nothing to know of it.
+
+    attempt: how many endpoints were refused for the same try. Returns None where no endpoint may be used.
+    """
+
+    def __call__(self, stream: Any, attempt: int = 0) -> Endpoint | None: ...
 
 
 class Balancer(Protocol):
-    """Picks from a table that was prepared when the endpoints changed."""
+    """Picks from tables that were prepared when the endpoints changed.
 
+    `rebuild` works on new ones while the old ones serve, with chances for others to have a turn, and puts them in
+    place at its end. `update` does it at once.
+    """
+
+    @property
+    def pick(self) -> Pick: ...
+    def rebuild(self, endpoints: list[Endpoint]) -> Iterator[None]: ...
     def update(self, endpoints: list[Endpoint]) -> None: ...
-    def pick(self, stream: Any) -> Endpoint | None: ...
 
 
-class HostSet:
-    """One priority: its endpoints that may be picked, its balancer, and its share in percent."""
+class PrioritySettings:
+    """What the configuration says of priorities and localities.
 
-    __slots__ = ("balancer", "load", "panic")
+    panic_threshold: percent of usable endpoints below which a priority panics, 0 never. weighted_health: health is
+    counted by weight. zones: None where endpoints are not picked by zone.
+    """
 
-    def __init__(self, balancer: Balancer) -> None:
-        self.balancer = balancer
-        self.load = 0
-        self.panic = False
+    __slots__ = (
+        "local", "locality_weighted", "overprovisioning", "panic_threshold", "runtime", "weighted_health", "zones",
+    )  # fmt: skip
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self.runtime = runtime or Runtime()
+        self.panic_threshold = 50
+        self.overprovisioning = OVERPROVISIONING
+        self.weighted_health = False
+        self.locality_weighted = False
+        # Where this proxy is.
+        self.local: Locality = ("", "", "")
+        self.zones = ZoneSettings(self.runtime)
+
+    def panic_now(self) -> float:
+        return min(100, self.runtime.integer(_PANIC_THRESHOLD, self.panic_threshold))
+
+    def share(self, sets: list[HostSet]) -> PriorityLoads:
+        available = [each.available(self.overprovisioning, self.weighted_health) for each in sets]
+        return share_load(sets, available, self.panic_now())
+
+
+class _Level:
+    """One priority: what picks where it is healthy enough, what where degraded endpoints have to help, and in panic."""
+
+    __slots__ = ("degraded", "everything", "healthy")
+
+    def __init__(self) -> None:
+        self.healthy: Table = EMPTY
+        self.degraded: Table = EMPTY
+        self.everything: Table = EMPTY
 
 
 class PriorityBalancer:
-    """panic_threshold: percent of healthy endpoints below which a priority panics; 0 never.
+    """For policies that do not hash. `loads`: the shares of the priorities as they are now."""
 
-    fail_on_panic: then it picks nothing instead of everything (fail_traffic_on_panic).
-    """
+    __slots__ = ("_levels", "_policy", "_stats", "_tables", "loads", "locality_weight", "pick", "settings")
 
-    __slots__ = ("_fail_on_panic", "_make", "_only", "_panic_threshold", "_sets", "_stats", "overprovisioning")
-
-    def __init__(
-        self, make: Callable[[], Balancer], stats: ClusterStats, panic_threshold: float = 50.0,
-        fail_on_panic: bool = False,
-    ) -> None:  # fmt: skip
-        self._make = make
+    def __init__(self, policy: Policy, stats: ClusterStats, settings: PrioritySettings | None = None) -> None:
+        self._policy = policy
         self._stats = stats
-        self._panic_threshold = panic_threshold
-        self._fail_on_panic = fail_on_panic
-        self.overprovisioning = OVERPROVISIONING
-        self._sets: list[HostSet] = []
-        # The balancer that answers at once where one priority carries everything and does not panic.
-        self._only: Balancer | None = None
+        self.settings = settings or PrioritySettings()
+        self.locality_weight: Callable[[int, LocalityHosts], int] = _configured_weight
+        self._levels: list[_Level] = [_Level()]
+        self.loads = PriorityLoads([100], [0], [False])
+        # By what they pick from: a fresh table may take over something from the one before.
+        self._tables: dict[Hashable, Table] = {}
+        # Where one priority carries everything and does not panic, that is its table's own method.
+        self.pick: Pick = EMPTY.pick
 
     def update(self, endpoints: list[Endpoint]) -> None:
-        levels = max((endpoint.priority for endpoint in endpoints), default=0) + 1
-        groups: list[list[Endpoint]] = [[] for _ in range(levels)]
-        for endpoint in endpoints:
-            groups[endpoint.priority].append(endpoint)
-        del self._sets[levels:]
-        while len(self._sets) < levels:
-            self._sets.append(HostSet(self._make()))
-        self._share(groups)
-        for group, host_set in zip(groups, self._sets, strict=True):
-            host_set.balancer.update(group if host_set.panic else [endpoint for endpoint in group if endpoint.healthy])
-        self._only = next((each.balancer for each in self._sets if each.load == 100 and not each.panic), None)
+        for _ in self.rebuild(endpoints):
+            pass
 
-    def pick(self, stream: Any) -> Endpoint | None:
-        """None where no endpoint may be used."""
-        only = self._only
-        if only is not None:
-            return only.pick(stream)
-        at = randrange(100)
-        for host_set in self._sets:
-            at -= host_set.load
-            if at < 0:
-                break
-        else:
-            return None
-        if host_set.panic:
+    def rebuild(self, endpoints: list[Endpoint]) -> Iterator[None]:
+        sets = yield from group_endpoints(endpoints, self.settings.local)
+        loads = self.settings.share(sets)
+        tables: dict[Hashable, Table] = {}
+        levels = []
+        for priority, host_set in enumerate(sets):
+            levels.append((yield from self._level(priority, host_set, loads.panic[priority], tables)))
+        self._levels, self.loads, self._tables = levels, loads, tables
+        only = next((i for i, load in enumerate(loads.healthy) if load == 100 and not loads.panic[i]), None)
+        self.pick = self._pick_shared if only is None else levels[only].healthy.pick
+
+    def pick_by(self, loads: PriorityLoads, stream: Any, attempt: int = 0) -> Endpoint | None:
+        """With other shares of the priorities (a retry that avoids some). Their number is that of `self.loads`."""
+        priority, degraded = loads.choose(int(_random() * 100))
+        level = self._levels[priority]
+        if self.loads.panic[priority]:
             self._stats.lb_healthy_panic += 1
-            if self._fail_on_panic:
-                return None
-        return host_set.balancer.pick(stream)
+            return None if self.settings.zones.fail_on_panic else level.everything.pick(stream, attempt)
+        return (level.degraded if degraded else level.healthy).pick(stream, attempt)
 
-    def _share(self, groups: list[list[Endpoint]]) -> None:
-        healthy = [sum(endpoint.healthy for endpoint in group) for group in groups]
-        available = [
-            min(100, self.overprovisioning * good // len(group)) if group else 0
-            for good, group in zip(healthy, groups, strict=True)
-        ]
-        total = min(100, sum(available))
-        left = 100
-        for host_set, share, good, group in zip(self._sets, available, healthy, groups, strict=True):
-            host_set.load = min(left, share * 100 // total) if total else 0
-            left -= host_set.load
-            host_set.panic = total < 100 and (100.0 * good / len(group) if group else 0.0) < self._panic_threshold
-        if all(host_set.panic for host_set in self._sets):
-            self._share_panic(groups)
-        elif not total:
-            self._sets[0].load = 100
-        elif left:
-            # What rounding left over.
-            next(host_set for host_set in self._sets if host_set.load).load += left
+    def _pick_shared(self, stream: Any, attempt: int = 0) -> Endpoint | None:
+        return self.pick_by(self.loads, stream, attempt)
 
-    def _share_panic(self, groups: list[list[Endpoint]]) -> None:
-        """Every priority panics: each gets its share of all endpoints."""
-        count = sum(map(len, groups))
-        left = 100
-        for host_set, group in zip(self._sets, groups, strict=True):
-            host_set.load = 100 * len(group) // count if count else 0
-            left -= host_set.load
-        self._sets[0].load += left
+    # ---- making tables ----
+
+    def _level(
+        self, priority: int, host_set: HostSet, panics: bool, tables: dict[Hashable, Table]
+    ) -> Generator[None, None, _Level]:
+        level = _Level()
+        if panics:
+            level.everything = yield from self._table((priority, "all"), host_set.all, tables)
+            return level
+        level.healthy = yield from self._table((priority, "healthy"), host_set.healthy, tables)
+        if host_set.degraded:
+            level.degraded = yield from self._table((priority, "degraded"), host_set.degraded, tables)
+        if self.settings.locality_weighted:
+            level.healthy = yield from self._by_weight(priority, host_set, False, level.healthy, tables)
+            level.degraded = yield from self._by_weight(priority, host_set, True, level.degraded, tables)
+        elif not priority and self.settings.zones.locals is not None:
+            level.healthy = yield from self._by_zone(host_set, level.healthy, tables)
+        return level
+
+    def _table(
+        self, key: Hashable, endpoints: list[Endpoint], tables: dict[Hashable, Table]
+    ) -> Generator[None, None, Table]:
+        table = tables[key] = yield from self._policy.table(endpoints, self._tables.get(key))
+        return table
+
+    def _by_weight(
+        self, priority: int, host_set: HostSet, degraded: bool, whole: Table, tables: dict[Hashable, Table]
+    ) -> Generator[None, None, Table]:
+        """`whole` where no locality has a weight and endpoints to use."""
+        found: list[Table] = []
+        weights = []
+        for hosts in host_set.localities:
+            usable = hosts.degraded if degraded else hosts.healthy
+            weight = self.locality_weight(priority, hosts) * hosts.carries(usable, self.settings.overprovisioning)
+            if weight > 0:
+                key = (priority, degraded, hosts.locality)
+                found.append((yield from self._table(key, usable, tables)))
+                weights.append(weight)
+        return WeightedLocalities(found, weights) if found else whole
+
+    def _by_zone(
+        self, host_set: HostSet, whole: Table, tables: dict[Hashable, Table]
+    ) -> Generator[None, None, Table]:
+        zones = self.settings.zones
+        assert zones.locals is not None
+        local = zones.locals()
+        self._stats.lb_recalculate_zone_structures += 1
+        if not zones.applies(host_set, local, self._stats):
+            return whole
+        found: list[Table] = []
+        for hosts in host_set.localities:
+            found.append((yield from self._table((0, False, hosts.locality), hosts.healthy, tables)))
+        return zones.table(host_set, local, whole, found, local.panics(self.settings.panic_now()), self._stats)
+
+
+def _configured_weight(priority: int, hosts: LocalityHosts) -> int:
+    return hosts.weight

@@ -28,6 +28,10 @@ class StatsdConnection(asyncio.Protocol):
         self._closed = False
         self._failing = False
 
+    def hash_key(self) -> int | None:
+        """Nothing of it says where it should go."""
+        return None
+
     def write(self, lines: list[str]) -> None:
         data = "".join([f"{line}\n" for line in lines]).encode("latin-1", "meshproxy.utf8")
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()

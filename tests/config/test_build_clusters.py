@@ -12,7 +12,9 @@ from meshproxy.config.parse import parse
 from meshproxy.config.source import inline
 from meshproxy.config.view import View, unread
 from meshproxy.upstream.balancers.least_request import LeastRequest
+from meshproxy.upstream.balancers.maglev import Maglev
 from meshproxy.upstream.balancers.random import Random
+from meshproxy.upstream.balancers.ring_hash import RingHash
 from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import LogicalDns, StrictDns
@@ -165,16 +167,18 @@ def test_which_protocol_it_speaks(ctx: Context, field: str, protocol: str) -> No
         ("lb_policy: ROUND_ROBIN", RoundRobin),
         ("lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 3}", LeastRequest),
         ("lb_policy: RANDOM", Random),
+        ("lb_policy: RING_HASH", RingHash),
+        ("lb_policy: MAGLEV, maglev_lb_config: {table_size: 101}", Maglev),
         ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
          f" {POLICIES}.random.v3.Random}}}}}}]}}", Random),
         ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
-         f" {POLICIES}.maglev.v3.Maglev}}}}}}, {{typed_extension_config: {{name: b, typed_config: {{'@type':"
+         f" {POLICIES}.wrr_locality.v3.WrrLocality}}}}}}, {{typed_extension_config: {{name: b, typed_config: {{'@type':"
          f" {POLICIES}.least_request.v3.LeastRequest, selection_method: FULL_SCAN}}}}}}]}}", LeastRequest),
     ],
 )  # fmt: skip
 def test_balancers(ctx: Context, fields: str, kind: type) -> None:
     cluster = build(ctx, fields)
-    assert isinstance(cluster.balancer._sets[0].balancer, kind)  # type: ignore[attr-defined]
+    assert isinstance(cluster.balancer._policy, kind)  # type: ignore[attr-defined]
 
 
 def test_panic_threshold(ctx: Context) -> None:
@@ -282,7 +286,13 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
     ("fields", "reason"),
     [
         (("type: EDS",), "type: EDS is not supported yet: STATIC, STRICT_DNS, LOGICAL_DNS and ORIGINAL_DST are"),
-        (("lb_policy: MAGLEV",), "lb_policy: MAGLEV is not supported yet: ROUND_ROBIN, LEAST_REQUEST and RANDOM are"),
+        (("lb_policy: MAGLEV, maglev_lb_config: {table_size: 100}",),
+         "maglev_lb_config.table_size: The table size of maglev must be prime number"),
+        (("lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 2, maximum_ring_size: 1}",),
+         "ring_hash_lb_config.minimum_ring_size: ring hash: minimum_ring_size (2) > maximum_ring_size (1)"),
+        (("lb_policy: LOAD_BALANCING_POLICY_CONFIG",), "cluster: field load_balancing_policy need to be set"),
+        (("common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}",),
+         "Cannot use hostname for consistent hashing loadbalancing for cluster of type: 'envoy.cluster.static'"),
         (("lb_policy: CLUSTER_PROVIDED",), "lb_policy: cluster provided LB specified but cluster 'c' did not provide"),
         (("type: ORIGINAL_DST",), "lb_policy: LB policy ROUND_ROBIN is not valid for Cluster type ORIGINAL_DST"),
         ((*ORIGINAL_DST, "load_assignment: {cluster_name: c}"),
@@ -317,7 +327,7 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
          "upstream_bind_config.source_address: malformed IP address: a.test"),
         (("cluster_type: {name: envoy.clusters.aggregate}",), "unsupported cluster type: envoy.clusters.aggregate"),
         (("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
-          f" {POLICIES}.maglev.v3.Maglev}}}}}}]}}",), "none of these policies is supported"),
+          f" {POLICIES}.wrr_locality.v3.WrrLocality}}}}}}]}}",), "none of these policies is supported"),
     ],
 )  # fmt: skip
 def test_what_is_refused(ctx: Context, fields: tuple[str, ...], reason: str) -> None:

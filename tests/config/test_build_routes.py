@@ -160,12 +160,12 @@ def test_internal_only_headers() -> None:
 def test_what_comes_later_is_named() -> None:
     text = table_text(
         "{match: {prefix: /}, decorator: {operation: o}, route: {cluster: origin, retry_policy: {retry_on: 5xx}, "
-        "request_mirror_policies: [{cluster: c}], hash_policy: [{header: {header_name: h}}]}}"
+        "request_mirror_policies: [{cluster: c}]}}"
     )
     view = view_of(text)
     build_route_table(view, context())
     warned = {problem.path.removeprefix(f"{ROUTE}.") for problem in unread(view)}
-    assert warned == {"decorator", "route.request_mirror_policies", "route.hash_policy"}
+    assert warned == {"decorator", "route.request_mirror_policies"}
     assert {problem.severity for problem in unread(view)} == {"ignored"}
 
 

@@ -13,7 +13,8 @@ from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
 from meshproxy.upstream.pool_settings import PoolSettings
-from meshproxy.upstream.stats import EndpointStats
+from meshproxy.upstream.priorities import PriorityBalancer
+from meshproxy.upstream.stats import ClusterStats, EndpointStats
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -135,7 +136,8 @@ class Try:
 
 
 def make_cluster(*addresses: tuple[str, int], **settings: Any) -> Cluster:
-    cluster = Cluster("c", RoundRobin(), PoolSettings(**settings))
+    stats = ClusterStats()
+    cluster = Cluster("c", PriorityBalancer(RoundRobin(), stats), PoolSettings(**settings), stats)
     cluster.set_endpoints([Endpoint(address) for address in addresses])
     return cluster
 

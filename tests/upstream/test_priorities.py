@@ -6,7 +6,7 @@ import pytest
 
 from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.endpoint import FAILED_EDS_HEALTH, Endpoint
-from meshproxy.upstream.priorities import PriorityBalancer
+from meshproxy.upstream.priorities import PriorityBalancer, PrioritySettings
 from meshproxy.upstream.stats import ClusterStats
 
 
@@ -20,9 +20,11 @@ def group(priority: int, healthy: int, unhealthy: int) -> list[Endpoint]:
 Made = tuple[PriorityBalancer, ClusterStats]
 
 
-def make(*groups: tuple[int, int], threshold: float = 50.0, fail: bool = False) -> Made:
+def make(*groups: tuple[int, int], threshold: int = 50, fail: bool = False) -> Made:
     stats = ClusterStats()
-    balancer = PriorityBalancer(RoundRobin, stats, threshold, fail)
+    settings = PrioritySettings()
+    settings.panic_threshold, settings.zones.fail_on_panic = threshold, fail
+    balancer = PriorityBalancer(RoundRobin(), stats, settings)
     balancer.update([each for priority, (good, bad) in enumerate(groups) for each in group(priority, good, bad)])
     return balancer, stats
 
@@ -51,8 +53,8 @@ def test_half_is_enough() -> None:
     assert stats.lb_healthy_panic == 0
 
 
-@pytest.mark.parametrize(("groups", "threshold"), [(((0, 2),), 0.0), ((), 0.0)])
-def test_without_panic_there_is_nothing_to_pick(groups: tuple[tuple[int, int], ...], threshold: float) -> None:
+@pytest.mark.parametrize(("groups", "threshold"), [(((0, 2),), 0), ((), 0)])
+def test_without_panic_there_is_nothing_to_pick(groups: tuple[tuple[int, int], ...], threshold: int) -> None:
     balancer, stats = make(*groups, threshold=threshold)
     assert balancer.pick(None) is None
     assert stats.lb_healthy_panic == 0
@@ -96,7 +98,7 @@ def test_all_in_panic_share_by_size() -> None:
 
 
 def test_health_that_comes_back_is_used() -> None:
-    balancer, _ = make((0, 1), threshold=0.0)
+    balancer, _ = make((0, 1), threshold=0)
     endpoint = Endpoint(("10.0.0.9", 80))
     balancer.update([endpoint])
     assert balancer.pick(None) is endpoint
