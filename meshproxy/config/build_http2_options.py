@@ -28,7 +28,7 @@ def read_http2_options(options: Http2Options, view: View) -> None:
     options.allow_connect = view.allow_connect
     options.allow_metadata = view.allow_metadata
     old = view.stream_error_on_invalid_http_messaging
-    options.stream_error = view.get("override_stream_error_on_invalid_http_message", old)
+    options.stream_error = view.get("override_stream_error_on_invalid_http_message", old or options.stream_error)
     view.ignore("use_oghttp2_codec", why="there is one codec")
     view.ignore("enable_huffman_encoding", why="strings are written in whatever form is shorter")
     _read_custom_settings(options, view)

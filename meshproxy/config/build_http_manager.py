@@ -5,6 +5,7 @@ from functools import partial
 
 from meshproxy.config.build_access_logs import build_access_logs
 from meshproxy.config.build_http1_options import read_http1_options
+from meshproxy.config.build_http2_options import read_http2_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
 from meshproxy.config.build_matchers import build_string_matcher
@@ -13,6 +14,7 @@ from meshproxy.config.build_router import build_router
 from meshproxy.config.build_routes import build_route_table
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
+from meshproxy.downstream.http2_server import PrematureResets
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import ListenerHttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
@@ -35,8 +37,6 @@ _NOT_YET = {
 }
 _NO_MEANING = {
     "tracing": "tracing is not supported yet",
-    "http2_protocol_options": "HTTP/2 is not supported yet",
-    "stream_flush_timeout": "HTTP/1 has no streams to flush",
     "add_proxy_protocol_connection_state": "the address of a PROXY header is always known",
 }
 
@@ -72,6 +72,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
     ctx.stats.add(f"http.{view.stat_prefix}.tracing", TracingStats())
     ctx.stats.add("http1", manager.http1_stats)
+    ctx.stats.add("http2", manager.http2_stats)
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))
     return manager
 
@@ -92,6 +93,7 @@ def _timeouts(view: View) -> HttpTimeouts:
         drain=view.seconds("drain_timeout", 5.0) or 0.0,
         delayed_close=view.seconds("delayed_close_timeout", 1.0) or 0.0,
         stream_idle=view.seconds("stream_idle_timeout", 300.0) or 0.0,
+        flush=view.seconds("stream_flush_timeout", 0.0) or 0.0,
         request=view.seconds("request_timeout", 0.0) or 0.0,
         request_headers=view.seconds("request_headers_timeout", 0.0) or 0.0,
         max_stream=common.seconds("max_stream_duration", 0.0) or 0.0,
@@ -100,8 +102,9 @@ def _timeouts(view: View) -> HttpTimeouts:
 
 def _read_codec(view: View, manager: HttpManager, ctx: Context) -> None:
     codec = view.enum("codec_type")
-    if codec not in ("AUTO", "HTTP1"):
-        view.reject("codec_type", f"{codec} is not supported yet")
+    if codec not in ("AUTO", "HTTP1", "HTTP2"):
+        view.reject("codec_type", f"{codec} is not supported")
+    manager.codec = codec
     options = manager.http1
     http1 = view.http_protocol_options
     with view.at("http_protocol_options"):
@@ -114,11 +117,24 @@ def _read_codec(view: View, manager: HttpManager, ctx: Context) -> None:
     actions = {"ALLOW": "allow", "REJECT_REQUEST": "reject", "DROP_HEADER": "drop"}
     options.underscores = actions[common.enum("headers_with_underscores_action")]
     manager.max_requests = common.get("max_requests_per_connection", 0)
-    lenient = http1.override_stream_error_on_invalid_http_message
-    if lenient is None:
-        lenient = view.get("stream_error_on_invalid_http_message", False)
-    manager.close_on_bad_request = not lenient
+    lenient = view.get("stream_error_on_invalid_http_message", False)
+    own = http1.override_stream_error_on_invalid_http_message
+    manager.close_on_bad_request = not (lenient if own is None else own)
+    _read_http2(view, manager, lenient)
+    manager.premature_resets = PrematureResets(ctx.runtime)
     manager.proxy_100_continue = view.proxy_100_continue
+
+
+def _read_http2(view: View, manager: HttpManager, lenient: bool) -> None:
+    """lenient: stream_error_on_invalid_http_message."""
+    options = manager.http2
+    options.stream_error = lenient
+    with view.at("http2_protocol_options"):
+        read_http2_options(options, view.http2_protocol_options)
+    http1 = manager.http1
+    options.max_head, options.max_headers, options.underscores = http1.max_head, http1.max_headers, http1.underscores
+    if options.keepalive_interval:
+        manager.keep_alive()
 
 
 def _response_steps(view: View) -> tuple[ResponseStep, ...]:

@@ -61,6 +61,9 @@ class FilteredProtocol(asyncio.Protocol):
             self._record.bytes_sent += len(passed)
             self._transport.write(passed)
 
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        self._inner = protocol
+
     def writelines(self, parts: list[bytes]) -> None:
         self.write(b"".join(parts))
 

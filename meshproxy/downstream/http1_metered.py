@@ -25,6 +25,10 @@ class MeteredHttp1Server(Http1Server):
         super().__init__(manager, connection)
         self.meter = Meter()
 
+    @property
+    def socket_transport(self) -> Any:
+        return self.transport.bare
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(MeteredTransport(transport, self.meter))
 

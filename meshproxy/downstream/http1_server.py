@@ -5,6 +5,7 @@ The codec frames, and removes what belongs to the connection alone; what a reque
 
 from typing import TYPE_CHECKING, Any
 
+from meshproxy.downstream.closing import close_connection
 from meshproxy.downstream.http1_writer import HELD, REASONS, TUNNEL, Http1Writer
 from meshproxy.http.chunked import ChunkedDecoder
 from meshproxy.http.errors import CodecError
@@ -122,6 +123,7 @@ class Http1Server(Http1Writer):
 
     def _feed(self, data: bytes) -> None:
         self._feeding = True
+        start = data
         try:
             while data and not self.closing:
                 if self._left:
@@ -135,7 +137,8 @@ class Http1Server(Http1Writer):
                     self._hold(data)
                     break
         except CodecError as error:
-            self._refuse(error)
+            if not self.manager.take_http2(self, start):
+                self._refuse(error)
         finally:
             self._feeding = False
         stream = self.stream
@@ -415,6 +418,41 @@ class Http1Server(Http1Writer):
 
     # ---- the connection ----
 
+    # It carries one exchange at a time.
+    multiplexes = False
+
+    @property
+    def carrier(self) -> "Http1Server":
+        """What carries a stream's bytes: here it is one at a time, and the same thing."""
+        return self
+
+    @property
+    def socket_transport(self) -> Any:
+        """The transport as it was given."""
+        return self.transport
+
+    def exchanges(self) -> list[Stream]:
+        """Those that are not over."""
+        return [] if self.stream is None else [self.stream]
+
+    @property
+    def spoke(self) -> bool:
+        """Whether a request has come."""
+        return self.requests > 0
+
+    def unsent_of(self, stream: Stream) -> int:
+        """Bytes that wait to be written for it."""
+        size: int = self.transport.get_write_buffer_size()
+        return size
+
+    def end_drain(self) -> None:
+        """The time of a connection that drains is up."""
+        if self.stream is None:
+            self.connection.local_close_reason = "deferred_close_on_drained_connection"
+            self.close(delayed=True)
+        else:
+            self.drain()
+
     def _accept_tunnel(self) -> None:
         super()._accept_tunnel()
         if self._waits:
@@ -473,23 +511,10 @@ class Http1Server(Http1Writer):
             self._feed_buffer()
 
     def close(self, delayed: bool) -> None:
-        """Closes once everything is written. delayed: only when the client has closed, or Envoy's delayed_close_timeout
-        is over, so that a client that still sends does not lose the answer to a TCP reset."""
-        if self.closing:
-            return
-        self.closing = True
-        self._buffer = b""
-        queue = self.manager.delayed_close
-        if delayed and queue is not None:
-            queue.add(self)
-            # What the client still sends stays unread, as with Envoy: TCP tells it that nobody listens.
-            self.transport.pause_reading()
-            return
-        self.transport.close()
-        self.unsent = self.transport.get_write_buffer_size()
-        if self.unsent and queue is not None:
-            # A client that does not read must not hold the connection for ever.
-            queue.add(self)
+        """See `close_connection`."""
+        if not self.closing:
+            self._buffer = b""
+            close_connection(self, delayed)
 
     def _feed_buffer(self) -> None:
         data, self._buffer = self._buffer, b""

@@ -10,12 +10,18 @@ from time import perf_counter_ns
 from typing import Any
 
 from meshproxy.downstream.drain import DrainClose
+from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
+from meshproxy.downstream.http2_exchange import Http2Exchange, MultiplexedStream
+from meshproxy.downstream.http2_server import Http2Server, PrematureResets
 from meshproxy.downstream.http_stats import Http1Stats, HttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
 from meshproxy.downstream.response_steps import ResponseStep
 from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
 from meshproxy.http.h1_head import Http1Options
+from meshproxy.http.h2.keepalive import Keepalives
+from meshproxy.http.h2.options import Http2Options
+from meshproxy.http.h2.stats import Http2Stats
 from meshproxy.http.headers import Pair, RequestHeaders, ResponseHeaders
 from meshproxy.http.local_replies import LocalReplies
 from meshproxy.http.request_steps import Step
@@ -31,6 +37,8 @@ from meshproxy.routing.route import Route
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
 
+# How a connection that speaks HTTP/2 begins; what follows is the codec's to judge.
+_PREFACE = b"PRI * HTTP/2"
 Match = Callable[[Stream], Route | None]
 
 
@@ -52,7 +60,13 @@ class HttpManager:
         self.upgrades: dict[str, bool] = {}
         self.terminal: Terminal = Router()
         self.buffer_limit = 1024 * 1024
+        # What connections speak: "HTTP1", "HTTP2", or "AUTO" for what they begin with.
+        self.codec = "AUTO"
         self.http1 = Http1Options()
+        self.http2 = Http2Options()
+        self.http2_stats = Http2Stats()
+        self.keepalives: Keepalives | None = None
+        self.premature_resets = PrematureResets()
         self.proxy_100_continue = False
         # common_http_protocol_options.max_requests_per_connection; 0: no limit.
         self.max_requests = 0
@@ -70,7 +84,7 @@ class HttpManager:
         self.failed: Callable[[Stream], None] | None = None
         # While the listener drains: whether the connection of a response is to end.
         self.drain_close: DrainClose | None = None
-        self.connections: set[Http1Server] = set()
+        self.connections: set[Http1Server | Http2Server] = set()
         self.time = Timekeeper(loop, self, timeouts or HttpTimeouts())
         self.delayed_close = self.time.delayed_close
         self._slow_heads = self.time.slow_heads
@@ -96,21 +110,68 @@ class HttpManager:
 
     # ---- connections ----
 
-    def connection_made(self, server: Http1Server) -> None:
+    def make_protocol(self, connection: Connection) -> asyncio.Protocol:
+        """What serves a connection; what its first bytes say may change that."""
+        if self.codec == "HTTP2":
+            return self._http2_server(connection)
+        return (MeteredHttp1Server if DEMAND.wire else Http1Server)(self, connection)
+
+    def keep_alive(self) -> None:
+        """Clients that speak HTTP/2 are asked now and then whether they are there (connection_keepalive)."""
+
+        def cut(server: Any) -> None:
+            server.connection.local_close_reason = "http2_ping_timeout"
+            server.abort()
+
+        self.keepalives = Keepalives(self.loop, self.http2, cut)
+
+    def _http2_server(self, connection: Connection) -> Http2Server:
+        return Http2Server(self, connection)
+
+    def take_http2(self, server: Http1Server, data: bytes) -> bool:
+        """Whether what a connection began with is HTTP/2, which then serves it."""
+        if server.requests or server.stream is not None or self.codec != "AUTO":
+            return False
+        if not data.startswith(_PREFACE) and server.connection.alpn != "h2":
+            return False
+        if server in self._slow_heads:
+            self.time.head_complete(server)
+        self.connections.discard(server)
+        self.time.connection_lost(server)
+        other = self._http2_server(server.connection)
+        self.connections.add(other)
+        self.time.connection_made(other)
+        transport = server.socket_transport
+        transport.set_protocol(other)
+        server.closing = True
+        other.take(transport)
+        other.serve(data)
+        return True
+
+    def codec_made(self, server: Http2Server) -> None:
+        """The first bytes of a connection that speaks HTTP/2 have come."""
+        server.counted = True
+        stats = self.stats
+        stats.downstream_cx_http2_total += 1
+        stats.downstream_cx_http2_active += 1
+        if server.connection.record is not None:
+            server.connection.record.protocol = "HTTP/2"
+
+    def connection_made(self, server: Http1Server | Http2Server) -> None:
         stats = self.stats
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
         self.connections.add(server)
         self.time.connection_made(server)
 
-    def connection_lost(self, server: Http1Server, closed_here: bool) -> None:
+    def connection_lost(self, server: Http1Server | Http2Server, closed_here: bool) -> None:
         """Its socket is closed; a stream that is still there will be reset."""
         stats = self.stats
         if closed_here:
             stats.downstream_cx_destroy_local += 1
         else:
             stats.downstream_cx_destroy_remote += 1
-        if server.stream is not None:
+        if server.exchanges():
             stats.downstream_cx_destroy_active_rq += 1
             if closed_here:
                 stats.downstream_cx_destroy_local_active_rq += 1
@@ -118,7 +179,10 @@ class HttpManager:
                 stats.downstream_cx_destroy_remote_active_rq += 1
         stats.downstream_cx_active -= 1
         if server.counted:
-            stats.downstream_cx_http1_active -= 1
+            if server.multiplexes:
+                stats.downstream_cx_http2_active -= 1
+            else:
+                stats.downstream_cx_http1_active -= 1
         stats.downstream_cx_destroy += 1
         stats.downstream_cx_length_ms.record(round((self.loop.time() - server.connection.started) * 1000))
         self.connections.discard(server)
@@ -153,6 +217,23 @@ class HttpManager:
         if self.max_requests and server.requests >= self.max_requests:
             stats.downstream_cx_max_requests_reached += 1
             stream.close_after = True
+        return stream
+
+    def start_multiplexed(self, exchange: Http2Exchange, server: Http2Server, request: RequestHeaders) -> Stream:
+        """The same for a request that shares its connection with others."""
+        stats = self.stats
+        stats.downstream_rq_total += 1
+        stats.downstream_rq_http2_total += 1
+        stats.downstream_rq_active += 1
+        stream = MultiplexedStream(self, exchange, server.connection, request, self.loop.time())
+        stream.hooks = self.hooks
+        for queue in self._per_stream:
+            queue.add(stream)
+        stream.timeouts = self._per_stream
+        if self.max_requests and server.requests >= self.max_requests:
+            stats.downstream_cx_max_requests_reached += 1
+            if not server.leaving:
+                self.time.drain(server)
         return stream
 
     def run(self, stream: Stream, end: bool) -> None:
@@ -220,7 +301,7 @@ class HttpManager:
             step(stream, headers)
         stats = self.stats
         if self.drain_close is not None:
-            self._drain(stream.server)
+            self._drain(stream.server.carrier)
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
         status = headers.status

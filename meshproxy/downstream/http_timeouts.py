@@ -9,9 +9,10 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from meshproxy.http.filter import LocalReply
+from meshproxy.http.h2 import frames
 from meshproxy.http.headers import nameless_request
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
@@ -20,8 +21,11 @@ from meshproxy.routing.route import Route
 
 if TYPE_CHECKING:
     from meshproxy.downstream.http1_server import Http1Server
+    from meshproxy.downstream.http2_exchange import Http2Exchange
+    from meshproxy.downstream.http2_server import Http2Server
     from meshproxy.downstream.http_manager import HttpManager
 
+Server = Union["Http1Server", "Http2Server"]
 # The loop's clock counts whole milliseconds.
 _TICK = 0.001
 _DEADLINE_EXCEEDED = 4
@@ -38,6 +42,8 @@ class HttpTimeouts:
     drain: float = 5.0
     delayed_close: float = 1.0
     stream_idle: float = 300.0
+    # stream_flush_timeout; 0 for that of idle streams.
+    flush: float = 0.0
     request: float = 0.0
     request_headers: float = 0.0
     max_stream: float = 0.0
@@ -83,10 +89,11 @@ class Timekeeper:
         # A head that has begun must be complete in time: Envoy has a stream for it, we have none yet.
         heads = [seconds for seconds in (timeouts.request_headers, timeouts.request, timeouts.stream_idle) if seconds]
         self._heads = self._connections(min(heads, default=0.0), self._head_too_slow)
-        self.slow_heads: set[Http1Server] = set()
+        self.slow_heads: set[Server] = set()
         # Connections whose reader is stopped see no end: somebody has to look after them.
-        self.paused: TimeoutQueue[Http1Server] = TimeoutQueue(loop, _LOOK_AT_PAUSED, _look_at_paused)
-        self._drains: TimeoutQueue[Http1Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
+        self.paused: TimeoutQueue[Any] = TimeoutQueue(loop, _LOOK_AT_PAUSED, _look_at_paused)
+        self._drains: TimeoutQueue[Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
+        self._flushes = self._connections(timeouts.flush or timeouts.stream_idle, self._flush_too_slow)
         self._queues = tuple(
             self._deadlines.queue(seconds, expired)
             for seconds, expired in (
@@ -96,7 +103,7 @@ class Timekeeper:
             if seconds
         )
 
-    def _connections(self, seconds: float, expired: Any) -> "TimeoutQueue[Http1Server] | None":
+    def _connections(self, seconds: float, expired: Any) -> TimeoutQueue[Any] | None:
         return TimeoutQueue(self._loop, seconds, expired) if seconds else None
 
     # ---- overload ----
@@ -121,11 +128,11 @@ class Timekeeper:
         self._period = min([seconds for seconds in (timeouts.idle, timeouts.stream_idle) if seconds], default=0.0)
         for server in self._manager.connections:
             self._wait_shortened(server)
-            stream = server.stream
-            if stream is not None and stream.route is not None and stream.route.idle_timeout:
-                self._deadlines.queue(stream.route.idle_timeout, self._idle_on_route).add_for(stream, 0.0)
+            for stream in server.exchanges():
+                if stream.route is not None and stream.route.idle_timeout:
+                    self._deadlines.queue(stream.route.idle_timeout, self._idle_on_route).add_for(stream, 0.0)
 
-    def _wait_shortened(self, server: "Http1Server") -> None:
+    def _wait_shortened(self, server: Server) -> None:
         """As `connection_made`, for timeouts that are not those of the queues."""
         if self._watch is not None:
             self._watch.add_for(server, min(self._period, max(0.0, self._left_of_idle(server))))
@@ -133,15 +140,16 @@ class Timekeeper:
             age = self._loop.time() - server.connection.started
             self._ages.add_for(server, max(0.0, self._timeouts.max_connection - age))
 
-    def _left_of_idle(self, server: "Http1Server") -> float:
+    def _left_of_idle(self, server: Server) -> float:
         """0 where it is time for a look."""
-        if server.stream is not None or not self._timeouts.idle:
-            return 0.0 if server.stream is not None else self._period
+        busy = bool(server.exchanges())
+        if busy or not self._timeouts.idle:
+            return 0.0 if busy else self._period
         return server.last_activity + self._timeouts.idle - self._loop.time()
 
     # ---- what begins ----
 
-    def connection_made(self, server: "Http1Server") -> None:
+    def connection_made(self, server: Server) -> None:
         if self._shortened:
             self._wait_shortened(server)
             return
@@ -150,7 +158,7 @@ class Timekeeper:
         if self._ages is not None:
             self._ages.add(server)
 
-    def connection_lost(self, server: "Http1Server") -> None:
+    def connection_lost(self, server: Server) -> None:
         self.slow_heads.discard(server)
         for queue in (self._watch, self._ages, self._heads, self._drains, self.paused):
             if queue is not None:
@@ -161,6 +169,16 @@ class Timekeeper:
         if self._heads is not None and server not in self.slow_heads:
             self.slow_heads.add(server)
             self._heads.add(server)
+
+    def flush_begins(self, exchange: "Http2Exchange") -> None:
+        """Its response is complete, but waits for the client's window."""
+        if self._flushes is not None:
+            self._flushes.add(exchange)
+
+    def flushed(self, exchange: Any) -> None:
+        """It has left, or will never."""
+        if self._flushes is not None:
+            self._flushes.discard(exchange)
 
     def head_complete(self, server: "Http1Server") -> None:
         """For those in `slow_heads`."""
@@ -198,32 +216,36 @@ class Timekeeper:
 
     # ---- what expires ----
 
-    def _look(self, server: "Http1Server") -> float:
+    def _look(self, server: Server) -> float:
         """Whether the connection, or its stream, has been idle for too long; when to look again."""
         if server.closing:
             return 0.0
-        now = self._loop.time()
-        stream = server.stream
-        timeouts = self._timeouts
-        if stream is None:
-            if not timeouts.idle:
-                return self._period
-            left = server.last_activity + timeouts.idle - now
-            if left <= _TICK:
-                self._manager.stats.downstream_cx_idle_timeout += 1
-                if not server.requests:
-                    server.connection.local_close_reason = "on_idle_timeout"
-                self._drain(server)
-                return 0.0
-        else:
-            route = stream.route
-            if not timeouts.stream_idle or (route is not None and route.idle_timeout is not None):
-                return self._period
-            left = stream.last_activity + timeouts.stream_idle - now
-            if left <= _TICK:
-                self._stream_idle(stream)
-                return self._period
-        return min(left, self._period)
+        streams = server.exchanges()
+        if streams:
+            return min([self._look_at(stream) for stream in streams])
+        idle = self._timeouts.idle
+        if not idle:
+            return self._period
+        left: float = server.last_activity + idle - self._loop.time()
+        if left > _TICK:
+            return min(left, self._period)
+        self._manager.stats.downstream_cx_idle_timeout += 1
+        if not server.requests:
+            server.connection.local_close_reason = "on_idle_timeout"
+        self._drain(server)
+        return 0.0
+
+    def _look_at(self, stream: Stream) -> float:
+        """The same for a stream, unless its route says how long it may be idle."""
+        idle = self._timeouts.stream_idle
+        route = stream.route
+        if not idle or (route is not None and route.idle_timeout is not None):
+            return self._period
+        left = stream.last_activity + idle - self._loop.time()
+        if left > _TICK:
+            return min(left, self._period)
+        self._stream_idle(stream)
+        return self._period
 
     def _idle_on_route(self, stream: Stream) -> float:
         route = stream.route
@@ -255,6 +277,12 @@ class Timekeeper:
             stream.reply(reply)
         return 0.0
 
+    def _flush_too_slow(self, exchange: "Http2Exchange") -> float:
+        """The client does not take the rest of a response (stream_flush_timeout)."""
+        exchange.connection.stats.tx_flush_timeout += 1
+        exchange.write_reset(frames.NO_ERROR)
+        return 0.0
+
     def _head_too_slow(self, server: "Http1Server") -> float:
         """The head that began is not complete. Which of the timeouts has come is told by their order."""
         self.slow_heads.discard(server)
@@ -273,35 +301,33 @@ class Timekeeper:
             self._stream_idle(stream)
         return 0.0
 
-    def _too_old(self, server: "Http1Server") -> float:
+    def _too_old(self, server: Server) -> float:
         self._manager.stats.downstream_cx_max_duration_reached += 1
-        if self._timeouts.max_connection_safe:
+        if self._timeouts.max_connection_safe and not server.multiplexes:
             server.drain()
         else:
             self._drain(server)
         return 0.0
 
-    def _drain(self, server: "Http1Server") -> None:
-        """Envoy closes at once what has never asked."""
-        if not server.requests:
+    def _drain(self, server: Server) -> None:
+        """Envoy closes at once what has never spoken."""
+        if not server.spoke:
             server.close(delayed=False)
         elif not server.leaving:
             self.drain(server)
 
-    def drain(self, server: "Http1Server") -> None:
-        """Envoy's drain sequence: responses say `connection: close`, and after drain_timeout the connection ends."""
+    def drain(self, server: Server) -> None:
+        """Envoy's drain sequence: responses say `connection: close`, or GOAWAY does, and after drain_timeout the
+        connection ends."""
         server.leave()
         self._drains.add(server)
 
-    def _drained(self, server: "Http1Server") -> float:
-        if server.stream is None:
-            server.connection.local_close_reason = "deferred_close_on_drained_connection"
-            server.close(delayed=True)
-        else:
-            server.drain()
+    def _drained(self, server: Server) -> float:
+        if not server.closing:
+            server.end_drain()
         return 0.0
 
-    def _close_delayed(self, server: "Http1Server") -> float:
+    def _close_delayed(self, server: Server) -> float:
         unsent = server.transport.get_write_buffer_size()
         if 0 < unsent < server.unsent:
             # It goes slowly, but it goes: Envoy's timer begins anew with every write.

@@ -32,7 +32,7 @@ def end_connections(strikes: Callable[[], bool], manager: "HttpManager") -> Resp
     """disable_http_keepalive: with its response a connection begins to drain."""
 
     def step(stream: Stream, headers: ResponseHeaders) -> None:
-        server: Any = stream.server
+        server: Any = stream.server.carrier
         if server.leaving or not strikes():
             return
         stats = manager.stats

@@ -3,13 +3,10 @@
 import asyncio
 import ctypes
 import gc
-from typing import TYPE_CHECKING
 
 from meshproxy.downstream.overload import Overload
+from meshproxy.http.stream import Stream
 from meshproxy.observe.stats import StatGroup
-
-if TYPE_CHECKING:
-    from meshproxy.downstream.http1_server import Http1Server
 
 # Of streams, by what they hold: each class holds twice as much as the one below it.
 _CLASSES = 8
@@ -37,25 +34,23 @@ def reset_largest(overload: Overload, pressure: float, stats: ResetStats) -> Non
     """reset_high_memory_stream: the streams that hold the most, of so many classes as the pressure says."""
     least = overload.least_memory
     servers = [server for manager in overload.managers for server in manager.connections]
-    found = [(held, server) for server in servers if (held := _held(server)) >= least]
+    streams = [stream for server in servers for stream in server.exchanges()]
+    found = [(held, stream) for stream in streams if (held := _held(stream)) >= least]
     found.sort(key=lambda pair: pair[0], reverse=True)
     classes = min(int(pressure * _CLASSES) + 1, _CLASSES)
-    for held, server in found[:_MOST_RESETS]:
-        stream = server.stream
-        if stream is None or min((held // least).bit_length() - 1, _CLASSES - 1) < _CLASSES - classes:
+    for held, stream in found[:_MOST_RESETS]:
+        if min((held // least).bit_length() - 1, _CLASSES - 1) < _CLASSES - classes:
             continue
         stats.count += 1
         stream.add_flag("OM")
         stream.reset()
 
 
-def _held(server: "Http1Server") -> int:
-    """Bytes that wait here for one client's exchange: to be written to it, or for a filter."""
-    stream = server.stream
-    if stream is None:
-        return 0
+def _held(stream: Stream) -> int:
+    """Bytes that wait here for one exchange: to be written to its client, or for a filter."""
     holds = [hold.size for hold in (stream.request_hold, stream.response_hold) if hold is not None]
-    return sum(holds, server.transport.get_write_buffer_size())
+    unsent: int = stream.server.carrier.unsent_of(stream)
+    return sum(holds, unsent)
 
 
 class Shrinker:

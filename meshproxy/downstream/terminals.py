@@ -4,12 +4,9 @@ import asyncio
 import socket
 
 from meshproxy.downstream.drain import DrainClose
-from meshproxy.downstream.http1_metered import MeteredHttp1Server
-from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.network_filter import TerminalFilter
 from meshproxy.net.connection import Connection
-from meshproxy.observe.demand import DEMAND
 
 
 class HttpTerminal(TerminalFilter):
@@ -19,7 +16,7 @@ class HttpTerminal(TerminalFilter):
         self.manager = manager
 
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
-        return (MeteredHttp1Server if DEMAND.wire else Http1Server)(self.manager, connection)
+        return self.manager.make_protocol(connection)
 
     def drain(self, decide: DrainClose | None) -> None:
         self.manager.drain_close = decide

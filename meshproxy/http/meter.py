@@ -39,20 +39,20 @@ class Meter:
 class MeteredTransport:
     """A transport that tells a meter what is written. `head_next`: what is written next begins with a head."""
 
-    __slots__ = ("_transport", "head_next", "meter")
+    __slots__ = ("bare", "head_next", "meter")
 
     def __init__(self, transport: Any, meter: Meter) -> None:
-        self._transport = transport
+        self.bare = transport
         self.meter = meter
         self.head_next = False
 
     def write(self, data: bytes) -> None:
         self._count(data, len(data))
-        self._transport.write(data)
+        self.bare.write(data)
 
     def writelines(self, parts: tuple[bytes, ...]) -> None:
         self._count(parts[0], sum(map(len, parts)))
-        self._transport.writelines(parts)
+        self.bare.writelines(parts)
 
     def _count(self, start: bytes, size: int) -> None:
         meter = self.meter
@@ -63,4 +63,4 @@ class MeteredTransport:
 
     def __getattr__(self, name: str) -> Any:
         """Everything that is not about bytes is the transport's own."""
-        return getattr(self._transport, name)
+        return getattr(self.bare, name)

@@ -278,7 +278,7 @@ def forwarded_proto(forward_port: bool) -> Step:
             request.add_new(pair)
         if forward_port and "x-forwarded-port" not in request.index:
             request.add("x-forwarded-port", str(stream.connection.local[1]))
-        if proto != "http":
+        if proto != "http" and stream.protocol != "HTTP/2":
             known = proto.isascii() and proto.lower() in ("http", "https")
             request.scheme = proto if known else "http" if stream.connection.tls is None else "https"
         return None

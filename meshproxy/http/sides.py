@@ -1,6 +1,6 @@
 """What a stream talks to: the codec that faces the client, the terminal filter, and the manager that made it.
 
-Both servers (HTTP/1 now, HTTP/2 later) and all terminal filters look like this to a stream.
+Both servers (HTTP/1 and HTTP/2) and all terminal filters look like this to a stream.
 """
 
 import asyncio
@@ -19,6 +19,10 @@ class ServerSide(Protocol):
 
     # What the exchange has put on the wire; None where nobody wants to know.
     meter: "Meter | None"
+
+    @property
+    def carrier(self) -> Any:
+        """The connection that carries the exchange, as managers know it."""
 
     def send_headers(self, stream: "Stream", headers: ResponseHeaders, end: bool) -> None: ...
     def send_response(self, stream: "Stream", headers: ResponseHeaders, body: bytes) -> None:

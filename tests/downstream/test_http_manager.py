@@ -146,7 +146,7 @@ def test_a_request_may_be_logged_when_it_begins() -> None:
 
 REFUSED = [
     ({"rds": {"route_config_name": "r", "config_source": {"ads": {}}}, "route_config": None}, "rds"),
-    ({"codec_type": "HTTP2"}, "HTTP2 is not supported yet"),
+    ({"codec_type": "HTTP3"}, "HTTP3 is not supported"),
     ({"upgrade_configs": [{"upgrade_type": "a"}, {"upgrade_type": "A"}]}, "multiple upgrade configs"),
     ({"use_remote_address": True, "original_ip_detection_extensions": [{"name": "x", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"}}]},

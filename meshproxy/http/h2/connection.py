@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.h2 import frames
-from meshproxy.http.h2.errors import ConnectionBroken, MessageInvalid
+from meshproxy.http.h2.errors import INVALID_MESSAGE, TOO_LARGE, ConnectionBroken, MessageInvalid
 from meshproxy.http.h2.heads import parse_trailers
 from meshproxy.http.h2.hpack_decoder import HpackDecoder
 from meshproxy.http.h2.hpack_encoder import HpackEncoder
@@ -37,10 +37,10 @@ class Http2Connection(asyncio.Protocol):
 
     __slots__ = (
         "_block", "_buffer", "_continued", "_last_served", "_out", "_reading", "_settings_acked", "_started",
-        "blocked", "buffer_limit", "client", "closing", "credit", "data_frames_sent", "decoder", "encoder",
-        "goaway_received", "goaway_sent", "last_opened", "last_peer", "limits", "options", "peer_allows_connect",
-        "peer_frame_size", "peer_max_streams", "peer_window", "receive_window", "send_window", "stats", "streams",
-        "transport", "waiting",
+        "blocked", "buffer_limit", "client", "closed_here", "closing", "credit", "data_frames_sent", "decoder",
+        "encoder", "goaway_received", "goaway_sent", "last_opened", "last_peer", "limits", "options",
+        "peer_allows_connect", "peer_frame_size", "peer_max_streams", "peer_window", "receive_window", "send_window",
+        "stats", "streams", "transport", "waiting",
     )  # fmt: skip
 
     def __init__(self, options: "Http2Options", stats: "Http2Stats", buffer_limit: int, client: bool) -> None:
@@ -57,6 +57,8 @@ class Http2Connection(asyncio.Protocol):
         self.limits = Limits(options, stats)
         # Nothing more is read, and nothing but what was written before will be.
         self.closing = False
+        # It was we who closed.
+        self.closed_here = False
         # The socket takes no more for now.
         self.blocked = False
         self.goaway_sent = False
@@ -117,13 +119,15 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(high=self.buffer_limit)
+        self.write(self.greeting())
+
+    def greeting(self) -> bytes:
+        """What goes first: the preface of clients, our settings, and the window of the connection."""
         options = self.options
         start = frames.PREFACE if self.client else b""
         start += frames.settings(self._settings())
         extra = options.initial_connection_window - frames.DEFAULT_WINDOW
-        if extra > 0:
-            start += frames.window_update(0, extra)
-        self.write(start)
+        return start + frames.window_update(0, extra) if extra > 0 else start
 
     def _settings(self) -> list[tuple[int, int]]:
         """What is announced, in the order of the library in Envoy."""
@@ -140,7 +144,7 @@ class Http2Connection(asyncio.Protocol):
         return [*options.settings, *[pair for pair in known if pair[0] not in own]]
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.closing = True
+        self.closed_here, self.closing = self.closing, True
         self._out.clear()
         self.waiting.clear()
         self.on_closed(error)
@@ -158,8 +162,11 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.count_received(len(data))
-        if self.closing:
-            return
+        if not self.closing:
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes that came; everything that they cause to be written leaves in one write."""
         if self._buffer:
             data = self._buffer + data
         self._reading = True
@@ -176,6 +183,9 @@ class Http2Connection(asyncio.Protocol):
             # Envoy's library sends it, and Envoy counts only what it sends itself.
             self.goaway_sent = True
             self.write(frames.goaway(self.last_peer, error.code, error.reason.encode()))
+        else:
+            # As in Envoy, which gives up in the middle of a read: what that has caused is not sent any more.
+            self._out.clear()
         self.on_broken(error)
 
     # ---- writing ----
@@ -192,6 +202,10 @@ class Http2Connection(asyncio.Protocol):
         """One frame that is no data and no head: a peer that makes us write too many of them is flooding."""
         self.limits.control_frame(self.transport)
         self.write(data)
+
+    def write_later(self, data: bytes) -> None:
+        """Bytes that leave with the next ones, in front of them."""
+        self._out.append(data)
 
     def flush(self) -> None:
         out = self._out
@@ -368,7 +382,7 @@ class Http2Connection(asyncio.Protocol):
         """Whether the body is as long as content-length said, as far as one knows."""
         stream.content_left -= size
         if stream.content_left < 0 or (end and stream.content_left):
-            self._reset(stream, frames.PROTOCOL_ERROR, "http2.violation.of.messaging.rule")
+            self._reset(stream, frames.PROTOCOL_ERROR, "http2.remote_reset")
             return False
         return True
 
@@ -461,10 +475,10 @@ class Http2Connection(asyncio.Protocol):
             if stream.bodiless or head.status in _BODILESS:
                 length = 0
             elif head.status < 200 and end:
-                raise MessageInvalid("http2.violation.of.messaging.rule")
+                raise MessageInvalid(INVALID_MESSAGE)
         if length >= 0:
             if end and length:
-                raise MessageInvalid("http2.violation.of.messaging.rule")
+                raise MessageInvalid(INVALID_MESSAGE)
             stream.content_left = length
         stream.headers_received = not self.client or head.status >= 200
         if end:
@@ -483,7 +497,7 @@ class Http2Connection(asyncio.Protocol):
                     decoder.known_trailers.clear()
                 decoder.known_trailers[block] = pairs
         if not end or stream.content_left > 0:
-            raise MessageInvalid("http2.violation.of.messaging.rule")
+            raise MessageInvalid(INVALID_MESSAGE)
         stream.remote_closed = True
         if not self.client:
             self.stats.trailers += 1
@@ -499,11 +513,13 @@ class Http2Connection(asyncio.Protocol):
 
     def _invalid(self, stream: Http2Stream, error: MessageInvalid) -> None:
         """A message that HTTP does not allow costs its connection, without a word, unless that is not wanted."""
-        if not error.too_large:
-            self.stats.rx_messaging_error += 1
-        if self.options.stream_error or error.too_large:
-            code = frames.INTERNAL_ERROR if error.too_large else frames.PROTOCOL_ERROR
-            self._reset(stream, code, error.details)
+        if error.details in TOO_LARGE:
+            self.stats.count_too_large(error.details)
+            self._reset(stream, frames.INTERNAL_ERROR, error.details)
+            return
+        self.stats.rx_messaging_error += 1
+        if self.options.stream_error:
+            self._reset(stream, frames.PROTOCOL_ERROR, error.details)
             return
         stream.local_closed = stream.remote_closed = True
         self.forget(stream)

@@ -6,7 +6,10 @@ from meshproxy.http.h2 import frames
 INVALID_HEADER = "http2.invalid.header.field"
 INVALID_MESSAGE = "http2.violation.of.messaging.rule"
 UNDERSCORE = "http2.unexpected_underscore"
+# Of heads with more in them than is allowed, which never harm more than their stream.
 TOO_MANY_HEADERS = "http2.too_many_headers"
+HEAD_TOO_LARGE = "http2.header_list_size_too_large"
+TOO_LARGE = frozenset({TOO_MANY_HEADERS, HEAD_TOO_LARGE})
 
 
 class ConnectionBroken(Exception):
@@ -34,8 +37,6 @@ class HpackError(ConnectionBroken):
 class MessageInvalid(Exception):
     """A head, trailers or a body that HTTP does not allow. details: %RESPONSE_CODE_DETAILS%."""
 
-    def __init__(self, details: str, too_large: bool = False) -> None:
+    def __init__(self, details: str) -> None:
         super().__init__(details)
         self.details = details
-        # More than a head may have: that never harms more than the stream.
-        self.too_large = too_large

@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 from meshproxy.http.errors import CodecError
 from meshproxy.http.h1_head import INLINE_REQUEST, INLINE_RESPONSE, join_inline
-from meshproxy.http.h1_lines import CONTENT_LENGTHS
-from meshproxy.http.h2.errors import INVALID_HEADER, INVALID_MESSAGE, MessageInvalid
+from meshproxy.http.h1_lines import CONTENT_LENGTHS, lower_ascii
+from meshproxy.http.h2.errors import (
+    HEAD_TOO_LARGE,
+    INVALID_HEADER,
+    INVALID_MESSAGE,
+    TOO_MANY_HEADERS,
+    MessageInvalid,
+)
 from meshproxy.http.h2.options import Http2Options
 from meshproxy.http.headers import Pair
 
@@ -66,6 +72,13 @@ class _GoodNames(set[str]):
 _GOOD_NAMES = _GoodNames()
 
 
+def _check_size(pairs: list[Pair], options: Http2Options) -> None:
+    if len(pairs) > options.max_headers:
+        raise MessageInvalid(TOO_MANY_HEADERS)
+    if sum([len(name) + len(value) for name, value in pairs]) > options.max_head:
+        raise MessageInvalid(HEAD_TOO_LARGE)
+
+
 def _check_fields(pairs: list[Pair], index: dict[str, str]) -> None:
     """Characters of regular headers."""
     if not index.keys() <= _GOOD_NAMES:
@@ -89,14 +102,16 @@ def _split(pairs: list[Pair]) -> tuple[dict[str, str], list[Pair]]:
     return pseudo, pairs[at:]
 
 
-def _check_special(index: dict[str, str]) -> int:
-    """Headers that mean something to the codec; the content-length."""
+def _check_special(index: dict[str, str], fields: list[Pair]) -> int:
+    """Headers that mean something to the codec; the content-length, of which there may be one."""
     te = index.get("te")
-    if not _FORBIDDEN.isdisjoint(index) or (te is not None and te.lower() != "trailers"):
+    if not _FORBIDDEN.isdisjoint(index) or (te is not None and lower_ascii(te) != "trailers"):
         raise MessageInvalid(INVALID_HEADER)
     length = index.get("content-length")
     if length is None:
         return -1
+    if len(index) != len(fields) and len([1 for name, _ in fields if name == "content-length"]) > 1:
+        raise MessageInvalid(INVALID_HEADER)
     try:
         return CONTENT_LENGTHS[length]
     except CodecError:
@@ -105,12 +120,14 @@ def _check_special(index: dict[str, str]) -> int:
 
 def parse_request(pairs: list[Pair], options: Http2Options) -> RequestHead:
     """MessageInvalid where the head is no request."""
+    _check_size(pairs, options)
     pseudo, fields = _split(pairs)
     index = dict(fields)
     _check_fields(fields, index)
     length = -1
     if not _LOOKED_AT.isdisjoint(index):
-        length = _check_special(index)
+        length = _check_special(index, fields)
+        fields = _rearrange(fields, index.get("te"))
     method = pseudo.pop(":method", "")
     path = pseudo.pop(":path", "")
     scheme = pseudo.pop(":scheme", "")
@@ -123,16 +140,15 @@ def parse_request(pairs: list[Pair], options: Http2Options) -> RequestHead:
         raise MessageInvalid(INVALID_MESSAGE)
     if method == "CONNECT" and protocol is None:
         length = -1
+    if authority is None:
+        authority = index.get("host")
     if len(index) != len(fields):
-        fields = join_inline(join_cookies(fields), INLINE_REQUEST)
-    host = index.get("host")
-    if host is not None:
-        fields = [pair for pair in fields if pair[0] != "host"]
-        authority = host if authority is None else authority
-    index = dict(fields)
-    return RequestHead(
-        method, path, scheme, authority, protocol, fields, index if len(index) == len(fields) else None, length
-    )
+        index = dict(fields)
+        if len(index) != len(fields):
+            fields = join_inline(fields, INLINE_REQUEST)
+            index = dict(fields)
+    known = index if len(index) == len(fields) else None
+    return RequestHead(method, path, scheme, authority, protocol, fields, known, length)
 
 
 def _is_whole(method: str, path: str, scheme: str, authority: str | None, protocol: str | None) -> bool:
@@ -155,21 +171,30 @@ def _check_pseudo(method: str, path: str, scheme: str, authority: str | None) ->
         raise MessageInvalid(INVALID_HEADER)
 
 
-def join_cookies(fields: list[Pair]) -> list[Pair]:
-    """Cookies that came one a line, so that each has its place in a table, are one header (RFC 9113 §8.2.3)."""
+def _rearrange(fields: list[Pair], te: str | None) -> list[Pair]:
+    """The headers as Envoy passes them on.
+
+    Host is the authority, or says nothing. Cookies may come one a line, so that each has its place in a table, and are
+    one header at the end (RFC 9113 §8.2.3).
+    """
+    hosts = [value for name, value in fields if name == "host"]
+    if len(hosts) > 1 or (hosts and not hosts[0]):
+        raise MessageInvalid(INVALID_HEADER)
     cookies = [value for name, value in fields if name == "cookie"]
-    if len(cookies) < 2:
-        return fields
-    rest = [pair for pair in fields if pair[0] != "cookie"]
-    return [*rest, ("cookie", "; ".join(cookies))]
+    moved = {"host", "cookie"} if te in (None, "trailers") else {"host", "cookie", "te"}
+    rest = [pair for pair in fields if pair[0] not in moved]
+    if cookies:
+        rest.append(("cookie", "; ".join(cookies)))
+    return rest
 
 
 def parse_response(pairs: list[Pair], options: Http2Options) -> ResponseHead:
     """MessageInvalid where the head is no response."""
+    _check_size(pairs, options)
     pseudo, fields = _split(pairs)
     index = dict(fields)
     _check_fields(fields, index)
-    length = _check_special(index) if not _LOOKED_AT.isdisjoint(index) else -1
+    length = _check_special(index, fields) if not _LOOKED_AT.isdisjoint(index) else -1
     status = pseudo.pop(":status", "")
     if pseudo or status == "101":
         raise MessageInvalid(INVALID_HEADER)

@@ -1,5 +1,6 @@
 """The stats of HTTP/2 codecs, named as Envoy names them: `http2.*` of servers, `cluster.<name>.http2.*` of clients."""
 
+from meshproxy.http.h2.errors import HEAD_TOO_LARGE
 from meshproxy.observe.stats import StatGroup
 
 
@@ -22,3 +23,9 @@ class Http2Stats(StatGroup):
     HISTOGRAMS = ("cookie_count", "cookie_size", "header_count", "header_list_size")
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
+
+    def count_too_large(self, details: str) -> None:
+        """A head had more in it than is allowed: bytes, or headers."""
+        if details == HEAD_TOO_LARGE:
+            self.header_list_size_too_large += 1
+        self.header_overflow += 1

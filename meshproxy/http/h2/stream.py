@@ -18,8 +18,8 @@ class Http2Stream:
     """Sides derive from it and override the `on_…` methods."""
 
     __slots__ = (
-        "connection", "content_left", "credit", "headers_received", "held", "id", "local_closed", "pauses", "queue",
-        "queued", "receive_window", "remote_closed", "send_window", "write_paused",
+        "connection", "content_left", "credit", "early", "headers_received", "held", "id", "local_closed", "pauses",
+        "queue", "queued", "receive_window", "remote_closed", "send_window", "write_paused",
     )  # fmt: skip
 
     # A response to HEAD says how long a body would be that does not come.
@@ -40,6 +40,8 @@ class Http2Stream:
         # Bytes that content-length promises; -1 where it promises nothing.
         self.content_left = -1
         self.headers_received = self.local_closed = self.remote_closed = False
+        # The peer is to stop sending as soon as it has all of ours.
+        self.early = False
 
     @property
     def closed(self) -> bool:
@@ -111,6 +113,13 @@ class Http2Stream:
         connection.stats.tx_reset += 1
         connection.write_control(frames.rst_stream(self.id, code))
         connection.forget(self)
+
+    def end_early(self) -> None:
+        """What we send is whole, and nobody wants more from the peer (RFC 9113 §8.1)."""
+        if self.local_closed:
+            self.write_reset(frames.NO_ERROR)
+        else:
+            self.early = True
 
     def stop_reading(self) -> None:
         """Each pause needs a resume."""
@@ -205,3 +214,5 @@ class Http2Stream:
         self.local_closed = True
         if self.remote_closed:
             self.connection.forget(self)
+        elif self.early:
+            self.write_reset(frames.NO_ERROR)

@@ -1,0 +1,206 @@
+"""One HTTP/2 connection from a client: frames on a socket to streams, many at a time (RFC 9113)."""
+
+from typing import TYPE_CHECKING, Any
+
+from meshproxy.downstream.closing import close_connection
+from meshproxy.downstream.http2_exchange import Http2Exchange
+from meshproxy.http.h2 import frames
+from meshproxy.http.h2.connection import Http2Connection
+from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.heads import RequestHead, parse_request
+from meshproxy.http.h2.stream import Http2Stream
+from meshproxy.http.headers import Pair
+from meshproxy.http.stream import Stream
+from meshproxy.net.runtime import Runtime
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.http_manager import HttpManager
+    from meshproxy.net.connection import Connection
+
+# What Envoy's codec says to its manager of most that a peer does wrong.
+_CODEC_ERROR = "codec_error:The_user_callback_function_failed"
+
+
+class PrematureResets:
+    """How many streams of a connection may be reset before their answer (Envoy's runtime overload.premature_reset_*).
+
+    At `total` streams, or as soon as it cannot be otherwise any more, no half of them may have been reset before they
+    had lived for more than `lifetime` whole seconds.
+    """
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self._runtime = runtime or Runtime()
+
+    def total(self) -> int:
+        return self._runtime.integer("overload.premature_reset_total_stream_count", 500)
+
+    def lifetime(self) -> int:
+        return self._runtime.integer("overload.premature_reset_min_stream_lifetime_seconds", 1)
+
+
+class Http2Server(Http2Connection):
+    """What it asks of its manager: as Http1Server, and `http2` (Http2Options), `http2_stats`, `start_multiplexed`."""
+
+    __slots__ = (
+        "_closed_streams", "_ending", "_greeted", "_premature", "connection", "counted",
+        "last_activity", "leaving", "manager", "requests", "unsent",
+    )  # fmt: skip
+
+    exchange: type[Http2Exchange] = Http2Exchange
+    multiplexes = True
+    # Its reader is never stopped: that is what windows are for.
+    paused = False
+
+    def __init__(self, manager: "HttpManager", connection: "Connection") -> None:
+        super().__init__(manager.http2, manager.http2_stats, manager.buffer_limit, client=False)
+        self.manager = manager
+        self.connection = connection
+        self.requests = 0
+        # Bytes that were not written when the connection was closed, or at the last look of the delayed close.
+        self.unsent = 0
+        # The manager has counted it as one that spoke HTTP/2.
+        self.counted = False
+        # GOAWAY was announced: it serves until the client goes or time is up.
+        self.leaving = False
+        # It closes with its last stream.
+        self._ending = False
+        # Something came, and our settings went out.
+        self._greeted = False
+        # Streams that were over, and those of them that the client had reset before there was an answer.
+        self._closed_streams = self._premature = 0
+        # Loop time at which the last exchange ended, or the connection began: for the idle timeout.
+        self.last_activity = connection.started
+
+    # ---- the transport's callbacks ----
+
+    def connection_made(self, transport: Any) -> None:
+        self.manager.connection_made(self)
+        self.take(transport)
+
+    def take(self, transport: Any) -> None:
+        """Serves a transport whose connection the manager knows."""
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self.buffer_limit)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._greeted:
+            self._greet()
+        super().data_received(data)
+
+    def serve(self, data: bytes) -> None:
+        """What came before it was known that this is HTTP/2; it was counted then."""
+        self._greet()
+        self.feed(data)
+
+    def _greet(self) -> None:
+        self._greeted = True
+        self.stats.nghttp2_downstream_connections += 1
+        self.manager.codec_made(self)
+        self.write_later(self.greeting())
+        if self.manager.keepalives is not None:
+            self.manager.keepalives.start(self)
+
+    def on_closed(self, error: Exception | None) -> None:
+        manager = self.manager
+        closed_here = self.closed_here
+        if closed_here and manager.delayed_close is not None and manager.delayed_close.discard(self):
+            # We waited for the client to close, and it did.
+            closed_here = False
+        if manager.keepalives is not None:
+            manager.keepalives.stop(self)
+        manager.connection_lost(self, closed_here)
+        for exchange in list(self.streams.values()):
+            self.forget(exchange)
+            exchange.on_reset(frames.NO_ERROR, False, "downstream_remote_disconnect")
+        self.connection.ended()
+
+    def count_received(self, size: int) -> None:
+        self.manager.stats.downstream_cx_rx_bytes_total += size
+
+    def count_sent(self, size: int) -> None:
+        self.manager.stats.downstream_cx_tx_bytes_total += size
+
+    # ---- streams ----
+
+    def make_stream(self, stream_id: int) -> Http2Stream:
+        self.requests += 1
+        return self.exchange(self, stream_id)
+
+    def parse_head(self, pairs: list[Pair]) -> RequestHead:
+        return parse_request(pairs, self.options)
+
+    def on_ping_ack(self, data: bytes) -> None:
+        if self.manager.keepalives is not None:
+            self.manager.keepalives.answered(self)
+
+    def stream_closed(self, stream: Http2Stream) -> None:
+        self.manager.time.flushed(stream)
+        if self._ending and not self.streams:
+            self.connection.local_close_reason = "deferred_close_on_drained_connection"
+            self.close_delayed()
+
+    def exchange_ended(self, stream: Stream) -> None:
+        """Counts streams that a client opens only to reset them (rapid reset, CVE-2023-44487)."""
+        self.last_activity = stream.last_activity
+        self._closed_streams += 1
+        limits = self.manager.premature_resets
+        if stream.response is None and stream.last_activity - stream.started < limits.lifetime() + 1:
+            self._premature += 1
+        elif not self._premature:
+            return
+        total = limits.total()
+        if self._premature * 2 >= max(total, self._closed_streams) and not self.leaving and not self.closing:
+            self.manager.stats.downstream_rq_too_many_premature_resets += 1
+            self.connection.local_close_reason = "too_many_premature_resets"
+            self.abort()
+
+    # ---- the end ----
+
+    def on_broken(self, error: ConnectionBroken) -> None:
+        self.manager.stats.downstream_cx_protocol_error += 1
+        if self.connection.record is not None:
+            self.connection.record.add_flag("DPE")
+        for exchange in list(self.streams.values()):
+            self.forget(exchange)
+            exchange.on_reset(error.code, False, _CODEC_ERROR)
+        self.connection.local_close_reason = "codec_error"
+        self.close_delayed()
+
+    def exchanges(self) -> list[Stream]:
+        """Those that are not over."""
+        return [each.stream for each in self.streams.values() if each.stream is not None]  # type: ignore[attr-defined]
+
+    def unsent_of(self, stream: Stream) -> int:
+        """Bytes that wait to be written for it."""
+        exchange: Http2Exchange = stream.server  # type: ignore[assignment]
+        return exchange.queued
+
+    @property
+    def spoke(self) -> bool:
+        """Whether anything came from the client."""
+        return self._greeted
+
+    def leave(self) -> None:
+        """Says that the connection will end (RFC 9113 §6.8), and serves what comes until then."""
+        self.leaving = True
+        self.send_goaway(frames.NO_ERROR, frames.LARGEST_STREAM_ID)
+
+    def end_drain(self) -> None:
+        """Streams that come now are not served; those that are there end in peace."""
+        self.send_goaway(frames.NO_ERROR)
+        if self.streams:
+            self._ending = True
+        else:
+            self.connection.local_close_reason = "deferred_close_on_drained_connection"
+            self.close_delayed()
+
+    def drain(self) -> None:
+        """HTTP/2 has no last response: its connections end by GOAWAY."""
+
+    def close(self, delayed: bool = False) -> None:
+        if not self.closing:
+            self.flush()
+            close_connection(self, delayed)
+
+    def close_delayed(self) -> None:
+        self.close(delayed=True)
