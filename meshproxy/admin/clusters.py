@@ -11,6 +11,8 @@ from meshproxy.admin.server_view import Server
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint
 from meshproxy.upstream.limits import Limits
+from meshproxy.upstream.outliers.detector import OutlierDetector
+from meshproxy.upstream.outliers.monitor import OutlierMonitor
 
 _STATS = (
     "cx_active", "cx_connect_fail", "cx_total", "rq_active", "rq_error", "rq_pending_active", "rq_success",
@@ -57,6 +59,11 @@ def clusters(server: Server, request: Request) -> Answer:
 def _lines(cluster: Cluster) -> Iterator[str]:
     name = cluster.name
     yield f"{name}::observability_name::{cluster.alt_stat_name}\n"
+    detector = outlier_detector(cluster)
+    if detector is not None:
+        for kind, found in (("", detector.external_rates), ("local_origin_", detector.local_rates)):
+            yield f"{name}::outlier::{kind}success_rate_average::{_rate(found.average)}\n"
+            yield f"{name}::outlier::{kind}success_rate_ejection_threshold::{_rate(found.threshold)}\n"
     for priority, limits in zip(_PRIORITIES, cluster.limits, strict=True):
         for limit, count in _LIMITS.items():
             yield f"{name}::{priority}_priority::{limit}::{getattr(limits, count).maximum}\n"
@@ -77,9 +84,19 @@ def _facts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
     yield "sub_zone", sub_zone
     yield "canary", str(endpoint.canary).lower()
     yield "priority", endpoint.priority
-    # Without outlier detection nobody works them out.
-    yield "success_rate", -1
-    yield "local_origin_success_rate", -1
+    monitor = endpoint.monitor
+    rates = (monitor.success_rate, monitor.local_success_rate) if isinstance(monitor, OutlierMonitor) else (-1.0, -1.0)
+    yield "success_rate", _rate(rates[0])
+    yield "local_origin_success_rate", _rate(rates[1])
+
+
+def outlier_detector(cluster: Cluster) -> OutlierDetector | None:
+    return next((each for each in cluster.watchers if isinstance(each, OutlierDetector)), None)
+
+
+def _rate(percent: float) -> str:
+    """As C++ prints a double."""
+    return f"{percent:g}"
 
 
 def by_priority(cluster: Cluster) -> list[Endpoint]:

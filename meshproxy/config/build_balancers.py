@@ -32,7 +32,8 @@ def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Ba
     scope = LbScope(ctx, stats, cluster)
     common = cluster.common_lb_config
     common.ignore("update_merge_window", why="every update is applied at once")
-    common.ignore("ignore_new_hosts_until_first_hc", why="there are no active health checks yet")
+    if not cluster.health_checks:
+        common.ignore("ignore_new_hosts_until_first_hc", why="the cluster has no active health checks")
     common.ignore("override_host_status", why="only the override_host policy reads it")
     if cluster.load_balancing_policy:
         if any(common.has(name) for name in _PARTIAL):

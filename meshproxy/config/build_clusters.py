@@ -4,6 +4,8 @@
 from meshproxy.config.build_balancers import build_balancer
 from meshproxy.config.build_discovery import build_discovery
 from meshproxy.config.build_endpoints import metadata_of
+from meshproxy.config.build_health_checks import build_health_checker
+from meshproxy.config.build_outlier_detection import build_outlier_detector
 from meshproxy.config.build_pool_settings import build_pool_settings
 from meshproxy.config.build_socket_options import build_socket_options
 from meshproxy.config.build_transport_sockets import build_upstream_socket
@@ -16,8 +18,6 @@ from meshproxy.upstream.pool_settings import BY_ALPN
 from meshproxy.upstream.stats import ClusterStats
 
 _IGNORED = {
-    "close_connections_on_host_health_failure": "health does not change without health checks",
-    "ignore_health_on_host_removal": "only active health checks keep removed hosts",
     "lrs_report_endpoint_metrics": "load is not reported yet",
     "lrs_server": "load is not reported yet",
     "track_timeout_budgets": "these histograms are not kept yet",
@@ -65,8 +65,24 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     tracked.ignore("timeout_budgets", "request_response_sizes", why="these histograms are not kept yet")
     if tracked.per_endpoint_stats:
         stats.endpoints = cluster.endpoint_rows
+    _read_health(cluster, view, ctx)
     build_discovery(cluster, view)
     return cluster
+
+
+def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:
+    """Who follows the endpoints: they hear of them from the first one on."""
+    checker = build_health_checker(cluster, view, ctx)
+    with view.at("outlier_detection"):
+        detector = build_outlier_detector(cluster, view.outlier_detection, view, checker, ctx)
+    cluster.watchers = tuple([each for each in (detector, checker) if each is not None])
+    cluster.keeps_healthy = checker is not None and not view.ignore_health_on_host_removal
+    view.ignore(
+        "close_connections_on_host_health_failure", why="as in Envoy, connections of pools end when they are free"
+    )  # fmt: skip
+    for part, each in (("health_check", checker), ("outlier_detection", detector)):
+        if each is not None:
+            ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{part}", each.stats)
 
 
 def _read_circuit_breakers(cluster: Cluster, view: View) -> None:

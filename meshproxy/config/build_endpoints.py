@@ -2,18 +2,24 @@
 
 from typing import Any
 
-from meshproxy.config.build_addresses import Address, pipe_address, socket_address
+from meshproxy.config.build_addresses import Address, is_ip, pipe_address, socket_address
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.structs import wire_struct
 from meshproxy.config.view import View
 from meshproxy.observe.json_text import wire_text
-from meshproxy.upstream.endpoint import DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING, FAILED_EDS_HEALTH, Endpoint, Locality
+from meshproxy.upstream.endpoint import (
+    DEGRADED_EDS_HEALTH,
+    EDS_STATUS_DRAINING,
+    FAILED_EDS_HEALTH,
+    Checking,
+    Endpoint,
+    Locality,
+)
 
 _HEALTH = {
     "UNHEALTHY": FAILED_EDS_HEALTH, "TIMEOUT": FAILED_EDS_HEALTH, "DRAINING": EDS_STATUS_DRAINING,
     "DEGRADED": DEGRADED_EDS_HEALTH,
 }  # fmt: skip
-_NO_ACTIVE_CHECKS = "read by active health checks, which are not supported yet"
 
 
 def build_endpoints(assignment: View) -> list[Endpoint]:
@@ -52,14 +58,28 @@ def _build_endpoint(view: View, priority: int, locality: Locality) -> Endpoint:
     inner = view.endpoint
     if inner.additional_addresses:
         inner.reject("additional_addresses", "several addresses of one endpoint are not supported yet")
-    inner.ignore("health_check_config", why=_NO_ACTIVE_CHECKS)
     weight = view.get("load_balancing_weight", 1)
     metadata = metadata_of(view.metadata)
     endpoint = Endpoint(endpoint_address(inner.address), inner.hostname, weight, priority, locality, metadata)
     health = view.enum("health_status")
     if health in _HEALTH:
         endpoint.set_health((_HEALTH[health],))
+    if inner.has("health_check_config"):
+        with inner.at("health_check_config"):
+            endpoint.checking = _checking(inner.health_check_config, endpoint)
     return endpoint
+
+
+def _checking(view: View, endpoint: Endpoint) -> Checking:
+    address = None
+    if view.has("address"):
+        with view.at("address"):
+            address = endpoint_address(view.address)
+            if address[1] and not is_ip(address[0]):
+                raise ConfigError(f"malformed IP address: {address[0]}")
+    if view.port_value and not (address or endpoint.address)[1]:
+        raise ConfigError("Invalid host configuration: non-zero port for non-IP address")
+    return Checking(address, view.port_value, view.hostname, view.disable_active_health_check)
 
 
 def endpoint_address(view: View) -> Address:

@@ -59,7 +59,7 @@ def read_rest(view: View) -> None:
         view.ignore(name, why=why)
     view.static_resources.ignore("secrets", why="TLS is not supported yet")
     manager = view.cluster_manager
-    manager.ignore("outlier_detection", "load_stats_config", why="not supported yet")
+    manager.ignore("load_stats_config", why="not supported yet")
     manager.ignore("local_cluster_name", why="zone-aware routing is not supported yet")
     manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")
     found = Problems()

@@ -19,6 +19,7 @@ from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
 from meshproxy.upstream.host_set import HostSet
+from meshproxy.upstream.host_states import HostStates
 
 
 @dataclass
@@ -42,6 +43,10 @@ class Context:
     clusters: Clusters = field(default_factory=Clusters)
     # The endpoints of the cluster that this proxy is a member of (cluster_manager.local_cluster_name), if it says so.
     local_hosts: Callable[[], HostSet] | None = None
+    # Which endpoints are well, for all processes.
+    host_states: HostStates = field(default_factory=HostStates)
+    # Where ejections are logged (ClusterManager.outlier_detection.event_log_path).
+    outlier_log: Callable[[str], None] | None = None
     runtime_layers: RuntimeLayers = field(default_factory=lambda: RuntimeLayers(Runtime()))
     node: Node = field(default_factory=Node)
     # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.

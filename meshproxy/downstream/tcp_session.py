@@ -116,16 +116,29 @@ class TcpSession(ConnectionRecord):
             except DialError as error:
                 self.pool_wait = self.proxy.loop.time() - upstream.dialled_at
                 self.upstream_failure = error.reason.replace(" ", "_")
+                self._watch_failure(error)
                 if self.proxy.backoff[0] and self.attempts < self.proxy.max_connect_attempts:
                     await asyncio.sleep(self.proxy.pause(self.attempts))
                 continue
             self.upstream_failure = ""
+            if self.endpoint.monitor is not None:
+                self.endpoint.monitor.on_tcp_connected()
             await self._join(upstream, sock)
             return
         cluster.stats.upstream_cx_connect_attempts_exceeded += 1
         self.add_flag("UF")
         self.add_flag("URX")
         self._give_up(_CONNECT_FAILED)
+
+    def _watch_failure(self, error: DialError) -> None:
+        """Outlier detection hears of what may be the endpoint's fault."""
+        monitor = self.endpoint.monitor
+        if monitor is None or error.bind:
+            return
+        if error.timeout:
+            monitor.on_tcp_timeout()
+        else:
+            monitor.on_failure()
 
     def _next(self, cluster: Cluster) -> TcpConnection | None:
         """A connection to try, or None where the cluster has none to give: then this is over."""

@@ -4,6 +4,12 @@ from meshproxy.http.headers import Headers
 
 GRPC = "application/grpc"
 
+# Statuses of gRPC as they stand in `grpc-status`, and what they are as statuses of HTTP; others are 500.
+HTTP_STATUSES = {
+    "0": 200, "1": 499, "2": 500, "3": 400, "4": 504, "5": 404, "6": 409, "7": 403, "8": 429, "9": 400, "10": 409,
+    "11": 400, "12": 501, "13": 500, "14": 503, "15": 500, "16": 401,
+}  # fmt: skip
+
 
 def is_grpc(headers: Headers) -> bool:
     """Whether this is gRPC by its content type: `application/grpc` or `application/grpc+...`."""

@@ -40,8 +40,12 @@ class SharedNumbers:
 
     def place(self) -> int:
         """A place of its own in every row."""
-        self._places += 1
-        return self._places - 1
+        return self.places(1)
+
+    def places(self, count: int) -> int:
+        """So many of them, one behind the other; the first."""
+        self._places += count
+        return self._places - count
 
     def place_values(self, *initial: float) -> int:
         """Places for values, one behind the other; the first of them."""
@@ -55,7 +59,8 @@ class SharedNumbers:
         memory = memoryview(mmap.mmap(-1, _SIZE * (count + row * (self.workers + 1))))
         self.values = memory[: _SIZE * count].cast("d")
         for place, value in enumerate(self._initial):
-            self.values[place] = value
+            if value:
+                self.values[place] = value
         ends = range(_SIZE * count, len(memory) + 1 - _SIZE * row, _SIZE * row)
         self.rows = tuple(memory[start : start + _SIZE * row].cast("q") for start in ends[: self.workers + 1])
         self._file = os.memfd_create("limits")

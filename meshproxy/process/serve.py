@@ -78,7 +78,7 @@ def _serve_with_workers(server: Server, late: LateLoop) -> bool:
     zygote = fork_zygote(partial(serve_as_worker, server, late))
     loop = uvloop.new_event_loop()
     late.bind(loop)
-    server.workers = Workers(zygote, server.numbers, server.said, server.fail)
+    server.workers = Workers(zygote, server.numbers, server.said, server.words, server.fail)
     return _run(server, loop)
 
 

@@ -19,6 +19,7 @@ from meshproxy.admin.server_view import DrainStatus, Shown
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
 from meshproxy.config.build_listeners import build_listener
+from meshproxy.config.build_outlier_detection import build_outlier_log
 from meshproxy.config.build_overload import build_overload
 from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
@@ -53,10 +54,12 @@ from meshproxy.process.listener_set import ListenerSet
 from meshproxy.process.options import Options
 from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
+from meshproxy.upstream.host_states import HostStates
 from meshproxy.upstream.runtime_limits import RuntimeLimits
 
 if TYPE_CHECKING:
     from meshproxy.net.file_watch import FileWatch
+    from meshproxy.process.channel import Words
     from meshproxy.process.workers import Said, Workers
 
 _log = logging.getLogger("main")
@@ -91,7 +94,7 @@ class Server:
         self.workers: Workers | None = None
         self.numbers = SharedNumbers(options.concurrency) if options.concurrency > 1 else None
         self.ctx = Context(
-            loop, options=vars(options), counts=Counts(self.numbers),
+            loop, options=vars(options), counts=Counts(self.numbers), host_states=HostStates(self.numbers),
             runtime_layers=RuntimeLayers(SharedRuntime(self._tell)),
         )  # fmt: skip
         self.ctx.stats.add("runtime", self.ctx.runtime_layers.stats)
@@ -162,6 +165,7 @@ class Server:
             self.overload = build_overload(view.overload_manager, ctx)
         with building("cluster_manager"):
             ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
+            ctx.outlier_log = build_outlier_log(view.cluster_manager.outlier_detection, ctx)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
@@ -223,6 +227,7 @@ class Server:
                 self._write_admin_address(self.admin)
         self.listener_set.bind()
         self._watch_runtime()
+        self.ctx.host_states.to_workers = partial(self._tell, "host_states")
         await self.warm()
         if self.workers is None:
             await self.listener_set.start()
@@ -418,7 +423,13 @@ class Server:
         """What a new worker has to know of what operators said before it was there."""
         layers = ("set_runtime", self.ctx.runtime.layers)
         overload = ("overload", self.ctx.overload.values())
-        return [layers, overload, ("set_log_levels", self.process_log.now()), *self.drains.said()]
+        hosts = ("host_states", self.ctx.host_states.said())
+        return [layers, overload, hosts, ("set_log_levels", self.process_log.now()), *self.drains.said()]
+
+    @property
+    def words(self) -> "Words":
+        """What workers say."""
+        return {"host_report": partial(self.ctx.host_states.take_report, self.ctx.clusters)}
 
     def _tell(self, word: str, *arguments: Any) -> None:
         if self.workers is not None:

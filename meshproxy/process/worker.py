@@ -65,6 +65,7 @@ class Worker:
             "reopen_logs": server.reopen_logs,
             "fail_health_checks": server.drains.fail_health_checks,
             "drain": server.drains.drain,
+            "host_states": partial(server.ctx.host_states.learn, server.ctx.clusters),
             "overload": server.ctx.overload.put,
             "leave": server.drains.end,
             "stop_listening": server.drains.stop_listening,
@@ -77,6 +78,7 @@ class Worker:
     async def run(self, control: socket.socket) -> None:
         """Until main says so, or is gone."""
         channel = Channel(self.words, self._over.set)
+        self._server.ctx.host_states.to_main = partial(channel.tell, "host_report")
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=control)
         await self._over.wait()
         await self._server.stop()

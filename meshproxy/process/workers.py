@@ -21,7 +21,7 @@ from meshproxy.observe.failures import Failure
 from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.process import endpoint_counts
-from meshproxy.process.channel import Channel, ChannelError
+from meshproxy.process.channel import Channel, ChannelError, Words
 from meshproxy.process.endpoint_counts import Counts
 from meshproxy.process.listener_set import Sockets
 from meshproxy.process.zygote import spawn
@@ -74,15 +74,17 @@ class Worker:
 class Workers:
     """All workers. zygote: see zygote.py. numbers: what they count for limits.
 
-    said: what a new worker has to know. failed: called when none can be had.
+    said: what a new worker has to know. words: what workers may say. failed: called when none can be had.
     """
 
     def __init__(
-        self, zygote: socket.socket, numbers: SharedNumbers, said: Callable[[], Said], failed: Callable[[], None]
-    ) -> None:
+        self, zygote: socket.socket, numbers: SharedNumbers, said: Callable[[], Said], words: Words,
+        failed: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._zygote = zygote
         self._numbers = numbers
         self._said = said
+        self._words = words
         self._failed = failed
         self.all: list[Worker] = []
         self._gone = Snapshot()
@@ -196,7 +198,7 @@ class Workers:
         counts = [sum(sock.fileno() >= 0 for sock in listening) for listening in worker.sockets]
         with theirs:
             spawn(self._zygote, worker.number, [theirs.fileno(), *sockets, *[box.fileno() for box in hands]])
-        channel = Channel({}, lambda: self._lost(worker))
+        channel = Channel(self._words, lambda: self._lost(worker))
         await loop.create_unix_connection(lambda: channel, sock=ours)
         worker.channel = channel
         worker.started = loop.time()

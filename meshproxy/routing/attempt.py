@@ -267,6 +267,9 @@ class Attempt:
                 headers.set("x-envoy-upstream-service-time", elapsed)
             else:
                 headers.add_new(("x-envoy-upstream-service-time", elapsed))
+        monitor = stream.endpoint.monitor
+        if monitor is not None:
+            monitor.on_headers(stream.request, headers)
         if headers.status < 500:
             if "content-type" in stream.request.index and is_grpc(stream.request):
                 self._count_grpc_head(headers, end)
@@ -306,6 +309,8 @@ class Attempt:
         if self.client is None:
             self._note_wait()
         self._end()
+        if self.pool is not None and failure is not OVERFLOW and (monitor := self.pool.endpoint.monitor) is not None:
+            monitor.on_failure()
         stream.upstream = None
         stream.upstream_failure = reason
         if stream.response is None:
@@ -333,6 +338,8 @@ class Attempt:
         for stats in self.stream.extra_stats:
             stats.upstream_rq_timeout += 1
         if self.stream.response is None:
+            if (monitor := self.pool.endpoint.monitor) is not None:
+                monitor.on_timeout(status)
             self._charge_failure(status)
 
     def on_write_paused(self) -> None:
@@ -407,6 +414,9 @@ class Attempt:
         if not pool.begin():
             return False
         self.counted = True
+        monitor = pool.endpoint.monitor
+        if monitor is not None:
+            monitor.on_connected()
         stream = self.stream
         if stream.extra_stats:
             for extra in stream.extra_stats:

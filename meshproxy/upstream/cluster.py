@@ -12,7 +12,7 @@ from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.net.tls_client import UpstreamTls
 from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.alpn_pool import AlpnPool
-from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.endpoint import FAILED_ACTIVE_HC, FAILED_EDS_HEALTH, PENDING_DYNAMIC_REMOVAL, Endpoint
 from meshproxy.upstream.http1_pool import Http1Pool
 from meshproxy.upstream.http2_pool import Http2Pool
 from meshproxy.upstream.pool import Pool
@@ -34,14 +34,30 @@ class Discovery(Protocol):
     def close(self) -> None: ...
 
 
+class Watcher(Protocol):
+    """Follows a cluster's endpoints to find out which of them are well (active health checks, outlier detection)."""
+
+    def enter(self, endpoint: Endpoint) -> None:
+        """An endpoint is about to be one of the cluster's."""
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """It is one no more."""
+
+    def start(self) -> None: ...
+    async def wait(self) -> None:
+        """Returns once something is known of every endpoint."""
+
+    def close(self) -> None: ...
+
+
 class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
     __slots__ = (
-        "_durations", "_gone", "_rebuilding", "_stale", "added_via_api", "alt_stat_name", "balancer", "changed",
-        "discovery", "drain_on_change", "endpoints", "limits", "local_zone", "maintenance", "metadata", "name",
-        "overprovisioning", "per_host_connections", "pool_settings", "runtime", "socket_options", "stat_groups",
-        "stats", "tls", "turns",
+        "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
+        "changed", "discovery", "drain_on_change", "endpoints", "keeps_healthy", "limits", "local_zone", "maintenance",
+        "metadata", "name", "overprovisioning", "per_host_connections", "pool_settings", "runtime", "socket_options",
+        "stat_groups", "stats", "tls", "turns", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -78,9 +94,14 @@ class Cluster:
         self.drain_on_change = False
         self.turns = Turns()
         self.discovery: Discovery | None = None
+        # In the order in which they hear of endpoints.
+        self.watchers: tuple[Watcher, ...] = ()
+        # Endpoints that discovery does not name any more stay for as long as health checks find them well.
+        self.keeps_healthy = False
         self.added_via_api = False
         # Percent by which healthy endpoints may carry more than their share.
         self.overprovisioning = OVERPROVISIONING
+        self._refreshing = False
 
     def pool(self, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1") -> Pool | None:
         """The connections to an endpoint; None where the cluster has as many pools as it may have.
@@ -157,14 +178,17 @@ class Cluster:
             endpoint = known.pop(fresh.address, None)
             if endpoint is None:
                 endpoint, changed = fresh, True
-                endpoint.cluster = self
-                self.stats.total_match_count += 1
+                self._enter(fresh)
             else:
                 endpoint.adopt(fresh)
+                endpoint.flag(PENDING_DYNAMIC_REMOVAL, False)
             merged.append(endpoint)
             yield
+        if self.keeps_healthy:
+            merged += [known.pop(each.address) for each in list(known.values()) if _stays(each)]
         self.endpoints = merged
-        self._gone += known.values()
+        for gone in known.values():
+            self._leave(gone)
         if changed or known:
             self.stats.membership_change += 1
             if self.drain_on_change:
@@ -173,20 +197,34 @@ class Cluster:
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """One more, found while it serves; the balancer knows it already."""
-        endpoint.cluster = self
+        self._enter(endpoint)
         self.endpoints.append(endpoint)
-        self._counted(added=1)
+        self._counted()
 
     def remove_endpoints(self, gone: list[Endpoint]) -> None:
         left = set(gone)
         self.endpoints = [endpoint for endpoint in self.endpoints if endpoint not in left]
         for endpoint in gone:
+            self._unwatch(endpoint)
             endpoint.close()
-        self._counted(added=0)
+        self._counted()
 
-    def _counted(self, added: int) -> None:
+    def _enter(self, endpoint: Endpoint) -> None:
+        endpoint.cluster = self
+        self.stats.total_match_count += 1
+        for watcher in self.watchers:
+            watcher.enter(endpoint)
+
+    def _leave(self, endpoint: Endpoint) -> None:
+        self._unwatch(endpoint)
+        self._gone.append(endpoint)
+
+    def _unwatch(self, endpoint: Endpoint) -> None:
+        for watcher in self.watchers:
+            watcher.leave(endpoint)
+
+    def _counted(self) -> None:
         stats = self.stats
-        stats.total_match_count += added
         stats.membership_change += 1
         stats.membership_total = stats.membership_healthy = len(self.endpoints)
         stats.membership_degraded = stats.membership_excluded = 0
@@ -234,12 +272,35 @@ class Cluster:
         for changed in self.changed:
             changed()
 
+    def health_changed(self, endpoint: Endpoint) -> None:
+        """The flags of an endpoint are others; many that change at once are one refresh."""
+        if PENDING_DYNAMIC_REMOVAL in endpoint.health_flags and FAILED_ACTIVE_HC in endpoint.health_flags:
+            self.stats.membership_change += 1
+            self.endpoints = [each for each in self.endpoints if each is not endpoint]
+            self._leave(endpoint)
+        if not self._refreshing:
+            self._refreshing = True
+            asyncio.get_running_loop().call_soon(self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        self._refreshing = False
+        self.refresh()
+
+    async def warm(self) -> None:
+        """Returns once its endpoints are known, and what there is to know of them."""
+        if self.discovery is not None:
+            await self.discovery.wait()
+        for watcher in self.watchers:
+            await watcher.wait()
+
     def close(self) -> None:
         """The cluster is gone from the configuration."""
         if self._rebuilding is not None:
             self._rebuilding.cancel()
         if self.discovery is not None:
             self.discovery.close()
+        for watcher in self.watchers:
+            watcher.close()
         for endpoint in self.endpoints:
             endpoint.close()
 
@@ -249,6 +310,14 @@ def _loop_runs() -> bool:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
+    return True
+
+
+def _stays(endpoint: Endpoint) -> bool:
+    """Whether one that discovery has lost sight of serves on, because it passes its health checks."""
+    if FAILED_ACTIVE_HC in endpoint.health_flags or FAILED_EDS_HEALTH in endpoint.health_flags:
+        return False
+    endpoint.flag(PENDING_DYNAMIC_REMOVAL)
     return True
 
 
@@ -264,14 +333,16 @@ class Clusters:
         return iter(self.by_name.values())
 
     def start(self) -> None:
-        """Starts to look for endpoints, on the running loop."""
+        """Starts to look for endpoints and after them, on the running loop."""
         for cluster in self:
+            for watcher in cluster.watchers:
+                watcher.start()
             if cluster.discovery is not None:
                 cluster.discovery.start()
 
     async def warm(self) -> None:
         """Returns once every cluster has had a first answer about its endpoints, good or bad."""
-        await asyncio.gather(*[each.discovery.wait() for each in self if each.discovery is not None])
+        await asyncio.gather(*[each.warm() for each in self if each.discovery is not None or each.watchers])
 
     def close(self) -> None:
         for cluster in self:

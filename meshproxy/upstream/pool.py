@@ -211,6 +211,11 @@ class Pool:
             if self.is_idle(client):
                 client.close()
 
+    def retire(self) -> None:
+        """What comes from now on gets new connections; the ones that are there end with the exchanges they have."""
+        for client in list(self.clients):
+            self._retire(client)
+
     def close(self) -> None:
         """Ends everything at once."""
         self.draining = True

@@ -340,8 +340,9 @@ def test_names_are_unique(ctx: Context) -> None:
 
 
 def test_what_nothing_reads_is_reported(ctx: Context) -> None:
-    view = view_of("outlier_detection: {}", "health_checks: [{alt_port: 1}]", "dns_refresh_rate: 5s")
+    checks = "{alt_port: 1, timeout: 1s, interval: 1s, tcp_health_check: {}}"
+    view = view_of("upstream_config: {}", f"health_checks: [{checks}]", "dns_refresh_rate: 5s")
     add_cluster(view, ctx)
     assert {(problem.path, problem.severity) for problem in unread(view)} == {
-        ("outlier_detection", "error"), ("health_checks", "error"), ("dns_refresh_rate", "ignored"),
+        ("upstream_config", "error"), ("health_checks[0].alt_port", "ignored"), ("dns_refresh_rate", "ignored"),
     }  # fmt: skip

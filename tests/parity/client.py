@@ -14,6 +14,7 @@ GRACE = 0.12  # seconds a connection may take to close after the script is done;
 ADMIN = "admin"  # the `listener` that is the admin interface
 LAST_LOOK = 0.02  # seconds for what the proxy has done by then to arrive here
 Condition = Callable[[Mapping[str, int]], Awaitable[str | None]]
+Answer = Callable[[str, str], None]  # how an upstream answers health checks from now on
 Barrier = Callable[[], Awaitable[object]]  # returns when the proxy has got round to a request of ours
 
 
@@ -29,10 +30,13 @@ class Client:
     """Runs a client script against one proxy; `until` waits for counters, `barrier` for the proxy to be up to date."""
 
     def __init__(
-        self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition, barrier: Barrier
-    ) -> None:
+        self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition, barrier: Barrier,
+        answer: Answer,
+    ) -> None:  # fmt: skip
         self.fill, self.ports, self.flags, self.until, self.barrier = fill, ports, flags, until, barrier
+        self.answer = answer
         self.connections: dict[str, Connection] = {}
+        self.files: dict[str, list[str]] = {}
         self.trouble: list[str] = []
 
     async def run(self, steps: tuple[Step, ...]) -> None:
@@ -50,7 +54,8 @@ class Client:
 
     def outcome(self) -> dict[str, Any]:
         seen: dict[str, Any] = {name: connection.seen for name, connection in self.connections.items()}
-        return seen | ({"trouble": self.trouble} if self.trouble else {})
+        files = {f"lines of {name}": {"page": "\n".join(lines)} for name, lines in self.files.items()}
+        return seen | files | ({"trouble": self.trouble} if self.trouble else {})
 
     async def _watch_all(self, seconds: float) -> None:
         """Read whatever still comes on the connections that the script left open, and whether they end."""
@@ -81,6 +86,14 @@ class Client:
             case "write":
                 self._write(step.value)
                 return
+            case "answer":
+                for name, answer in step.value.items():
+                    self.answer(name, answer)
+                return
+            case "lines":
+                for name, count in step.value.items():
+                    await self._lines(name, count)
+                return
         connection = self.connections.get(step.conn) or await self._connect(step)
         await self._on(connection, step)
 
@@ -90,6 +103,17 @@ class Client:
             path = Path(self.fill(f"${{dir}}/{name}"))
             path.with_suffix(".new").write_text(text)
             path.with_suffix(".new").rename(path)
+
+    async def _lines(self, name: str, count: int) -> None:
+        """The first lines of a file that the proxy writes, once they are there."""
+        path = Path(self.fill(f"${{dir}}/{name}"))
+        deadline = asyncio.get_running_loop().time() + DEADLINE
+        while True:
+            lines = path.read_text().splitlines() if path.exists() else []
+            if len(lines) >= count or asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(LAST_LOOK)
+        self.files[name] = lines[:count]
 
     async def _on(self, connection: Connection, step: Step) -> None:
         wire = connection.wire

@@ -83,7 +83,8 @@ def _render(scenario: Scenario, log: Path, stage: Stage) -> dict[str, Any]:
     access_log = _access_log(config, log, stage.id)
     if "config" in config:
         return {key: _expand(config["config"].get(key, []), access_log, config) for key in ("listeners", "clusters")}
-    clusters = {name: _cluster(name, upstream, stage) for name, upstream in scenario.upstreams.items()}
+    serving = {name: upstream for name, upstream in scenario.upstreams.items() if not upstream.answers}
+    clusters = {name: _cluster(name, upstream, stage) for name, upstream in serving.items()}
     clusters = {name: merge(cluster, config.get("cluster", {})) for name, cluster in clusters.items()}
     for name, override in config.get("clusters", {}).items():
         clusters[name] = merge(clusters.get(name, {"name": name, **DEFAULTS["cluster"]}), override)
@@ -124,7 +125,11 @@ def _cluster(name: str, upstream: UpstreamScript, stage: Stage) -> dict[str, Any
         address: dict[str, Any] = {"pipe": {"path": f"{stage.folder}/{name}.sock"}}
     else:
         address = _address(upstream.address, stage.ports[name])
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    endpoint: dict[str, Any] = {"address": address}
+    for checked, script in stage.scenario.upstreams.items():
+        if name in script.checks:
+            endpoint["health_check_config"] = {"port_value": stage.ports[checked]}
+    endpoints = [{"lb_endpoints": [{"endpoint": endpoint}]}]
     return {"name": name, **DEFAULTS["cluster"], "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
 
 

@@ -15,7 +15,7 @@ OPERATORS: dict[str, list[str]] = yaml.safe_load((HERE / "operators.yaml").read_
 
 CLIENT_VERBS = frozenset(
     "connect send request exchange get response read read_all half_close close reset idle until signal wait_for "
-    "write".split()
+    "write answer lines".split()
 )
 UPSTREAM_VERBS = frozenset(
     "reply request head send read read_all echo half_close close reset idle signal wait_for hang".split()
@@ -29,8 +29,8 @@ CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
     "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
 )
-OTHER_KEYS = frozenset("about upstreams client files stats mask mask_text differs own_process flags".split())
-LISTENING = ("tcp", "unix", "refuse", "blackhole")
+OTHER_KEYS = frozenset("about upstreams client files stats used mask mask_text differs own_process flags".split())
+LISTENING = ("tcp", "unix", "refuse", "blackhole", "health")
 
 
 class ScenarioError(Exception):
@@ -58,6 +58,9 @@ class UpstreamScript:
     http2: Mapping[Any, Any] | None = None
     streams: tuple[tuple[tuple[Step, ...], ...], ...] = ()
     paths: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    # Of one that answers health checks: what it does by name, and the upstreams whose checks come to it.
+    answers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Scenario:
     upstreams: Mapping[str, UpstreamScript]
     client: tuple[Step, ...]
     stats: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()  # stats of which only whether they are 0 is compared
     mask: tuple[str, ...] = ()
     mask_text: tuple[str, ...] = ()
     differs: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +116,7 @@ def parse(name: str, text: str) -> Scenario:
         },
         client=_script(document.get("client", []), CLIENT_VERBS),
         stats=tuple(document.get("stats", ())),
+        used=tuple(document.get("used", ())),
         mask=tuple(document.get("mask", ())),
         mask_text=tuple(document.get("mask_text", ())),
         differs=document.get("differs", {}),
@@ -129,7 +134,8 @@ def _upstream(script: Any) -> UpstreamScript:
         return UpstreamScript((_script(script, UPSTREAM_VERBS),))
     if not isinstance(script, dict):
         raise ScenarioError(f"an upstream is refuse, blackhole, a list of steps or a mapping, not {script!r}")
-    if unknown := script.keys() - {"steps", "streams", "paths", "connections", "listen", "address", "http2"}:
+    known = {"steps", "streams", "paths", "connections", "listen", "address", "http2", "answers", "checks"}
+    if unknown := script.keys() - known:
         raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
     listen = script.get("listen", "tcp")
     if listen not in LISTENING:
@@ -138,7 +144,11 @@ def _upstream(script: Any) -> UpstreamScript:
         return _http2_upstream(script, listen)
     connections = script.get("connections", [script.get("steps", [])])
     steps = tuple(_script(steps, UPSTREAM_VERBS) for steps in connections)
-    return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"))
+    answers = {name: _script(answer, UPSTREAM_VERBS) for name, answer in script.get("answers", {}).items()}
+    if bool(answers) != (listen == "health"):
+        raise ScenarioError("an upstream with `listen: health` has `answers`, and no other")
+    checks = tuple(script.get("checks", ()))
+    return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"), answers=answers, checks=checks)
 
 
 def _http2_upstream(script: Any, listen: str) -> UpstreamScript:

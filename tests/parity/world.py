@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import render
+from .checks import CheckedServer
 from .client import ADMIN, Client
 from .normalise import Names, normalise
 from .proxies import Proxy, StartFailure, get
@@ -35,6 +36,7 @@ class World:
         self.sockets: dict[str, dict[str, socket.socket]] = {}  # scenario -> upstream -> listening socket
         self.reserved: list[socket.socket] = []
         self.refused: dict[str, str] = {}  # scenario -> what the proxy printed about it
+        self.checked: dict[str, dict[str, CheckedServer]] = {}  # scenario -> upstream -> who answers its checks
         self.flush_port = self._reserve()
         self.stages = {scenario.name: self._stage(index, scenario) for index, scenario in enumerate(scenarios)}
         self.proxy = Proxy(kind, folder)
@@ -55,7 +57,13 @@ class World:
                 self.reserved += fill_queue(sockets[name])
         ports = {name: sock.getsockname()[1] for name, sock in sockets.items() if sock.family != socket.AF_UNIX}
         wanted = {"in", *PORT.findall(scenario.text)} - ports.keys()
-        return Stage(scenario, id, {name: self._reserve() for name in sorted(wanted)} | ports, folder)
+        stage = Stage(scenario, id, {name: self._reserve() for name in sorted(wanted)} | ports, folder)
+        self.checked[scenario.name] = {
+            name: CheckedServer(name, script, sockets[name], stage.fill)
+            for name, script in scenario.upstreams.items()
+            if script.answers
+        }
+        return stage
 
     def _reserve(self) -> int:
         """A port that nobody else gets: bound here too, but only the proxy listens on it."""
@@ -67,6 +75,10 @@ class World:
         return int(sock.getsockname()[1])
 
     async def start(self) -> None:
+        for servers in self.checked.values():
+            for server in servers.values():
+                if not server.tasks:
+                    server.start()
         while stages := [stage for name, stage in self.stages.items() if name not in self.refused]:
             self.log.write_text("")
             config = render.to_json(render.bootstrap(stages, self.log, self.flush_port))
@@ -104,7 +116,9 @@ class World:
 
     async def _observe(self, stage: Stage) -> Observation:
         scenario, flags = stage.scenario, Flags()
-        upstreams = Upstreams(scenario.upstreams, self.sockets[scenario.name], flags, stage.fill)
+        checked = self.checked[scenario.name]
+        serving = {name: script for name, script in scenario.upstreams.items() if name not in checked}
+        upstreams = Upstreams(serving, self.sockets[scenario.name], flags, stage.fill)
         upstreams.start()
 
         async def until(wanted: Mapping[str, int]) -> str | None:
@@ -112,7 +126,11 @@ class World:
 
         assert self.proxy.admin is not None
         ports = {**stage.ports, ADMIN: self.proxy.admin[1]}
-        client = Client(stage.fill, ports, flags, until, self._pass)
+
+        def answer(name: str, wanted: str) -> None:
+            checked[name].switch(wanted)
+
+        client = Client(stage.fill, ports, flags, until, self._pass, answer)
         start = self.log.stat().st_size
         try:
             await client.run(scenario.client)
@@ -120,7 +138,7 @@ class World:
             settled = await self._close(client, stage)
             log = await self._log_lines(stage, start)
             stats = await self._stats(stage)
-            seen = await upstreams.finish()
+            seen = {**await upstreams.finish(), **{name: server.seen() for name, server in checked.items()}}
         masked = [re.compile(pattern) for pattern in scenario.mask_text]
         by_port = {port: name for name, port in ports.items()}
         names = Names(stage.id, by_port, str(stage.folder), scenario.text, masked)
@@ -181,10 +199,12 @@ class World:
         lines = [line for line in text.split("\n") if stage.id in line]
         return [_log_entry(line, stage) for line in lines]
 
-    async def _stats(self, stage: Stage) -> dict[str, int]:
+    async def _stats(self, stage: Stage) -> dict[str, Any]:
         wanted = re.compile("|".join(f"(?:{pattern})" for pattern in (*DEFAULTS["stats"], *stage.scenario.stats)))
         stats = await self._all_stats(stage)
-        return {name: value for name, value in stats.items() if value and wanted.fullmatch(name)}
+        found: dict[str, Any] = {name: value for name, value in stats.items() if value and wanted.fullmatch(name)}
+        used = re.compile("|".join(f"(?:{pattern})" for pattern in stage.scenario.used) or r"(?!)")
+        return found | {name: "used" for name, value in stats.items() if value and used.fullmatch(name)}
 
     async def _all_stats(self, stage: Stage) -> dict[str, int]:
         """Counters and gauges of the scenario, or of the whole process where it has one of its own."""
@@ -194,6 +214,9 @@ class World:
 
     async def stop(self) -> None:
         await self.proxy.stop()
+        for servers in self.checked.values():
+            for server in servers.values():
+                await server.finish()
         for sock in self.reserved:
             sock.close()
         for sockets in self.sockets.values():

@@ -40,7 +40,7 @@ def test_configured_health_is_replaced_and_found_health_stays() -> None:
     sick = Endpoint(A)
     sick.set_health((FAILED_EDS_HEALTH,))
     cluster.set_endpoints([sick])
-    assert endpoint.health_flags == (FAILED_EDS_HEALTH, "failed_active_hc")
+    assert endpoint.health_flags == ("failed_active_hc", FAILED_EDS_HEALTH)
     assert cluster.stats.membership_healthy == 0
     cluster.set_endpoints([Endpoint(A)])
     assert endpoint.health_flags == ("failed_active_hc",)

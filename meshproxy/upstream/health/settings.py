@@ -1,0 +1,39 @@
+"""What active health checks are configured with (envoy.config.core.v3.HealthCheck), and what they count."""
+
+from dataclasses import dataclass
+
+from meshproxy.observe.stats import StatGroup
+
+
+@dataclass(slots=True)
+class HealthCheckSettings:
+    """Seconds. Of the intervals: unhealthy and healthy are for what checks find, edge for results that do not count
+    yet, no_traffic for clusters that never had a connection."""
+
+    timeout: float
+    interval: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    unhealthy_interval: float
+    unhealthy_edge_interval: float
+    healthy_edge_interval: float
+    no_traffic_interval: float
+    no_traffic_healthy_interval: float
+    initial_jitter: float = 0.0
+    interval_jitter: float = 0.0
+    # Percent of the interval.
+    interval_jitter_percent: int = 0
+    reuse_connection: bool = True
+    log_failures: bool = False
+    log_successes: bool = False
+    # New endpoints do not count before their first check (common_lb_config.ignore_new_hosts_until_first_hc).
+    ignores_new: bool = False
+
+
+class HealthCheckStats(StatGroup):
+    """`cluster.<name>.health_check.*`. As in Envoy, degraded does not go down again while the endpoint is there."""
+
+    COUNTERS = ("attempt", "failure", "network_failure", "passive_failure", "success", "verify_cluster")
+    GAUGES = ("degraded", "healthy")
+
+    __slots__ = (*COUNTERS, *GAUGES)
