@@ -2,6 +2,7 @@
 
 from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
+from meshproxy.config.build_grpc_service import build_grpc_service
 from meshproxy.config.build_matchers import build_string_matcher
 from meshproxy.config.build_mutations import build_mutations
 from meshproxy.config.build_rate_limits import build_rate_limits
@@ -30,6 +31,7 @@ from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.path_match import fold_case
 from meshproxy.routing.rate_limits import Descriptor, RateLimit, descriptors
+from meshproxy.upstream.grpc_client import GrpcClient, GrpcError, GrpcStream
 
 __all__ = [
     "CLOSE",
@@ -43,6 +45,9 @@ __all__ = [
     "Count",
     "Descriptor",
     "Fraction",
+    "GrpcClient",
+    "GrpcError",
+    "GrpcStream",
     "HeaderEdit",
     "Headers",
     "HttpFilter",
@@ -63,6 +68,7 @@ __all__ = [
     "Verdict",
     "build_format",
     "build_fraction",
+    "build_grpc_service",
     "build_header_value",
     "build_mutations",
     "build_rate_limits",

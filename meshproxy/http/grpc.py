@@ -1,5 +1,7 @@
 """What the proxy has to know of gRPC: how to tell its requests, and how its errors are written (PROTOCOL-HTTP2.md)."""
 
+from urllib.parse import unquote
+
 from meshproxy.http.headers import Headers
 
 GRPC = "application/grpc"
@@ -24,3 +26,10 @@ def encode_message(text: str) -> str:
     if text.isascii() and text.isprintable() and "%" not in text:
         return text
     return "".join([c if " " <= c <= "~" and c != "%" else f"%{ord(c):02X}" for c in text])
+
+
+def decode_message(text: str) -> str:
+    """The text that a grpc-message stands for; what is no percent-encoding stays as it is."""
+    if "%" not in text:
+        return text
+    return unquote(text, encoding="utf-8", errors="replace")

@@ -40,7 +40,7 @@ class Http2Client(Http2Connection):
         self.pool = pool
         # Exchanges that are on, may be on at a time, and were on so far.
         self.active = 0
-        self.limit = settings.http2.max_concurrent_streams
+        self.limit = pool.limit
         self.requests = 0
         # Among the pool's `ready` ones.
         self.is_ready = False

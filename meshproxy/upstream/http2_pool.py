@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Http2Pool(Pool):
     """Of its connections, `ready` ones take more streams; the one that was ready last goes first."""
 
-    __slots__ = ("ready", "streams")
+    __slots__ = ("limit", "ready", "streams")
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
@@ -29,6 +29,9 @@ class Http2Pool(Pool):
     ) -> None:  # fmt: skip
         super().__init__(cluster, endpoint, priority, socket_options, source)
         self.ready: list[Http2Client] = []
+        # Streams of a connection, as far as is known: a new one has the limit that the peer told on the last one. (What
+        # Envoy sends before the first SETTINGS of each connection, a peer with a small limit has to reset.)
+        self.limit = self.settings.http2.max_concurrent_streams
         # Exchanges that are on, on all connections.
         self.streams = 0
 
@@ -64,6 +67,7 @@ class Http2Pool(Pool):
 
     def limit_changed(self, client: Http2Client) -> None:
         """The peer said how many streams it takes."""
+        self.limit = client.limit
         if client not in self.clients:
             return
         if client.is_ready and client.active >= client.limit:
@@ -81,7 +85,7 @@ class Http2Pool(Pool):
     # ---- what the protocol says ----
 
     def capacity(self) -> int:
-        each = self.settings.http2.max_concurrent_streams
+        each = self.limit
         if 0 < self.settings.max_requests < each:
             each = self.settings.max_requests
         return len(self.dialling) * each + sum([client.limit - client.active for client in self.ready])

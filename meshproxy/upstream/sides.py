@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Waiting(Protocol):
     """An attempt that waits for a connection."""
 
-    # Whose exchange it is (http.stream.Stream).
-    stream: Any
+    @property
+    def stream(self) -> Any:
+        """Whose exchange it is (http.stream.Stream)."""
 
     def on_ready(self, client: Any) -> None:
         """`client`: an UpstreamStream."""
@@ -27,8 +28,9 @@ class Waiting(Protocol):
 class Exchange(Protocol):
     """What an upstream stream tells the attempt that it serves."""
 
-    # Whose exchange it is (http.stream.Stream).
-    stream: Any
+    @property
+    def stream(self) -> Any:
+        """Whose exchange it is (http.stream.Stream)."""
 
     def on_informational(self, headers: ResponseHeaders) -> None: ...
     def on_response(self, headers: ResponseHeaders, body: bytes) -> None:

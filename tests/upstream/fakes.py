@@ -1,10 +1,13 @@
 """Scripted upstreams on real sockets, and attempts that note what happens to them."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+
+import uvloop
 
 from meshproxy.http.failures import Failure
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
@@ -31,6 +34,17 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
 async def serve_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await read_head(reader):
         writer.write(OK)
+
+
+def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test that is a coroutine, on a loop like that of a worker."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(asyncio.wait_for(test(*arguments, **named), 30))
+
+    return run
 
 
 class Upstream:
