@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.interception.world import CONFIG, capture
+from tests.interception.world import World, capture
 from tests.kit.netns import APP, PROXY, Namespace, Switch, folder
 from tests.parity.proxies import command
 
@@ -127,7 +127,7 @@ def markdown(cases: dict[str, Found]) -> str:
 
 def config_of(way: str, client: bool, address: str) -> dict[str, Any]:
     """A sidecar's configuration without its logs; of the plain way, the same routes on a listener of their own."""
-    text = Template(CONFIG.read_text()).substitute(
+    text = Template(World.config.read_text()).substitute(
         address=address, log="/dev/null", transparent="false", original_src=""
     )
     content: dict[str, Any] = _without_logs(yaml.safe_load(text))

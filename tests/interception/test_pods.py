@@ -143,6 +143,22 @@ def grpc_is_carried_as_tcp(world: World) -> None:
     assert world.logged(world.b, 1)[0]["cluster"] == "InboundPassthroughCluster"
 
 
+@check
+def grpc_goes_request_by_request(world: World) -> None:
+    """Both proxies find out that it is HTTP/2, and one connection of the application serves all that go there."""
+    done = world.a.run(APP, sys.executable, "-m", "tests.kit.grpc_app", "call", "10.96.0.30:7071", "3")
+    assert done.stdout.splitlines() == ["b 0", "b 1", "b 2"], done
+    path = "/kit.Pod/Count"
+    assert world.logged(world.a, 1) == [
+        entry(A, cluster="outbound|7071||grpc.default.svc.cluster.local", local="10.96.0.30:7071", path=path,
+              upstream=f"{B}:7071")
+    ]  # fmt: skip
+    assert world.logged(world.b, 1) == [
+        entry(app_side(world, A), chain="0.0.0.0_7071", cluster="inbound|7071||", local=f"{B}:7071", path=path,
+              upstream=f"{B}:7071")
+    ]  # fmt: skip
+
+
 # ---- servers that speak first ----
 
 

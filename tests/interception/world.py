@@ -14,7 +14,6 @@ from tests.kit.netns import APP, PROXY, ROOT, Namespace, Switch, folder
 from tests.parity.proxies import command
 
 Mode = Literal["REDIRECT", "TPROXY"]
-CONFIG = Path(__file__).with_name("sidecar.yaml")
 A, B, C = "10.244.0.2", "10.244.0.3", "10.244.0.4"
 V6 = {A: "fd00:244::2", B: "fd00:244::3", C: "fd00:244::4"}
 # What the pods' rules leave alone: a port, a range, a user, a group.
@@ -38,14 +37,19 @@ class Kind:
     concurrency: int = 1
     nft: bool = False
     "The rules are those of nftables."
+    server: str = ""
+    "The proxy of pod b where it is another one."
 
     def __str__(self) -> str:
         more = [str(self.concurrency)] if self.concurrency > 1 else []
-        return "-".join([self.proxy, self.mode.lower(), *more, *(["nft"] if self.nft else [])])
+        to = ["to", self.server] if self.server else []
+        return "-".join([self.proxy, *to, self.mode.lower(), *more, *(["nft"] if self.nft else [])])
 
 
 class World(ExitStack):
     """Everything started and ready; closing it leaves nothing behind."""
+
+    config = Path(__file__).with_name("sidecar.yaml")
 
     def __init__(self, kind: Kind) -> None:
         super().__init__()
@@ -64,10 +68,7 @@ class World(ExitStack):
         self.b = self._pod(switch, "b", B)
         # Nothing is captured here; the address of another range and services without a listener are its own as well.
         self.c = switch.pod("c", f"{C}/16", f"{V6[C]}/64", "10.97.0.4/32", "10.98.0.4/32", "fd00:98::4/128")
-        self._serve(self.a, "http:9080", "dns:15053", user=PROXY)
-        self._serve(self.b, "http:9080", "greet:3306", "greet:3307", "echo:5000")
-        self._start_grpc()
-        self._serve(self.c, "http:80", "http:9080", f"http:{FREE_PORT}", "greet:3306", "greet:9081")
+        self._start_applications()
         for pod, address in ((self.a, A), (self.b, B)):
             self._start_proxy(pod, address)
         for pod in (self.a, self.b):
@@ -78,23 +79,34 @@ class World(ExitStack):
         init(pod, "-m", self.kind.mode, *(["--native-nftables"] if self.kind.nft else []))
         return pod
 
+    def _start_applications(self) -> None:
+        self._serve(self.a, "http:9080", "dns:15053", user=PROXY)
+        self._serve(self.b, "http:9080", "greet:3306", "greet:3307", "echo:5000")
+        self._start_grpc()
+        self._serve(self.c, "http:80", "http:9080", f"http:{FREE_PORT}", "greet:3306", "greet:9081")
+
+    def _substitutes(self, _pod: Namespace) -> dict[str, str]:
+        """What the configuration of a pod has beside what all have."""
+        return {}
+
     def _serve(self, pod: Namespace, *kinds: str, user: int = APP) -> None:
         with (self.folder / f"{pod.name}.app").open("wb") as out:
             pod.start(user, sys.executable, "-m", "tests.kit.app", pod.name, *kinds, out=out)
 
     def _start_grpc(self) -> None:
         with (self.folder / "b.grpc").open("wb") as out:
-            self.b.start(APP, sys.executable, "-m", "tests.kit.grpc_app", "serve", "b", "7070", out=out)
+            self.b.start(APP, sys.executable, "-m", "tests.kit.grpc_app", "serve", "b", "7070", "7071", out=out)
 
     def _start_proxy(self, pod: Namespace, address: str) -> None:
         tproxy = self.kind.mode == "TPROXY"
-        text = Template(CONFIG.read_text()).substitute(
+        text = Template(self.config.read_text()).substitute(
             address=address, log=self.log_path(pod), transparent=str(tproxy).lower(),
-            original_src=_ORIGINAL_SRC if tproxy else "",
+            original_src=_ORIGINAL_SRC if tproxy else "", **self._substitutes(pod),
         )  # fmt: skip
         config = self.folder / f"{pod.name}.yaml"
         config.write_text(text)
-        words = [*command(self.kind.proxy), "-c", str(config), "--concurrency", str(self.kind.concurrency),
+        proxy = self.kind.server or self.kind.proxy if pod is self.b else self.kind.proxy
+        words = [*command(proxy), "-c", str(config), "--concurrency", str(self.kind.concurrency),
                  "-l", "warning", "--disable-hot-restart", "--file-flush-interval-msec", "5"]  # fmt: skip
         with (self.folder / f"{pod.name}.proxy").open("wb") as out:
             # As in Istio: rules for the proxy's user would send it what it says to its application (see the docs).

@@ -1,6 +1,6 @@
 """A gRPC server and a client of the library that everybody uses.
 
-python -m tests.kit.grpc_app serve NAME PORT | call HOST:PORT COUNT
+python -m tests.kit.grpc_app serve NAME PORT... | call HOST:PORT COUNT
 """
 
 import sys
@@ -13,7 +13,7 @@ import grpc
 METHOD = "/kit.Pod/Count"
 
 
-def serve(name: str, port: str) -> None:
+def serve(name: str, *ports: str) -> None:
     def count(request: bytes, context: Any) -> Iterator[bytes]:
         for number in range(int(request)):
             yield f"{name} {number}".encode()
@@ -21,7 +21,8 @@ def serve(name: str, port: str) -> None:
     handler = grpc.unary_stream_rpc_method_handler(count)
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("kit.Pod", {"Count": handler}),))
-    server.add_insecure_port(f"[::]:{port}")
+    for port in ports:
+        server.add_insecure_port(f"[::]:{port}")
     server.start()
     print("ready", flush=True)
     server.wait_for_termination()
