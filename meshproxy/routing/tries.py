@@ -24,7 +24,7 @@ class Tries:
     """left: how many more there may be. running: those that have not ended."""
 
     __slots__ = (
-        "_armed", "_back_off", "_pending", "_plan", "_timed_out", "_tried", "action", "body", "cluster", "left",
+        "_armed", "_back_off", "_limited", "_pending", "_plan", "_timed_out", "_tried", "action", "body", "cluster", "left",
         "router", "running", "sent", "stream",
     )  # fmt: skip
 
@@ -46,7 +46,8 @@ class Tries:
         self._pending: TimerHandle | None = None
         # There was a retry, which counts against the cluster's limit until what becomes of it is known.
         self._armed = False
-        self._timed_out = False
+        # Why the next try is made: the one before took too long; the upstream has said how long to wait.
+        self._timed_out = self._limited = False
         first.tries = self
         self.stream.upstream = self
 
@@ -54,7 +55,6 @@ class Tries:
 
     def decide(self, wanted: bool, seconds: float = 0.0, timed_out: bool = False) -> bool:
         """Whether there will be another try. wanted: the policy wants one. seconds: what the upstream asks to wait."""
-        stats = self.cluster.stats
         if self._armed and not wanted:
             self._count("upstream_rq_retry_success")
         self._release()
@@ -74,14 +74,9 @@ class Tries:
             limits.retries.give()
             return False
         self._armed = True
-        self._count("upstream_rq_retry")
-        if seconds > 0:
-            stats.upstream_rq_retry_backoff_ratelimited += 1
-            seconds = jitter_above(seconds)
-        else:
-            stats.upstream_rq_retry_backoff_exponential += 1
-            seconds = self._back_off.next()
         self._timed_out = timed_out
+        self._limited = seconds > 0
+        seconds = jitter_above(seconds) if self._limited else self._back_off.next()
         self._pending = self.stream.manager.loop.call_later(seconds, self._again)
         return True
 
@@ -128,6 +123,12 @@ class Tries:
 
     def _again(self) -> None:
         self._pending = None
+        # As in Envoy, what is given up while it waits was never a retry.
+        self._count("upstream_rq_retry")
+        if self._limited:
+            self.cluster.stats.upstream_rq_retry_backoff_ratelimited += 1
+        else:
+            self.cluster.stats.upstream_rq_retry_backoff_exponential += 1
         stream, action = self.stream, self.action
         stream.endpoint = stream.upstream_connection = None
         stream.upstream_failure = ""
