@@ -34,6 +34,8 @@ class JudgedAttempt(Attempt):
     whole = False
     # Where it waits to expire.
     _clocks: "tuple[TimeoutQueue[Any], ...]" = ()
+    # When something last came of it, by the loop's clock.
+    _active_at = 0.0
 
     def start(self, end: bool) -> None:
         self.whole = end
@@ -118,8 +120,15 @@ class JudgedAttempt(Attempt):
             self.client.abandon()
 
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
+        if self._clocks:
+            self._active_at = self.stream.manager.loop.time()
         if not self._tried_again(headers):
             super().on_headers(headers, end)
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        if self._clocks:
+            self._active_at = self.stream.manager.loop.time()
+        super().on_data(data, end)
 
     def _tried_again(self, headers: ResponseHeaders) -> bool:
         """Whether the answer goes no further, because there is, or will be, another try."""
@@ -212,9 +221,12 @@ class JudgedAttempt(Attempt):
 
     def _start_clocks(self) -> None:
         plan, deadlines = self.plan, self.action.deadlines
-        if plan.per_try_timeout and not self.settled:
-            queue = deadlines.queue(plan.per_try_timeout, _try_timed_out)
-            self._clocks = (queue,)
+        if plan.per_try_timeout:
+            self._clocks = (deadlines.queue(plan.per_try_timeout, _try_timed_out),)
+        if plan.per_try_idle_timeout:
+            self._active_at = self.stream.manager.loop.time()
+            self._clocks = (*self._clocks, deadlines.queue(plan.per_try_idle_timeout, _try_idle))
+        for queue in self._clocks:
             queue.add(self)
 
     def _stop_clocks(self) -> None:
@@ -222,7 +234,29 @@ class JudgedAttempt(Attempt):
             queue.discard(self)
         self._clocks = ()
 
-    def time_out(self, details: str) -> None:
+    def expire(self) -> None:
+        """per_try_timeout is over; once there is an answer it counts no more."""
+        if self.stream.response is not None or self._heard:
+            return
+        if self.plan.hedge:
+            self._hedge()
+            return
+        self.cluster.stats.upstream_rq_per_try_timeout += 1
+        self._time_out("upstream_per_try_timeout")
+
+    def expire_idle(self) -> float:
+        """per_try_idle_timeout may be over. The seconds until it is; 0 where it was."""
+        left = self._active_at + self.plan.per_try_idle_timeout - self.stream.manager.loop.time()
+        if left > 0.001:
+            return left
+        if self.plan.hedge:
+            self._hedge()
+            return 0
+        self.cluster.stats.upstream_rq_per_try_idle_timeout += 1
+        self._time_out("upstream_per_try_idle_timeout")
+        return 0
+
+    def _time_out(self, details: str) -> None:
         """This try takes too long."""
         assert self.pool is not None
         stream, tries = self.stream, self.tries
@@ -239,16 +273,6 @@ class JudgedAttempt(Attempt):
         if stream.response is None:
             self._charge_failure(reply.status)
         self.action.answer(stream, reply)
-
-    def expire(self) -> None:
-        """per_try_timeout is over."""
-        if self.stream.response is not None or self._over:
-            return
-        if self.plan.hedge:
-            self._hedge()
-            return
-        self.cluster.stats.upstream_rq_per_try_timeout += 1
-        self.time_out("upstream_per_try_timeout")
 
     def _hedge(self) -> None:
         """Another try is made beside this one, whatever the policy says of failures, while there are retries left."""
@@ -270,3 +294,7 @@ def timeout_reply(stream: "Any", details: str) -> LocalReply:
 def _try_timed_out(attempt: JudgedAttempt) -> float:
     attempt.expire()
     return 0
+
+
+def _try_idle(attempt: JudgedAttempt) -> float:
+    return attempt.expire_idle()
