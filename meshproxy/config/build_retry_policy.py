@@ -7,6 +7,7 @@ from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matchers import build_header_matcher
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.extensions import typed_config
 from meshproxy.config.view import View
 from meshproxy.observe.formatter import wire_text
 from meshproxy.routing.path_match import fold_case
@@ -41,11 +42,11 @@ def build_retry_policy(view: View, ctx: Context) -> RetryPolicy:
     policy.host_predicates = tuple(predicates)
     if view.retry_priority:
         with view.at("retry_priority"):
-            config = _extension(view.retry_priority, _PREVIOUS_PRIORITIES)
+            config = typed_config(view.retry_priority, _PREVIOUS_PRIORITIES)
             policy.priorities_after = config.update_frequency
     for i, each in enumerate(view.retry_options_predicates):
         with view.at("retry_options_predicates", i):
-            _extension(each)
+            typed_config(each)
     view.ignore("refresh_cluster_on_retry", why="a retry goes to the cluster that was chosen")
     policy.settle()
     return policy
@@ -66,17 +67,8 @@ def _build_host_predicate(view: View) -> HostPredicate:
         f"{_RETRY}.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate": lambda _config: _canary,
         f"{_RETRY}.host.omit_host_metadata.v3.OmitHostMetadataConfig": _omit_metadata,
     }
-    config = _extension(view, *build)
+    config = typed_config(view, *build)
     return build[config.type_name](config)
-
-
-def _extension(view: View, *known: str) -> View:
-    """What is packed, refused in Envoy's words where nobody knows its type."""
-    kind = view.typed_config.type_name
-    if kind not in known:
-        raise ConfigError(f"Didn't find a registered implementation for '{view.name}' with type URL: '{kind}'")
-    packed: View = view.typed_config.unpack()
-    return packed
 
 
 def _tried_before(endpoint: Any, tried: list[Any]) -> bool:

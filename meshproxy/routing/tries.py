@@ -5,7 +5,8 @@ tried. Sources: Envoy's RetryStateImpl and Router::Filter.
 """
 
 from asyncio import TimerHandle
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers
@@ -13,6 +14,8 @@ from meshproxy.net.runtime import Fraction
 from meshproxy.routing.retry_policy import BackOff, jitter_above
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.priorities import Pick
+from meshproxy.upstream.priority_loads import PriorityLoads
 
 if TYPE_CHECKING:
     from meshproxy.routing.judged_attempt import JudgedAttempt
@@ -24,8 +27,8 @@ class Tries:
     """left: how many more there may be. running: those that have not ended."""
 
     __slots__ = (
-        "_armed", "_back_off", "_limited", "_pending", "_plan", "_timed_out", "_tried", "action", "body", "cluster", "left",
-        "router", "running", "sent", "stream",
+        "_armed", "_back_off", "_excluded", "_limited", "_pending", "_plan", "_priorities", "_timed_out", "_tried",
+        "action", "body", "cluster", "left", "router", "running", "sent", "stream",
     )  # fmt: skip
 
     def __init__(self, first: "JudgedAttempt") -> None:
@@ -42,6 +45,9 @@ class Tries:
         self.sent = first.sent
         self.running = [first]
         self._tried: list[Endpoint] = [first.pool.endpoint] if first.pool is not None else []
+        # Their priorities since all of them had been tried, and those that count as down.
+        self._priorities = [endpoint.priority for endpoint in self._tried]
+        self._excluded: set[int] = set()
         self._back_off = BackOff(policy, first.plan.runtime)
         self._pending: TimerHandle | None = None
         # There was a retry, which counts against the cluster's limit until what becomes of it is known.
@@ -147,14 +153,32 @@ class Tries:
         """The next endpoint, by what the policy thinks of those that were tried."""
         policy = self._plan.retry
         assert policy is not None
+        pick: Pick = cluster.balancer.pick
+        if policy.priorities_after:
+            pick = self._by_priority(cluster.balancer, policy.priorities_after) or pick
         endpoint = None
-        for _ in range(policy.host_attempts + 1):
-            endpoint = cluster.balancer.pick(self.stream)
+        for attempt in range(policy.host_attempts + 1):
+            endpoint = pick(self.stream, attempt)
             if endpoint is None or not any(refuses(endpoint, self._tried) for refuses in policy.host_predicates):
                 break
         if endpoint is not None:
             self._tried.append(endpoint)
+            self._priorities.append(endpoint.priority)
         return endpoint
+
+    def _by_priority(self, balancer: Any, often: int) -> Pick | None:
+        """previous_priorities: after so many tries the priorities that were tried count as down, until all are."""
+        loads: PriorityLoads | None = getattr(balancer, "loads", None)
+        if loads is None or len(self._priorities) < often:
+            return None
+        if len(self._priorities) % often == 0:
+            self._excluded |= set(self._priorities)
+        left = loads.without(self._excluded)
+        if left is None:
+            self._excluded = set()
+            self._priorities = []
+            left = loads.without(())
+        return partial(balancer.pick_by, left) if left is not None else None
 
     # ---- as `stream.upstream` ----
 

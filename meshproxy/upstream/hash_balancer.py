@@ -71,8 +71,11 @@ class HashBalancer:
         self._tables, self.loads = tables, loads
 
     def _pick(self, stream: Any, attempt: int = 0) -> Endpoint | None:
+        return self.pick_by(self.loads, stream, attempt)
+
+    def pick_by(self, loads: PriorityLoads, stream: Any, attempt: int = 0) -> Endpoint | None:
+        """With other shares of the priorities (a retry that avoids some)."""
         number = self._hash(stream)
-        loads = self.loads
         priority = 0 if loads.healthy[0] == 100 else loads.choose(number)[0]
         if loads.panic[priority] and not attempt:
             self._stats.lb_healthy_panic += 1

@@ -5,7 +5,7 @@ left goes to the next one, and then to degraded endpoints. Where all priorities 
 one with too few usable endpoints panics and uses all that it has, healthy or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from meshproxy.upstream.host_set import Hosts
 
@@ -13,14 +13,37 @@ OVERPROVISIONING = 140  # percent
 
 
 class PriorityLoads:
-    """By priority. healthy, degraded: percent of the traffic, 100 in all. panic: whether it uses everything it has."""
+    """By priority. healthy, degraded: percent of the traffic, 100 in all. panic: whether it uses everything it has.
 
-    __slots__ = ("degraded", "healthy", "panic")
+    available: what each could carry, with its healthy and with its degraded endpoints.
+    """
 
-    def __init__(self, healthy: list[int], degraded: list[int], panic: list[bool]) -> None:
+    __slots__ = ("available", "degraded", "healthy", "panic")
+
+    def __init__(
+        self, healthy: list[int], degraded: list[int], panic: list[bool], available: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self.healthy = healthy
         self.degraded = degraded
         self.panic = panic
+        self.available = available
+
+    def without(self, excluded: Container[int]) -> "PriorityLoads | None":
+        """The shares as if these priorities carried nothing; None where the others cannot carry anything."""
+        left = [(0, 0) if at in excluded else each for at, each in enumerate(self.available)]
+        total = min(100, sum(map(sum, left)))
+        if not total:
+            return None
+        healthy, degraded = [0] * len(left), [0] * len(left)
+        load = 100
+        # Again where rounding left something over.
+        while load:
+            for shares, column in ((healthy, 0), (degraded, 1)):
+                for at, each in enumerate(left):
+                    part = min(load, each[column] * 100 // total)
+                    shares[at] += part
+                    load -= part
+        return PriorityLoads(healthy, degraded, self.panic, self.available)
 
     def choose(self, number: int) -> tuple[int, bool]:
         """The priority for a random number or a hash, and whether its degraded endpoints are meant."""
@@ -41,7 +64,7 @@ def share_load(sets: Sequence[Hosts], available: list[tuple[int, int]], threshol
     total = min(100, sum(map(sum, available)))
     healthy, left = _distribute([each for each, _ in available], 100, total)
     degraded, left = _distribute([each for _, each in available], left, total)
-    loads = PriorityLoads(healthy, degraded, [False] * len(sets))
+    loads = PriorityLoads(healthy, degraded, [False] * len(sets), available)
     if not total and not threshold:
         healthy[0] = 100
         return loads
