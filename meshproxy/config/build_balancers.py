@@ -5,6 +5,7 @@ from collections.abc import Callable
 from meshproxy.config.build_hash_balancers import maglev, old_maglev, old_ring_hash, ring_hash
 from meshproxy.config.build_localities import old_localities, read_localities
 from meshproxy.config.build_slow_start import build_slow_start
+from meshproxy.config.build_subsets import with_subsets
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.lb_scope import LbScope, MakeBalancer
@@ -47,6 +48,15 @@ def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Ba
             make = from_extension(cluster.load_balancing_policy, scope)
     else:
         make = _from_enum(cluster, scope)
+        # As in Envoy, nothing but selectors makes subsets.
+        if cluster.lb_subset_config.subset_selectors:
+            if cluster.enum("lb_policy") == "CLUSTER_PROVIDED":
+                why = "cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config"
+                cluster.reject("lb_subset_config", why)
+            with cluster.at("lb_subset_config"):
+                make = with_subsets(cluster.lb_subset_config, make, scope)
+        else:
+            cluster.ignore("lb_subset_config", why="there are no subset_selectors")
     return make(), scope.groups
 
 
@@ -95,6 +105,15 @@ def from_extension(policy: View, scope: LbScope) -> MakeBalancer:
     return make
 
 
+def _subset(view: View, scope: LbScope) -> MakeBalancer:
+    if not view.subset_lb_policy.policies:
+        why = "cluster: didn't find a registered load balancer factory implementation for subset lb with names from []"
+        view.reject("subset_lb_policy", why)
+    with view.at("subset_lb_policy"):
+        make = from_extension(view.subset_lb_policy, scope)
+    return with_subsets(view, make, scope, view.allow_redundant_keys)
+
+
 MakePolicy = Callable[[], Policy]
 ReadLocalities = Callable[[PrioritySettings], None]
 
@@ -138,5 +157,6 @@ KNOWN: dict[str, BuildPolicy] = {
     "random.v3.Random": _extended(lambda view, scope: Random),
     "ring_hash.v3.RingHash": ring_hash,
     "maglev.v3.Maglev": maglev,
+    "subset.v3.Subset": _subset,
 }
 """The policies of load_balancing_policy, by their types."""

@@ -38,7 +38,7 @@ def add_cluster(view: View, ctx: Context) -> Cluster:
     cluster.turns = ctx.clusters.turns
     ctx.stats.add(f"cluster.{cluster.alt_stat_name}", cluster.stats)
     for name, group in cluster.stat_groups.items():
-        ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{name}", group)
+        ctx.stats.add(f"cluster.{cluster.alt_stat_name}" + (f".{name}" if name else ""), group)
     return cluster
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from meshproxy.config.context import Node
-from meshproxy.config.errors import ConfigErrors, Problems
+from meshproxy.config.context import Context, Node
+from meshproxy.config.errors import ConfigError, ConfigErrors, Problems
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
+from meshproxy.upstream.local_cluster import LocalCluster
 
 _NOT_YET = {
     "dynamic_resources": "dynamic resources (xDS) are not supported yet",
@@ -53,6 +54,25 @@ def build_node(view: View, options: Any) -> Node:
     )
 
 
+def build_local_cluster(view: View, ctx: Context) -> LocalCluster | None:
+    """envoy.config.bootstrap.v3.ClusterManager.local_cluster_name."""
+    if not view.local_cluster_name:
+        return None
+    node = ctx.node
+    return LocalCluster(view.local_cluster_name, (node.region, node.zone, node.sub_zone), ctx.clusters)
+
+
+def watch_local_cluster(ctx: Context) -> None:
+    """Once all clusters are built."""
+    local = ctx.local_cluster
+    if local is None:
+        return
+    cluster = ctx.clusters.by_name.get(local.name)
+    if cluster is None:
+        raise ConfigError(f"local cluster '{local.name}' must be defined")
+    local.watch(cluster)
+
+
 def read_rest(view: View) -> None:
     """Refuses what is not there yet, all of it at once, and accepts by name what has no meaning here."""
     for name, why in _WITHOUT_MEANING.items():
@@ -60,7 +80,6 @@ def read_rest(view: View) -> None:
     view.static_resources.ignore("secrets", why="TLS is not supported yet")
     manager = view.cluster_manager
     manager.ignore("load_stats_config", why="not supported yet")
-    manager.ignore("local_cluster_name", why="zone-aware routing is not supported yet")
     manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")
     found = Problems()
     for name, why in _NOT_YET.items():

@@ -18,8 +18,8 @@ from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
-from meshproxy.upstream.host_set import HostSet
 from meshproxy.upstream.host_states import HostStates
+from meshproxy.upstream.local_cluster import LocalCluster
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Context:
     loop: asyncio.AbstractEventLoop
     stats: Registry = field(default_factory=Registry)
     clusters: Clusters = field(default_factory=Clusters)
-    # The endpoints of the cluster that this proxy is a member of (cluster_manager.local_cluster_name), if it says so.
-    local_hosts: Callable[[], HostSet] | None = None
+    # The cluster that this proxy is a member of, if the configuration says so.
+    local_cluster: LocalCluster | None = None
     # Which endpoints are well, for all processes.
     host_states: HostStates = field(default_factory=HostStates)
     # Where ejections are logged (ClusterManager.outlier_detection.event_log_path).

@@ -35,5 +35,7 @@ class LbScope:
         policy = self._cluster.load_assignment.policy
         settings.overprovisioning = policy.get("overprovisioning_factor", settings.overprovisioning)
         settings.weighted_health = policy.weighted_priority_health
-        settings.zones.locals = self.ctx.local_hosts
+        local = self.ctx.local_cluster
+        if local is not None:
+            settings.zones.locals = lambda: local.hosts
         return settings

@@ -72,6 +72,11 @@ class TcpSession(ConnectionRecord):
         self.begun = False
         self.upstream_close_type = "Normal"
 
+    def lb_metadata(self) -> dict[str, Any]:
+        """What endpoints must have, for balancers that have subsets; what filters ask for goes before the proxy."""
+        own = self.metadata.get("envoy.lb") if self.metadata is not None else None
+        return self.metadata_match if own is None else {**self.metadata_match, **own}
+
     def hash_key(self) -> int | None:
         """For balancers that pick by hash."""
         policy = self.proxy.hash_policy

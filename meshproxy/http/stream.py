@@ -8,6 +8,7 @@ the bytes: no task, no Future, no timer, unless a hook asked to wait.
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http import request_walk, response_walk
@@ -124,6 +125,12 @@ class Stream:
     @peer.setter
     def peer(self, address: tuple[str, int]) -> None:
         self.told_peer = address
+
+    def lb_metadata(self) -> Mapping[str, Any]:
+        """What endpoints must have, for balancers that have subsets; what filters ask for goes before the route."""
+        asked: Mapping[str, Any] = self.route.action.metadata_match
+        own = self.metadata.get("envoy.lb") if self.metadata is not None else None
+        return asked if own is None else {**asked, **own}
 
     def hash_key(self) -> int | None:
         """What its route hashes of it, for balancers that pick by hash."""

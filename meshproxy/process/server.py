@@ -23,7 +23,7 @@ from meshproxy.config.build_outlier_detection import build_outlier_log
 from meshproxy.config.build_overload import build_overload
 from meshproxy.config.build_process_log import build_log_format
 from meshproxy.config.build_runtime import build_runtime
-from meshproxy.config.build_server import build_node, read_rest
+from meshproxy.config.build_server import build_local_cluster, build_node, read_rest, watch_local_cluster
 from meshproxy.config.build_socket_options import build_bind
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.build_watchdogs import build_watchdogs
@@ -166,11 +166,14 @@ class Server:
         with building("cluster_manager"):
             ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
             ctx.outlier_log = build_outlier_log(view.cluster_manager.outlier_detection, ctx)
+            ctx.local_cluster = build_local_cluster(view.cluster_manager, ctx)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
                 cluster.settle()
                 self.stats.clusters.cluster_added += 1
+        with building("cluster_manager.local_cluster_name"):
+            watch_local_cluster(ctx)
         # Where there is no monitor of connections, the old way to limit them.
         others = {} if ctx.connections.monitored else {_CONNECTIONS: ctx.connections.allowed}
         limits = RuntimeLimits(ctx.clusters, ctx.runtime, others)

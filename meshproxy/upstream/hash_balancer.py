@@ -43,7 +43,7 @@ Hashing = Callable[[Any], int | None]
 class HashBalancer:
     """`hashing`: the cluster's own, in place of the route's; None where the route decides."""
 
-    __slots__ = ("_policy", "_stats", "_tables", "hashing", "loads", "locality_weight", "pick", "settings")
+    __slots__ = ("_loads", "_policy", "_stats", "_tables", "hashing", "locality_weight", "pick", "settings")
 
     def __init__(self, policy: HashPolicy, stats: ClusterStats, settings: PrioritySettings | None = None) -> None:
         self._policy = policy
@@ -51,7 +51,7 @@ class HashBalancer:
         self.settings = settings or PrioritySettings()
         self.locality_weight: Callable[[int, LocalityHosts], int] = _configured_weight
         self.hashing: Hashing | None = None
-        self.loads = PriorityLoads([100], [0], [False])
+        self._loads = PriorityLoads([100], [0], [False])
         self._tables: list[HashTable] = []
         self.pick = self._pick
 
@@ -68,10 +68,10 @@ class HashBalancer:
             weighted = self._weigh(priority, host_set, loads.panic[priority])
             previous = self._tables[priority] if priority < len(self._tables) else None
             tables.append((yield from self._policy.table(weighted, previous)))
-        self._tables, self.loads = tables, loads
+        self._tables, self._loads = tables, loads
 
     def _pick(self, stream: Any, attempt: int = 0) -> Endpoint | None:
-        return self.pick_by(self.loads, stream, attempt)
+        return self.pick_by(self._loads, stream, attempt)
 
     def pick_by(self, loads: PriorityLoads, stream: Any, attempt: int = 0) -> Endpoint | None:
         """With other shares of the priorities (a retry that avoids some)."""

@@ -129,6 +129,7 @@ class PriorityBalancer:
         self, priority: int, host_set: HostSet, panics: bool, tables: dict[Hashable, Table]
     ) -> Generator[None, None, _Level]:
         level = _Level()
+        local = self._local_hosts(host_set) if not priority else None
         if panics:
             level.everything = yield from self._table((priority, "all"), host_set.all, tables)
             return level
@@ -138,8 +139,8 @@ class PriorityBalancer:
         if self.settings.locality_weighted:
             level.healthy = yield from self._by_weight(priority, host_set, False, level.healthy, tables)
             level.degraded = yield from self._by_weight(priority, host_set, True, level.degraded, tables)
-        elif not priority and self.settings.zones.locals is not None:
-            level.healthy = yield from self._by_zone(host_set, level.healthy, tables)
+        elif local is not None:
+            level.healthy = yield from self._by_zone(host_set, local, level.healthy, tables)
         return level
 
     def _table(
@@ -163,15 +164,19 @@ class PriorityBalancer:
                 weights.append(weight)
         return WeightedLocalities(found, weights) if found else whole
 
+    def _local_hosts(self, host_set: HostSet) -> HostSet | None:
+        """Those of the proxy's own cluster, where that says how zones are picked from."""
+        zones = self.settings.zones
+        local = zones.locals() if zones.locals is not None else None
+        if local is None:
+            return None
+        self._stats.lb_recalculate_zone_structures += 1
+        return local if zones.applies(host_set, local, self._stats) else None
+
     def _by_zone(
-        self, host_set: HostSet, whole: Table, tables: dict[Hashable, Table]
+        self, host_set: HostSet, local: HostSet, whole: Table, tables: dict[Hashable, Table]
     ) -> Generator[None, None, Table]:
         zones = self.settings.zones
-        assert zones.locals is not None
-        local = zones.locals()
-        self._stats.lb_recalculate_zone_structures += 1
-        if not zones.applies(host_set, local, self._stats):
-            return whole
         found: list[Table] = []
         for hosts in host_set.localities:
             found.append((yield from self._table((0, False, hosts.locality), hosts.healthy, tables)))

@@ -116,9 +116,10 @@ class ClusterStats(StatGroup):
 
     # Every worker finds the same endpoints.
     SAME = frozenset({
-        "lb_subsets_active", "max_host_weight", "membership_change", "membership_degraded", "membership_excluded",
-        "membership_healthy", "membership_total", "update_attempt", "update_empty", "update_failure",
-        "update_no_rebuild", "update_success", "version", "warming_state",
+        "lb_recalculate_zone_structures", "lb_subsets_active", "lb_subsets_created",
+        "lb_subsets_removed", "lb_zone_cluster_too_small", "max_host_weight", "membership_change",
+        "membership_degraded", "membership_excluded", "membership_healthy", "membership_total", "update_attempt",
+        "update_empty", "update_failure", "update_no_rebuild", "update_success", "version", "warming_state",
     })  # fmt: skip
 
     __slots__ = (

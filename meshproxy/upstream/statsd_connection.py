@@ -32,6 +32,10 @@ class StatsdConnection(asyncio.Protocol):
         """Nothing of it says where it should go."""
         return None
 
+    def lb_metadata(self) -> dict[str, Any]:
+        """It may go to any endpoint."""
+        return {}
+
     def write(self, lines: list[str]) -> None:
         data = "".join([f"{line}\n" for line in lines]).encode("latin-1", "meshproxy.utf8")
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()

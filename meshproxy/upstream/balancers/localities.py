@@ -38,7 +38,7 @@ class WeightedLocalities:
 class ZoneSettings:
     """Zone-aware routing. enabled: percent of the requests; min_cluster_size: healthy endpoints that it takes.
 
-    locals: the endpoints of the cluster that this proxy is a member of; None where it is not known.
+    locals: the endpoints of the cluster that this proxy is a member of; None where there is none.
     """
 
     __slots__ = ("enabled", "fail_on_panic", "force_direct", "locals", "min_cluster_size", "runtime")
@@ -49,7 +49,7 @@ class ZoneSettings:
         self.min_cluster_size = 6
         self.fail_on_panic = False
         self.force_direct = False
-        self.locals: Callable[[], HostSet] | None = None
+        self.locals: Callable[[], HostSet | None] | None = None
 
     def applies(self, host_set: HostSet, local: HostSet, stats: ClusterStats) -> bool:
         """Whether the first priority's endpoints are to be picked by zone at all."""
