@@ -4,14 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy.config.build_addresses import is_ip
-from meshproxy.config.build_aggregate import build_aggregate
 from meshproxy.config.build_balancers import provided_by_cluster
 from meshproxy.config.build_endpoints import build_endpoints
 from meshproxy.config.build_original_dst import build_original_dst
-from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
-from meshproxy.upstream.aggregate import AggregateCluster
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import DnsSettings, LogicalDns, StrictDns
 from meshproxy.upstream.endpoint import Endpoint
@@ -22,7 +19,6 @@ _DNS_FIELDS = (
 )  # fmt: skip
 _SYSTEM_RESOLVER = "names are looked up by the system's resolver"
 _DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
-_AGGREGATE = "envoy.clusters.aggregate"
 # Names of extensions, which Envoy asks for here in place of types.
 _CUSTOM = {
     "envoy.cluster.static": "STATIC",
@@ -41,18 +37,8 @@ class _Kind:
     settings: View
 
 
-def cluster_class(view: View) -> type[Cluster]:
-    """Of what class the cluster has to be."""
-    return AggregateCluster if view.cluster_type.name == _AGGREGATE else Cluster
-
-
-def build_discovery(cluster: Cluster, view: View, ctx: Context) -> None:
+def build_discovery(cluster: Cluster, view: View) -> None:
     """Gives the cluster its endpoints, or what will find them."""
-    if view.cluster_type.name == _AGGREGATE:
-        view.ignore(*_DNS_FIELDS, "load_assignment", why="an aggregate cluster has the endpoints of others")
-        view.ignore("cleanup_interval", "original_dst_lb_config", why="only ORIGINAL_DST clusters read it")
-        build_aggregate(cluster, view, ctx)
-        return
     kind = _kind_of(view)
     build: Callable[[Cluster, View, _Kind], None] | None = _KINDS.get(kind.name)
     if build is None:

@@ -98,7 +98,11 @@ class Http2Exchange(Http2Stream):
                 # The response is whole, and was waiting for windows.
                 return
             stream = self.stream = server.manager.start_multiplexed(self, server, nameless_request())
-        if remote:
+        if remote and code == frames.NO_ERROR:
+            # No failure to Envoy, whatever is missing.
+            stream.abort_terminal()
+            stream.finish()
+        elif remote:
             refused = code == frames.REFUSED_STREAM
             stream.receive_reset("DR", "http2.remote_refuse" if refused else details)
         elif details == "downstream_remote_disconnect":

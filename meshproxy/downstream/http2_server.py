@@ -109,7 +109,7 @@ class Http2Server(Http2Connection):
         if manager.keepalives is not None:
             manager.keepalives.stop(self)
         manager.connection_lost(self, closed_here)
-        for exchange in list(self.streams.values()):
+        for exchange in reversed(list(self.streams.values())):
             self.forget(exchange)
             exchange.on_reset(frames.NO_ERROR, False, "downstream_remote_disconnect")
         self.connection.ended()
@@ -157,12 +157,16 @@ class Http2Server(Http2Connection):
     # ---- the end ----
 
     def on_broken(self, error: ConnectionBroken) -> None:
-        self.manager.stats.downstream_cx_protocol_error += 1
+        stats = self.manager.stats
+        stats.downstream_cx_protocol_error += 1
+        if self.streams:
+            stats.downstream_cx_destroy_active_rq += 1
+            stats.downstream_cx_destroy_local_active_rq += 1
         if self.connection.record is not None:
             self.connection.record.add_flag("DPE")
-        for exchange in list(self.streams.values()):
+        for exchange in reversed(list(self.streams.values())):
             self.forget(exchange)
-            exchange.on_reset(error.code, False, _CODEC_ERROR)
+            exchange.on_reset(error.code, False, error.reason if exchange is error.stream else _CODEC_ERROR)
         self.connection.local_close_reason = "codec_error"
         self.close_delayed()
 

@@ -131,7 +131,7 @@ class Attempt:
             return None
         version, client = connect.proxy_protocol, self.stream.connection
         header = proxy_header(version, client.peer, client.local) if version else b""
-        return TcpTunnel(endpoint.cluster or self.cluster, endpoint, header, client.upstream_source)
+        return TcpTunnel(self.cluster, endpoint, header, client.upstream_source)
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream
@@ -209,10 +209,8 @@ class Attempt:
     # ---- from the upstream ----
 
     def on_informational(self, headers: ResponseHeaders) -> None:
-        if self._heard:
-            # As in Envoy, only the first one counts and goes on.
-            return
-        if self.router.dynamic_stats:
+        if not self._heard and self.router.dynamic_stats:
+            # As in Envoy, only the first one counts.
             charge(self.stream, self.cluster, self.stream.endpoint, headers.status, headers)
         self._heard = True
         # Otherwise the client was told to go on when its request came.
@@ -245,9 +243,6 @@ class Attempt:
         """A WebSocket handshake that is answered with neither 101 nor an error: the client gets the head alone."""
         stream = self.stream
         if headers.status == 101 or headers.status >= 400 or stream.request.protocol != "websocket":
-            return False
-        if stream.upstream_connection.protocol == "HTTP/2":
-            # There it is an answer like any other.
             return False
         headers.remove_if(_OF_BODY)
         stream.response_started_at = stream.manager.loop.time()

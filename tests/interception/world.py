@@ -81,7 +81,7 @@ class World(ExitStack):
 
     def _start_applications(self) -> None:
         self._serve(self.a, "http:9080", "dns:15053", user=PROXY)
-        self._serve(self.b, "http:9080", "http:15021", "greet:3306", "greet:3307", "echo:5000")
+        self._serve(self.b, "http:9080", "greet:3306", "greet:3307", "echo:5000")
         self._start_grpc()
         self._serve(self.c, "http:80", "http:9080", f"http:{FREE_PORT}", "greet:3306", "greet:9081")
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .h2_client import H2Client
 from .scenario import ScenarioError, Step, wire_text
 from .upstreams import Flags, flag
 from .wire import DEADLINE, Wire, read_response, shown
@@ -37,17 +38,31 @@ class Client:
         self.answer = answer
         self.connections: dict[str, Connection] = {}
         self.files: dict[str, list[str]] = {}
+        self.http2: dict[str, H2Client] = {}
         self.trouble: list[str] = []
 
     async def run(self, steps: tuple[Step, ...]) -> None:
+        try:
+            await self._run(steps)
+        finally:
+            for client in self.http2.values():
+                await client.stop()
+
+    async def _run(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
             await self._do(step)
+        for client in self.http2.values():
+            await client.watch(GRACE)
         await self._watch_all(GRACE)
         if any(not connection.wire.over for connection in self.connections.values()):
             await self.barrier()
             await self._watch_all(LAST_LOOK)
-        for connection in self.connections.values():
+        for name, connection in self.connections.items():
             wire = connection.wire
+            if name in self.http2:
+                await self.http2[name].stop()
+                connection.seen = self.http2[name].outcome()
+                continue
             if wire.buffer:
                 connection.seen.append({"unread": shown(wire.buffer.decode("latin-1"))})
             connection.seen.append({"fate": "closed here" if wire.closed_here else wire.ended or "open"})
@@ -60,7 +75,10 @@ class Client:
     async def _watch_all(self, seconds: float) -> None:
         """Read whatever still comes on the connections that the script left open, and whether they end."""
         deadline = asyncio.get_running_loop().time() + seconds
-        for connection in self.connections.values():
+        for name, connection in self.connections.items():
+            if name in self.http2:
+                await self.http2[name].watch(deadline - asyncio.get_running_loop().time())
+                continue
             try:
                 async with asyncio.timeout_at(deadline):
                     while await connection.wire.fill():
@@ -95,7 +113,13 @@ class Client:
                     await self._lines(name, count)
                 return
         connection = self.connections.get(step.conn) or await self._connect(step)
-        await self._on(connection, step)
+        if step.verb == "http2" and step.conn not in self.http2:
+            client = self.http2[step.conn] = H2Client(connection.wire, self.fill)
+            await client.start(step.value)
+        elif step.conn in self.http2:
+            await self.http2[step.conn].do(step)
+        else:
+            await self._on(connection, step)
 
     def _write(self, files: Mapping[str, str]) -> None:
         """As whoever watches a file wants it: another file takes the place of the old one."""

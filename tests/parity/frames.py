@@ -103,7 +103,7 @@ class H2Wire:
         self.settings: dict[str, int] = {}  # the peer's
         self.window_given = 0  # by which the peer opened the connection's window before its first stream
         self.goaways: list[str] = []
-        self.pings = 0
+        self.pings = self.pongs = 0
         self.window = DEFAULT_WINDOW  # what may be sent on the whole connection
         self.opened = asyncio.Event()  # set whenever a window opens
         self.on_stream: Any = None  # called with each new stream
@@ -185,7 +185,10 @@ class H2Wire:
             case SettingsFrame():
                 await self._take_settings(frame)
             case PingFrame():
-                if "ACK" not in frame.flags:
+                if "ACK" in frame.flags:
+                    self.pongs += 1
+                    self.opened.set()
+                else:
                     self.pings += 1
                     if not self.holds:
                         await self.send_frame(PingFrame(0, frame.opaque_data, flags=["ACK"]))
@@ -217,7 +220,7 @@ class H2Wire:
     def _take_window(self, frame: WindowUpdateFrame) -> None:
         if not frame.stream_id:
             self.window += frame.window_increment
-            if not self.streams:
+            if not any(stream.heads for stream in self.streams.values()):
                 self.window_given += frame.window_increment
         elif frame.stream_id in self.streams:
             self.streams[frame.stream_id].window += frame.window_increment

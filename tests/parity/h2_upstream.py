@@ -80,7 +80,7 @@ class H2Connection:
                 await stream.until(lambda: stream.over)
                 await self._reply(stream, value, step.options.get("with_trailers"))
             case "headers" | "trailers":
-                await h2.send_head(stream.id, _pairs(value, self.upstream.fill), end or step.verb == "trailers")
+                await h2.send_head(stream.id, pairs_of(value, self.upstream.fill), end or step.verb == "trailers")
             case "data":
                 await h2.send_data(stream, self.upstream.fill(str(value or "")).encode("latin-1"), end)
             case "echo":
@@ -103,7 +103,7 @@ class H2Connection:
                 await h2.open_window(stream.id, int(value))
                 await h2.open_window(0, int(value))
             case "frame":
-                await self.wire.send(_raw_frame(value, stream.id))
+                await self.wire.send(raw_frame(value, stream.id))
             case "close" | "reset":
                 asyncio.get_running_loop().remove_reader(self.wire.sock)  # which `run` waits on
                 self.wire.close() if step.verb == "close" else self.wire.reset()
@@ -127,12 +127,12 @@ class H2Connection:
             value = f"HTTP/2 {value}\n{length}\n" + ("" if head_only else body)
         head, _, text = wire_text(self.upstream.fill(value)).partition("\r\n\r\n")
         start, *lines = head.split("\r\n")
-        pairs = [(":status", start.split(" ")[1]), *(_pair(line) for line in lines)]
+        pairs = [(":status", start.split(" ")[1]), *(pair_of(line) for line in lines)]
         await self.h2.send_head(stream.id, pairs, end=not text and trailers is None)
         if text:
             await self.h2.send_data(stream, text.encode("latin-1"), end=trailers is None)
         if trailers is not None:
-            await self.h2.send_head(stream.id, _pairs(trailers, self.upstream.fill), end=True)
+            await self.h2.send_head(stream.id, pairs_of(trailers, self.upstream.fill), end=True)
 
     async def _echo(self, stream: H2Stream) -> None:
         """`stream.body` keeps what was seen; `echoed` of it went back."""
@@ -149,7 +149,7 @@ class H2Connection:
             await self.h2.send_data(stream, b"", end=True)
 
 
-def _pair(line: str) -> tuple[str, str]:
+def pair_of(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":") if not line.startswith(":") else _pseudo(line)
     return name, value.strip(" ")
 
@@ -159,14 +159,14 @@ def _pseudo(line: str) -> tuple[str, str, str]:
     return f":{name}", colon, value
 
 
-def _pairs(value: Any, fill: Any) -> Pairs:
+def pairs_of(value: Any, fill: Any) -> Pairs:
     """A mapping of names to values, or a list of lines."""
     if isinstance(value, dict):
         return [(name, fill(str(text))) for name, text in value.items()]
-    return [_pair(fill(line)) for line in value]
+    return [pair_of(fill(line)) for line in value]
 
 
-def _raw_frame(value: Any, stream: int) -> bytes:
+def raw_frame(value: Any, stream: int) -> bytes:
     """`{type: 0, flags: 1, stream: 3, payload: hexadecimal}`, whatever that is; the stream's own number by default."""
     payload = bytes.fromhex(value.get("payload", ""))
     number = value.get("stream", stream).to_bytes(4, "big")

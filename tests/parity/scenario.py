@@ -15,7 +15,7 @@ OPERATORS: dict[str, list[str]] = yaml.safe_load((HERE / "operators.yaml").read_
 
 CLIENT_VERBS = frozenset(
     "connect send request exchange get response read read_all half_close close reset idle until signal wait_for "
-    "write answer lines".split()
+    "write answer lines http2 headers data trailers rst goaway settings window ping frame".split()
 )
 UPSTREAM_VERBS = frozenset(
     "reply request head send read read_all echo half_close close reset idle signal wait_for hang".split()
@@ -179,7 +179,7 @@ def _step(step: Any, verbs: frozenset[str]) -> Step:
     if len(found) != 1:
         raise ScenarioError(f"a step has exactly one verb of {', '.join(sorted(verbs))}: {step!r}")
     options = {key: value for key, value in step.items() if key != found[0]}
-    if unknown := options.keys() - {"conn", "to", "source", "listener", "end", "with_trailers", "last"}:
+    if unknown := options.keys() - {"conn", "to", "source", "listener", "end", "with_trailers", "last", "stream"}:
         raise ScenarioError(f"unknown option {', '.join(sorted(unknown))} in step {step!r}")
     return Step(found[0], step[found[0]], options.pop("conn", "a"), options)
 

@@ -1,9 +1,12 @@
 """What a peer can do wrong, and whom it harms."""
 
+from typing import Any
+
 from meshproxy.http.h2 import frames
 
 # %RESPONSE_CODE_DETAILS%, as Envoy has them.
 INVALID_HEADER = "http2.invalid.header.field"
+UNKNOWN_ERROR = "http2.unknown.nghttp2.error"
 INVALID_MESSAGE = "http2.violation.of.messaging.rule"
 UNDERSCORE = "http2.unexpected_underscore"
 # Of heads with more in them than is allowed, which never harm more than their stream.
@@ -16,11 +19,13 @@ class ConnectionBroken(Exception):
     """The connection must end.
 
     code: of HTTP/2. reason: what GOAWAY says as debug data. told: the peer gets that GOAWAY; where Envoy's library
-    leaves the decision to Envoy the connection ends without a word, and so does ours.
+    leaves the decision to Envoy the connection ends without a word, and so does ours. stream: whose fault it was, where
+    it was one's; `reason` is then what is logged of it.
     """
 
-    def __init__(self, code: int, reason: str = "", told: bool = True) -> None:
+    def __init__(self, code: int, reason: str = "", told: bool = True, stream: Any = None) -> None:
         super().__init__(reason)
+        self.stream = stream
         self.code = code
         self.reason = reason
         self.told = told

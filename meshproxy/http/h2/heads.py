@@ -24,7 +24,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_PATH = re.compile(r"[^\x21-\x7e\x80-\xff]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_NOT_IN_AUTHORITY = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:%@\[\]]")
+_NOT_IN_AUTHORITY = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:%\[\]]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 
 # They belong to one connection of HTTP/1 (RFC 9113 §8.2.2).
@@ -178,7 +178,7 @@ def _rearrange(fields: list[Pair], te: str | None) -> list[Pair]:
     one header at the end (RFC 9113 §8.2.3).
     """
     hosts = [value for name, value in fields if name == "host"]
-    if len(hosts) > 1 or (hosts and not hosts[0]):
+    if len(hosts) > 1 or (hosts and (not hosts[0] or _NOT_IN_AUTHORITY.search(hosts[0]))):
         raise MessageInvalid(INVALID_HEADER)
     cookies = [value for name, value in fields if name == "cookie"]
     moved = {"host", "cookie"} if te in (None, "trailers") else {"host", "cookie", "te"}
@@ -211,9 +211,8 @@ def parse_response(pairs: list[Pair], options: Http2Options) -> ResponseHead:
     return ResponseHead(int(status), fields, index if len(index) == len(fields) else None, length)
 
 
-def parse_trailers(pairs: list[Pair], options: Http2Options) -> list[Pair]:
+def parse_trailers(pairs: list[Pair]) -> list[Pair]:
     """MessageInvalid where they are none."""
-    _check_size(pairs, options)
     index = dict(pairs)
     _check_fields(pairs, index)
     if not _FORBIDDEN.isdisjoint(index):

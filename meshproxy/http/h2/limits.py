@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 # WINDOW_UPDATE frames that are free in the life of a connection.
 _FREE_UPDATES = 5
+_GAPS_KNOWN = 16
 
 
 class Limits:
     """Counts per connection. A method raises ConnectionBroken, which is not told to the peer, past its limit."""
 
-    __slots__ = ("_control", "_options", "_priorities", "_stats", "_updates", "empty_frames", "streams_opened")
+    __slots__ = ("_control", "_gaps", "_options", "_priorities", "_stats", "_updates", "empty_frames", "streams_opened")
 
     def __init__(self, options: "Http2Options", stats: "Http2Stats") -> None:
         self._options = options
@@ -24,8 +25,20 @@ class Limits:
         # Frames in a row that carry nothing.
         self.empty_frames = 0
         self.streams_opened = 0
+        # Numbers of streams that the peer has left out.
+        self._gaps: list[range] = []
         # Control frames that were written since the socket had taken everything.
         self._control = self._priorities = self._updates = 0
+
+    def stream_opened(self, last: int, stream_id: int) -> None:
+        """The peer opens a stream; `last` was the one before it."""
+        self.streams_opened += 1
+        if stream_id > last + 2 and len(self._gaps) < _GAPS_KNOWN:
+            self._gaps.append(range(last + 1, stream_id))
+
+    def skips(self, stream_id: int) -> bool:
+        """Whether the peer has passed over this number, which it may not use any more."""
+        return any(stream_id in gap for gap in self._gaps)
 
     def control_frame(self, transport: Any) -> None:
         """We write one more frame that is no data and no head."""

@@ -111,6 +111,7 @@ class Http2Stream:
             return
         self.local_closed = self.remote_closed = True
         connection.stats.tx_reset += 1
+        connection.note_reset(self)
         connection.write_control(frames.rst_stream(self.id, code))
         connection.forget(self)
 
