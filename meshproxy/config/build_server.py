@@ -97,6 +97,7 @@ def read_rest(view: View) -> None:
 
 def _read_regex_engine(view: View) -> None:
     if view.default_regex_engine:
+        _ = view.default_regex_engine.name  # the type says which engine it is
         engine = view.default_regex_engine.typed_config
         if not engine.type_name.endswith("regex_engines.v3.GoogleRE2"):
             view.reject("default_regex_engine", f"unsupported regex engine {engine.type_name}")

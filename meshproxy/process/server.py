@@ -84,6 +84,7 @@ class Server:
         self.bootstrap: Any = loaded.message
         self.loop = loop
         self.version = version_line()
+        self._version_number = version_number()
         self.started = time.time()
         # By a clock that nobody sets.
         self._began = time.monotonic()
@@ -185,6 +186,7 @@ class Server:
                 listener.settle()
         with building("stats_sinks"):
             self._read_sinks(view)
+            self._version_number = view.get("stats_server_version_override", self._version_number)
         with building("admin"):
             self.admin = build_admin(view.admin, self)
         with building(""):
@@ -199,6 +201,10 @@ class Server:
     def _read_sinks(self, view: View) -> None:
         self._flush_interval = view.get("stats_flush_interval", 5.0)
         if view.which("stats_flush") == "stats_flush_on_admin":
+            if view.stats_flush_interval is not None:
+                view.reject(
+                    "stats_flush_on_admin", "Only one of stats_flush_interval or stats_flush_on_admin should be set!"
+                )
             self._flush_interval = 0.0
         if view.stats_sinks:
             from meshproxy.config.build_stats_sinks import build_stats_sinks  # few have any
@@ -443,7 +449,7 @@ class Server:
         stats.state = STATES.index(self._phase)
         stats.live = int(self.state == LIVE)
         stats.concurrency = self.options.concurrency
-        stats.version = version_number()
+        stats.version = self._version_number
         if self.numbers is None or self.numbers.in_main:
             # Of the whole proxy, also of the process that forks workers and has no numbers of its own.
             stats.memory_allocated, stats.memory_physical_size = memory_of_all()

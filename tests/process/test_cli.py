@@ -59,6 +59,7 @@ def test_validate_says_what_is_ignored(tmp_path: Path) -> None:
 
 def test_validate_says_all_that_is_wrong(tmp_path: Path) -> None:
     text = config("route: {cluster: nobody}") + "tracing: {http: {name: x}}\n"
+    text += "stats_flush_interval: 1s\nstats_flush_on_admin: true\n"
     path = write(tmp_path, text.replace("stat_prefix: in\n", "stat_prefix: in\n          tracing: {}\n"))
     done = run("--mode", "validate", "-c", path)
     assert done.returncode == 1
@@ -66,6 +67,7 @@ def test_validate_says_all_that_is_wrong(tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert any("route: unknown cluster 'nobody'" in line for line in lines), done.stderr
     assert any(": tracing: " in line for line in lines), done.stderr
+    assert any("Only one of stats_flush_interval or stats_flush_on_admin" in line for line in lines), done.stderr
     assert all(line.startswith(f"{path}:") for line in lines), done.stderr
 
 
