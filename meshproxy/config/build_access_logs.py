@@ -8,7 +8,7 @@ from meshproxy.config.context import Context
 from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.observe.access_log import AccessLog
-from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_format, compile_json_format
+from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_format, compile_json_format, is_steady
 
 _LOGGERS = "envoy.extensions.access_loggers."
 # They send entries over gRPC, which needs HTTP/2.
@@ -16,12 +16,12 @@ _OVER_GRPC = (f"{_LOGGERS}grpc.", f"{_LOGGERS}open_telemetry.")
 _NOT_YET = "loggers that send over gRPC are not supported yet: log to a file or to a standard stream"
 
 
-def build_access_logs(views: list[View], ctx: Context) -> tuple[AccessLog, ...]:
-    """The loggers of one `access_log` list."""
-    return tuple([_build(view, ctx) for view in views])
+def build_access_logs(views: list[View], ctx: Context, later: bool = False) -> tuple[AccessLog, ...]:
+    """The loggers of one `access_log` list. later: nobody changes what they log once it is done."""
+    return tuple([_build(view, ctx, later) for view in views])
 
 
-def _build(view: View, ctx: Context) -> AccessLog:
+def _build(view: View, ctx: Context, later: bool) -> AccessLog:
     _ = view.name  # the type says which logger it is
     config = view.typed_config
     name = config.type_name
@@ -36,8 +36,8 @@ def _build(view: View, ctx: Context) -> AccessLog:
         with view.at("filter"):
             keep = build_log_filter(view.filter, ctx)
     with packed.at("path"):
-        write = ctx.log_files.open(path).write
-    return AccessLog(form, write, keep)
+        file = ctx.log_files.open(path)
+    return AccessLog(form, file.write, keep, file.write_later if later and is_steady(form) else None)
 
 
 def _file(view: View) -> tuple[str, Formatter]:

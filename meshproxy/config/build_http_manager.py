@@ -53,7 +53,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     with view.at("http_filters"):
         filters, router = build_http_filters(view.http_filters, scoped)
     # Before the manager, which measures what a format asks for.
-    log = log_all(build_access_logs(view.access_log, ctx))
+    log = log_all(build_access_logs(view.access_log, ctx, later=True))
     routes = _build_routes(view, ctx)
     manager = HttpManager(ctx.loop, view.stat_prefix, routes, filters, _timeouts(view))
     manager.buffer_limit = buffer_limit

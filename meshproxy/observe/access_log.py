@@ -10,23 +10,31 @@ _log = logging.getLogger("filter")
 
 Filter = Callable[[Exchange], bool]
 Write = Callable[[str], None]
+Later = Callable[[Formatter, Exchange], None]
 
 
 class AccessLog:
     """One configured logger (envoy.config.accesslog.v3.AccessLog)."""
 
-    __slots__ = ("_filter", "_format", "_write")
+    __slots__ = ("_filter", "_format", "_later", "_write")
 
-    def __init__(self, format: Formatter, write: Write, filter: Filter | None = None) -> None:
+    def __init__(
+        self, format: Formatter, write: Write, filter: Filter | None = None, later: Later | None = None
+    ) -> None:
+        """later: takes exchanges that are done, whose lines may be made a little later."""
         self._format = format
         self._write = write
         self._filter = filter
+        self._later = later
 
     def log(self, exchange: Exchange) -> None:
         """A Stream or a ConnectionRecord, as it is now."""
         try:
             if self._filter is None or self._filter(exchange):
-                self._write(self._format(exchange))
+                if self._later is not None and exchange.done:
+                    self._later(self._format, exchange)
+                else:
+                    self._write(self._format(exchange))
         except Exception:
             # A log that fails must not keep the exchange from its end.
             _log.exception("an access log failed")

@@ -8,8 +8,9 @@ Source: envoy.config.core.v3.SubstitutionFormatString and Envoy's SubstitutionFo
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from meshproxy.observe import (  # noqa: F401  each registers its operators
     operators_coalesce,
@@ -27,8 +28,8 @@ from meshproxy.observe.json_text import wire_text
 from meshproxy.observe.operators import TABLE, Exchange, Getter, Operators, find, text_of
 
 __all__ = [
-    "DEFAULT_FORMAT", "Command", "Formatter", "compile_format", "compile_json_format", "parse", "unmeasured",
-    "wire_text",
+    "DEFAULT_FORMAT", "Command", "Formatter", "compile_format", "compile_json_format", "is_steady", "parse",
+    "unmeasured", "wire_text",
 ]  # fmt: skip
 
 Formatter = Callable[[Exchange], str]
@@ -42,6 +43,20 @@ DEFAULT_FORMAT = (
 )
 
 _NO_MORE: Operators = {}
+# What a stream that is done keeps to itself: lines of these may be made after others have gone on with its connection.
+_STEADY = frozenset(
+    "START_TIME START_TIME_LOCAL REQ REQUEST_HEADER RESP RESPONSE_HEADER TRAILER RESPONSE_TRAILER PROTOCOL PATH "
+    "QUERY_PARAM QUERY_PARAMS RESPONSE_CODE RESPONSE_CODE_DETAILS RESPONSE_FLAGS RESPONSE_FLAGS_LONG GRPC_STATUS "
+    "GRPC_STATUS_NUMBER CONNECTION_TERMINATION_DETAILS BYTES_RECEIVED BYTES_SENT DURATION REQUEST_DURATION "
+    "RESPONSE_DURATION RESPONSE_TX_DURATION ROUTE_NAME VIRTUAL_CLUSTER_NAME REQUESTED_SERVER_NAME CONNECTION_ID "
+    "STREAM_ID UNIQUE_ID HOSTNAME ENVIRONMENT LOCAL_REPLY_BODY FILTER_CHAIN_NAME ACCESS_LOG_TYPE UPSTREAM_HOST "
+    "UPSTREAM_HOST_NAME UPSTREAM_CLUSTER UPSTREAM_CLUSTER_RAW UPSTREAM_PROTOCOL UPSTREAM_LOCAL_ADDRESS "
+    "UPSTREAM_REMOTE_ADDRESS UPSTREAM_TRANSPORT_FAILURE_REASON UPSTREAM_REQUEST_ATTEMPT_COUNT DOWNSTREAM_LOCAL_ADDRESS "
+    "DOWNSTREAM_LOCAL_PORT DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT DOWNSTREAM_REMOTE_ADDRESS "
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT DOWNSTREAM_REMOTE_PORT DOWNSTREAM_DIRECT_REMOTE_ADDRESS DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT "
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS".split()
+)
+_steady: "WeakSet[Formatter]" = WeakSet()
 _COMMAND = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%")
 # Operators whose values are text or whole numbers, which a template prints as they are; others go through text_of.
 _STRUCTURED = frozenset(
@@ -112,28 +127,44 @@ def compile_format(text: str, empty: str = "-", formatters: Operators = _NO_MORE
     Raises ValueError in Envoy's words.
     """
     pieces: list[str | Getter] = []
+    names = set()
     for piece in parse(text, formatters):
         if isinstance(piece, str):
             pieces.append(piece)
         else:
+            names.add(piece.name)
             structured = piece.name in _STRUCTURED or piece.name in formatters
             pieces.append(_printable(piece.get, piece.length) if structured else piece.get)
     if not any(callable(piece) for piece in pieces):
         literal = "".join([str(piece) for piece in pieces])
         return lambda _stream: literal
-    return generate(pieces, "empty if (value := {get}) is None else value", {"empty": empty})
+    return _noted(generate(pieces, "empty if (value := {get}) is None else value", {"empty": empty}), names)
 
 
 def compile_json_format(tree: dict[str, Any], omit_empty: bool = False, formatters: Operators = _NO_MORE) -> Formatter:
     """A function from a stream to one line of JSON with its newline. A text in `tree` that is one operator keeps the
     type of its value; a mixture becomes text. `omit_empty` leaves out what is missing (omit_empty_values)."""
 
+    names: set[str] = set()
+
     def leaf(text: str) -> Getter | str:
         pieces = list(parse(text, formatters))
+        names.update([piece.name for piece in pieces if isinstance(piece, Command)])
         if len(pieces) == 1 and isinstance(pieces[0], Command):
             return pieces[0].get
         if any(isinstance(piece, Command) for piece in pieces):
             return compile_format(text, "" if omit_empty else "-", formatters)
         return "".join([str(piece) for piece in pieces])
 
-    return compile_tree(tree, leaf, omit_empty)
+    return _noted(compile_tree(tree, leaf, omit_empty), names)
+
+
+def _noted(form: Formatter, names: Collection[str]) -> Formatter:
+    if _STEADY.issuperset(names):
+        _steady.add(form)
+    return form
+
+
+def is_steady(form: Formatter) -> bool:
+    """Whether a line may be made some time after its stream was done, and says the same."""
+    return form in _steady

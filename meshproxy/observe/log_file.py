@@ -11,6 +11,8 @@ import logging
 import time
 
 from meshproxy.observe.file_writer import FileWriter, open_for_lines
+from meshproxy.observe.formatter import Formatter
+from meshproxy.observe.operators import Exchange
 from meshproxy.observe.stats import StatGroup
 
 _log = logging.getLogger("file")
@@ -64,13 +66,15 @@ class FileStats(StatGroup):
 class LogFile:
     """One path, and the lines that wait for it."""
 
-    __slots__ = ("_dropped", "_files", "_lines", "_size", "_taken", "writer")
+    __slots__ = ("_dropped", "_files", "_later", "_lines", "_size", "_taken", "writer")
 
     def __init__(self, files: "LogFiles", path: str, fd: int) -> None:
         self._files = files
         self.writer = FileWriter(path, fd)
         self._lines: list[str] = []
         self._size = 0
+        # Exchanges whose lines are made at the end of the loop's turn.
+        self._later: list[tuple[Formatter, Exchange]] = []
         # Bytes handed to the thread; lines dropped since it last kept up.
         self._taken = 0
         self._dropped = 0
@@ -84,17 +88,42 @@ class LogFile:
         """Bytes that the thread has and the disk has not."""
         return max(0, self._taken - self.writer.done)
 
+    def write_later(self, form: Formatter, exchange: Exchange) -> None:
+        """Takes an exchange of which nothing changes any more. Its line is made when everybody who waits was served:
+        no answer waits for it, and lines that are made in a row cost half."""
+        if not self._later:
+            asyncio.get_running_loop().call_soon(self._make_lines)
+        self._later.append((form, exchange))
+
     def write(self, line: str) -> None:
         """Takes a line with its newline."""
+        if self._later:
+            self._make_lines()
+        self._take(line)
+
+    def _make_lines(self) -> None:
+        later, self._later = self._later, []
+        for form, exchange in later:
+            try:
+                self._take(form(exchange))
+            except Exception:
+                _log.exception("an access log failed")
+
+    def _take(self, line: str) -> None:
         if not self._lines:
             self._files.wake()
         self._lines.append(line)
         self._size += len(line)
         if self._size >= self._files.flush_bytes:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
         """Hands what has been collected to the thread; drops it where too much waits already."""
+        if self._later:
+            self._make_lines()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         if not self._lines:
             return
         lines, self._lines = self._lines, []

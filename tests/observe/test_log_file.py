@@ -28,6 +28,33 @@ def counted(files: LogFiles) -> dict[str, int]:
     return {name: int(value) for _, name, value in files.stats.rows()}
 
 
+def test_lines_may_be_made_at_the_end_of_the_turn(tmp_path: Path) -> None:
+    """In order with those that are made at once; one that cannot be made costs no other; none is lost at a stop."""
+    made: list[str] = []
+
+    def form(exchange: str) -> str:
+        if exchange == "bad":
+            raise ValueError(exchange)
+        made.append(exchange)
+        return exchange + "\n"
+
+    async def scenario() -> None:
+        files = LogFiles()
+        file = files.open(str(tmp_path / "log"))
+        for each in ("a", "bad", "b"):
+            file.write_later(form, each)
+        assert made == []
+        await asyncio.sleep(0)
+        assert made == ["a", "b"]
+        file.write_later(form, "c")
+        file.write("at once\n")
+        file.write_later(form, "d")
+        files.close()
+
+    asyncio.run(scenario())
+    assert (tmp_path / "log").read_text() == "a\nb\nc\nat once\nd\n"
+
+
 def test_lines_wait_until_enough_are_there(tmp_path: Path) -> None:
     async def scenario() -> None:
         files = LogFiles()
