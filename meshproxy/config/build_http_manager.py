@@ -72,7 +72,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
     ctx.stats.add(f"http.{view.stat_prefix}.tracing", TracingStats())
     ctx.stats.add("http1", manager.http1_stats)
-    ctx.stats.add("http2", manager.http2_stats)
+    manager.show_stats = ctx.stats.add
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))
     return manager
 

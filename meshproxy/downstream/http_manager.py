@@ -6,6 +6,7 @@ What it does with a request and its answer is put together when configuration ar
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from time import perf_counter_ns
 from typing import Any
 
@@ -31,6 +32,7 @@ from meshproxy.net.clock import http_date
 from meshproxy.net.connection import Connection
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.observe.demand import DEMAND
+from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.forward import Forward
 from meshproxy.routing.overrides import specialise
 from meshproxy.routing.route import Route
@@ -64,7 +66,8 @@ class HttpManager:
         self.codec = "AUTO"
         self.http1 = Http1Options()
         self.http2 = Http2Options()
-        self.http2_stats = Http2Stats()
+        # Takes stats that are shown from now on.
+        self.show_stats: Callable[[str, StatGroup], None] = lambda _prefix, _group: None
         self.keepalives: Keepalives | None = None
         self.premature_resets = PrematureResets()
         self.proxy_100_continue = False
@@ -235,6 +238,13 @@ class HttpManager:
             if not server.leaving:
                 self.time.drain(server)
         return stream
+
+    @cached_property
+    def http2_stats(self) -> Http2Stats:
+        """Made with the first connection that speaks it: until then nothing is shown, as in Envoy."""
+        stats = Http2Stats()
+        self.show_stats("http2", stats)
+        return stats
 
     def run(self, stream: Stream, end: bool) -> None:
         """Everything from the head to the first filter."""
