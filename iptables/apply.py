@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Sequence
 
-from meshproxy.iptables import clean, nft_apply, routes
+from meshproxy.iptables import clean, routes
 from meshproxy.iptables.dry_run import DryTool, Plan
 from meshproxy.iptables.errors import SetupError
 from meshproxy.iptables.log import Log
@@ -149,7 +149,9 @@ def _program(config: Config, sides: Sequence[Side], log: Log) -> str:
         cleaned = clean.clean(config, [(side.tool, side.rules) for side in sides], log)
         if not config.dry_run:
             cleaned += clean.clean_other_set(config, [side.tool.binary for side in sides], log)
-            cleaned += nft_apply.remove_tables()
+            from meshproxy.iptables.nft_apply import remove_tables
+
+            cleaned += remove_tables()
         done = f"removed the rules with {', '.join(cleaned)}" if cleaned else "no rules are there, nothing to remove"
     elif occupied and different and config.reconcile:
         _reconcile(config, sides, planned, log)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from meshproxy.iptables import clean, routes
+from meshproxy.iptables import routes
 from meshproxy.iptables.commands import Outcome, run
 from meshproxy.iptables.complaints import explain
 from meshproxy.iptables.dry_run import Plan
@@ -34,7 +34,9 @@ def program_nftables(config: Config, log: Log) -> None:
             raise
         raise SetupError(f"{error}; tables of these names are there already: --reconcile replaces them") from None
     if config.cleanup_only:
-        cleaned = ["nft", *clean.clean_other_set(config, (), log)]
+        from meshproxy.iptables.clean import clean_other_set
+
+        cleaned = ["nft", *clean_other_set(config, (), log)]
         routes.remove(config)
         log.info(f"removed the rules with {', '.join(cleaned)}")
         return
