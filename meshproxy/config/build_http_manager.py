@@ -9,7 +9,7 @@ from meshproxy.config.build_http2_options import read_http2_options
 from meshproxy.config.build_http_filters import build_http_filters
 from meshproxy.config.build_local_replies import build_local_replies
 from meshproxy.config.build_matchers import build_string_matcher
-from meshproxy.config.build_request_steps import build_request_steps
+from meshproxy.config.build_request_steps import build_request_steps, build_second_steps
 from meshproxy.config.build_router import build_router
 from meshproxy.config.build_routes import build_route_table
 from meshproxy.config.context import Context
@@ -60,6 +60,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     _read_codec(view, manager, ctx)
     manager.terminal = build_router(router, ctx)
     manager.request_steps = build_request_steps(view, ctx, manager.stats, routes.internal_only_headers)
+    manager.second_steps = build_second_steps(view, ctx, manager.stats)
     manager.response_steps = _response_steps(view)
     _heed_overload(manager, ctx.overload, tell=view.append_local_overload)
     _read_server_header(view, manager)

@@ -26,7 +26,7 @@ _NORMALIZE = Fraction(0, 100, "http_connection_manager.normalize_path")
 
 def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_only: frozenset[str]) -> tuple[Step, ...]:
     """All of them in Envoy's order. `internal_only`: RouteConfiguration.internal_only_headers."""
-    before = [*_path_steps(view, ctx, stats), *_host_steps(view), *_early_mutations(view, ctx)]
+    before = [*build_second_steps(view, ctx, stats), *_early_mutations(view, ctx)]
     edge = bool(view.get("use_remote_address", False))
     internal = build_networks(view.internal_address_config.cidr_ranges)
     unix_internal = bool(view.internal_address_config.unix_sockets)
@@ -50,6 +50,11 @@ def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_onl
         # Only what every manager has.
         return (*before, steps.shortcut(chain, removed | _LOOKED_AT))
     return (*before, *chain)
+
+
+def build_second_steps(view: View, ctx: Context, stats: HttpStats) -> tuple[Step, ...]:
+    """What is done again with a request that an internal redirect has changed."""
+    return (*_path_steps(view, ctx, stats), *_host_steps(view))
 
 
 def _path_steps(view: View, ctx: Context, stats: HttpStats) -> list[Step]:

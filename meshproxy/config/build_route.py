@@ -4,6 +4,7 @@ from meshproxy.config.build_direct_response import build_direct_response
 from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_forward import build_forward, build_max_duration, build_weighted
+from meshproxy.config.build_internal_redirects import build_internal_redirects
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_redirect import build_redirect
@@ -66,7 +67,9 @@ def _action(view: View, match: PathMatch, template: UriTemplate | None, scope: S
 def _finish_forward(view: View, route: Route, forward: Forward, scope: Scope) -> None:
     """What a route that forwards has beside its action; what weighted clusters change comes last."""
     with view.at("route"):
-        forward.set_plan(build_plan(view.route, view, scope.plan, scope.ctx))
+        plan = build_plan(view.route, view, scope.plan, scope.ctx)
+        plan.redirects = build_internal_redirects(view.route)
+        forward.set_plan(plan)
     view = view.route
     route.idle_timeout = view.idle_timeout
     route.max_duration = build_max_duration(view)

@@ -17,6 +17,7 @@ from meshproxy.downstream.http2_exchange import Http2Exchange, MultiplexedStream
 from meshproxy.downstream.http2_server import Http2Server, PrematureResets
 from meshproxy.downstream.http_stats import Http1Stats, HttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
+from meshproxy.downstream.recreate import recreate
 from meshproxy.downstream.response_steps import ResponseStep
 from meshproxy.http.filter import Hooks, HttpFilter, LocalReply
 from meshproxy.http.h1_head import Http1Options
@@ -79,6 +80,8 @@ class HttpManager:
         self.server_overwrite = True
         self.local_replies = LocalReplies()
         self.request_steps: tuple[Step, ...] = ()
+        # Those for requests that we have redirected ourselves.
+        self.second_steps: tuple[Step, ...] = ()
         self.response_steps: tuple[ResponseStep, ...] = ()
         self.log: Callable[[Stream], None] | None = None
         self.log_new_requests = False
@@ -246,12 +249,12 @@ class HttpManager:
         self.show_stats("http2", stats)
         return stats
 
-    def run(self, stream: Stream, end: bool) -> None:
-        """Everything from the head to the first filter."""
+    def run(self, stream: Stream, end: bool, steps: tuple[Step, ...] | None = None) -> None:
+        """Everything from the head to the first filter. steps: other ones than those of a fresh request."""
         if end:
             stream.request_complete = True
             stream.request_done_at = stream.last_activity
-        for step in self.request_steps:
+        for step in self.request_steps if steps is None else steps:
             reply = step(stream)
             if reply is not None:
                 stream.reply(reply)
@@ -273,6 +276,16 @@ class HttpManager:
         stream.hooks = self.hooks if route.hooks is None else route.hooks
         if route.idle_timeout or route.max_duration is not None:
             self.time.route_found(stream, route)
+
+    def look_up(self, stream: Stream) -> Route | None:
+        """The route that its request would find now; it keeps its own."""
+        host = stream.virtual_host
+        found = self._match(stream)
+        stream.virtual_host = host
+        return found
+
+    def recreate(self, stream: Stream, headers: ResponseHeaders, body: Sequence[bytes]) -> None:
+        recreate(self, stream, headers, body)
 
     def _admit_upgrade(self, stream: Stream) -> bool:
         """Whether the route (or, where it says nothing, the manager) allows the upgrade; else the answer is given."""

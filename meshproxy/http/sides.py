@@ -4,6 +4,7 @@ Both servers (HTTP/1 and HTTP/2) and all terminal filters look like this to a st
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshproxy.http.filter import LocalReply
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 class ServerSide(Protocol):
     """What a stream asks of the codec that faces the client. HTTP/1 and HTTP/2 servers implement it."""
 
+    # The stream that it serves now.
+    stream: "Stream | None"
     # What the exchange has put on the wire; None where nobody wants to know.
     meter: "Meter | None"
 
@@ -71,5 +74,14 @@ class Manager(Protocol):
     def prepare_response(self, stream: "Stream", headers: ResponseHeaders) -> None: ...
     def prepare_local_reply(self, stream: "Stream", reply: LocalReply) -> tuple[ResponseHeaders, bytes]: ...
     def find_route(self, stream: "Stream") -> None: ...
+    def look_up(self, stream: "Stream") -> Any:
+        """The route that its request would find now; it keeps its own."""
+
+    def recreate(self, stream: "Stream", headers: ResponseHeaders, body: Sequence[bytes]) -> None:
+        """The exchange begins anew with what its request has become; for logs and stats it ends here with `headers`.
+
+        body: that of the request, which is complete.
+        """
+
     def count(self, status: int) -> None: ...
     def finish(self, stream: "Stream") -> None: ...

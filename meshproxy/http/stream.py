@@ -58,6 +58,8 @@ class Stream:
     earlier_endpoints: tuple[Any, ...] = ()
     # What went over the connection to the upstream, where that is counted.
     upstream_meter: "Meter | None" = None
+    # Internal redirects that led to this stream (routing.internal_redirects.Followed).
+    followed: Any = None
     # How often the route was looked up again (clear_route), and how many microseconds all look-ups took if measured.
     route_refreshes = 0
     route_time: int | None = None

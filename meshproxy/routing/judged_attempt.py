@@ -10,6 +10,7 @@ from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.kept_body import KeptBody
 from meshproxy.routing.plan import Plan
 from meshproxy.routing.tries import Tries
+from meshproxy.upstream.http1_client import Http1Client
 from meshproxy.upstream.sides import UpstreamStream
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class JudgedAttempt(Attempt):
     body: KeptBody | None = None
     # The end of the request was passed on to this try.
     whole = False
+    # The body could not be kept.
+    too_large = False
     # Where it waits to expire.
     _clocks: "tuple[TimeoutQueue[Any], ...]" = ()
     # When something last came of it, by the loop's clock.
@@ -39,7 +42,7 @@ class JudgedAttempt(Attempt):
 
     def start(self, end: bool) -> None:
         self.whole = end
-        if not end and self.plan.retry is not None:
+        if not end and (self.plan.retry is not None or self.plan.redirects is not None):
             limit = self.plan.buffer_limit
             self.body = KeptBody(self.stream.manager.buffer_limit if limit is None else limit)
         super().start(end)
@@ -89,7 +92,7 @@ class JudgedAttempt(Attempt):
     def abandon(self) -> None:
         """The body is too large to be kept: there will be no other try."""
         self.cluster.stats.retry_or_shadow_abandoned += 1
-        self.settled = True
+        self.settled = self.too_large = True
         self.body = None
 
     def _refuse(self, reply: LocalReply) -> None:
@@ -113,7 +116,7 @@ class JudgedAttempt(Attempt):
         super().on_informational(headers)
 
     def on_response(self, headers: ResponseHeaders, body: bytes) -> None:
-        if not self._tried_again(headers):
+        if not self._tried_again(headers) and not self._redirected(headers):
             super().on_response(headers, body)
         elif body and self.client is not None and self.client.attempt is None:
             # Envoy gives it up when the head has come: the connection does not serve again.
@@ -122,7 +125,7 @@ class JudgedAttempt(Attempt):
     def on_headers(self, headers: ResponseHeaders, end: bool) -> None:
         if self._clocks:
             self._active_at = self.stream.manager.loop.time()
-        if not self._tried_again(headers):
+        if not self._tried_again(headers) and not self._redirected(headers):
             super().on_headers(headers, end)
 
     def on_data(self, data: bytes, end: bool) -> None:
@@ -152,6 +155,28 @@ class JudgedAttempt(Attempt):
             tries.settle(self)
         self.settled = True
         return False
+
+    def _redirected(self, headers: ResponseHeaders) -> bool:
+        """Whether the answer is followed instead of passed on."""
+        redirects = self.plan.redirects
+        if redirects is None or headers.status not in redirects.codes:
+            return False
+        stream, stats, body = self.stream, self.cluster.stats, self.body
+        method = stream.request.method
+        if not self.whole or self.too_large or not redirects.redirect(stream, headers):
+            stats.upstream_internal_redirect_failed_total += 1
+            return False
+        stats.upstream_internal_redirect_succeeded_total += 1
+        self._leave()
+        stream.upstream = None
+        chunks = body.chunks if body is not None and stream.request.method == method else ()
+        client = self.client
+        # As in Envoy, the connection is not free before what it brought is dealt with.
+        withheld = client if isinstance(client, Http1Client) and client.pool.withhold(client) else None
+        stream.manager.recreate(stream, headers, chunks)
+        if withheld is not None:
+            withheld.pool.release(withheld)
+        return True
 
     def _drop_answer(self, status: int | None) -> None:
         """status: counted as that of an answer for which there is another try."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshproxy.net.runtime import Runtime
+from meshproxy.routing.internal_redirects import InternalRedirects
 from meshproxy.routing.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
@@ -26,13 +27,19 @@ class Plan:
     buffer_limit: int | None = None
     # The older way to say it, which a buffer_limit of any level goes before.
     old_buffer_limit: int | None = None
+    redirects: InternalRedirects | None = None
     # x-envoy-is-timeout-retry tells upstreams why they are asked again.
     tell_timeout_retry: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether there is nothing in it."""
-        return self.retry is None and not self.per_try_timeout and not self.per_try_idle_timeout
+        return (
+            self.retry is None
+            and self.redirects is None
+            and not self.per_try_timeout
+            and not self.per_try_idle_timeout
+        )
 
     def with_asked(self, asked: "Asked", timeout: float) -> "Plan":
         """What it comes to for one request, whose own headers ask for something else. timeout: of all its tries."""

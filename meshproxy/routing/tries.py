@@ -99,6 +99,8 @@ class Tries:
                 each.abort()
         stream = self.stream
         stream.upstream = attempt
+        if self._plan.redirects is not None:
+            attempt.body = self.body
         stream.endpoint = attempt.pool.endpoint if attempt.pool is not None else None
         if attempt.client is not None:
             stream.upstream_connection = attempt.client

@@ -54,6 +54,13 @@ class Http1Pool(Pool):
         else:
             self.idle.append(client)
 
+    def withhold(self, client: Http1Client) -> bool:
+        """Takes one that is idle out of use until it is released again; False where it is not idle."""
+        if client not in self.idle:
+            return False
+        self.idle.remove(client)
+        return True
+
     # ---- what the protocol says ----
 
     def capacity(self) -> int:
