@@ -13,6 +13,7 @@ from meshproxy.upstream.endpoint import DEGRADED_EDS_HEALTH, EDS_STATUS_DRAINING
 from meshproxy.upstream.limits import Limits
 from meshproxy.upstream.outliers.detector import OutlierDetector
 from meshproxy.upstream.outliers.monitor import OutlierMonitor
+from meshproxy.upstream.outliers.rates import UNKNOWN
 
 _STATS = (
     "cx_active", "cx_connect_fail", "cx_total", "rq_active", "rq_error", "rq_pending_active", "rq_success",
@@ -26,15 +27,18 @@ _LIMITS = {
 }  # fmt: skip
 _PRIORITIES = ("default", "high")
 _JSON_PRIORITIES: tuple[dict[str, str], ...] = ({}, {"priority": "HIGH"})
-# What the text calls an endpoint's health -> the same in envoy.admin.v3.HostHealthStatus.
+# What the text calls an endpoint's health -> the same in envoy.admin.v3.HostHealthStatus, in the order of its fields;
+# "" is for what EDS says.
 _FLAGS = {
     "failed_active_hc": "failed_active_health_check",
     "failed_outlier_check": "failed_outlier_check",
+    "": "eds_health_status",
     "degraded_active_hc": "failed_active_degraded_check",
     "pending_dynamic_removal": "pending_dynamic_removal",
     "pending_active_hc": "pending_active_hc",
     "excluded_via_immediate_hc_fail": "excluded_via_immediate_hc_fail",
     "active_hc_timeout": "active_hc_timeout",
+    "degraded_outlier_detection": "failed_degraded_outlier_detection",
 }
 _EDS = {FAILED_EDS_HEALTH: "UNHEALTHY", DEGRADED_EDS_HEALTH: "DEGRADED", EDS_STATUS_DRAINING: "DRAINING"}
 
@@ -84,14 +88,26 @@ def _facts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
     yield "sub_zone", sub_zone
     yield "canary", str(endpoint.canary).lower()
     yield "priority", endpoint.priority
+    success_rate, local_success_rate = _rates_of(endpoint)
+    yield "success_rate", _rate(success_rate)
+    yield "local_origin_success_rate", _rate(local_success_rate)
+
+
+def _rates_of(endpoint: Endpoint) -> tuple[float, float]:
+    """Of what it answered, and of connections to it; -1 where nobody knows."""
     monitor = endpoint.monitor
-    rates = (monitor.success_rate, monitor.local_success_rate) if isinstance(monitor, OutlierMonitor) else (-1.0, -1.0)
-    yield "success_rate", _rate(rates[0])
-    yield "local_origin_success_rate", _rate(rates[1])
+    return (monitor.success_rate, monitor.local_success_rate) if isinstance(monitor, OutlierMonitor) else (-1.0, -1.0)
 
 
 def outlier_detector(cluster: Cluster) -> OutlierDetector | None:
     return next((each for each in cluster.watchers if isinstance(each, OutlierDetector)), None)
+
+
+def _percent(name: str, percent: float) -> dict[str, Any]:
+    """In JSON: nothing where it is not known, and no value where it is 0."""
+    if percent < 0:
+        return {}
+    return {name: {"value": int(percent) if percent.is_integer() else percent} if percent else {}}
 
 
 def _rate(percent: float) -> str:
@@ -106,9 +122,13 @@ def by_priority(cluster: Cluster) -> list[Endpoint]:
 
 def _status(cluster: Cluster) -> dict[str, Any]:
     thresholds = [_thresholds(*each) for each in zip(_JSON_PRIORITIES, cluster.limits, strict=True)]
+    detector = outlier_detector(cluster)
+    own, local = (detector.external_rates, detector.local_rates) if detector is not None else (UNKNOWN, UNKNOWN)
     return {
         **_without_empty({"name": cluster.name, "added_via_api": cluster.added_via_api}),
+        **_percent("success_rate_ejection_threshold", own.threshold),
         **({"host_statuses": map(_status_of, by_priority(cluster))} if cluster.endpoints else {}),
+        **_percent("local_origin_success_rate_ejection_threshold", local.threshold),
         "circuit_breakers": {"thresholds": thresholds},
         "observability_name": cluster.alt_stat_name,
     }
@@ -125,16 +145,19 @@ def _status_of(endpoint: Endpoint) -> dict[str, Any]:
 def _host(endpoint: Endpoint) -> dict[str, Any]:
     stats = [_without_empty({"value": _count(endpoint, name), "name": name}) for name in _COUNTERS]
     gauges = [_without_empty({"type": "GAUGE", "value": _count(endpoint, name), "name": name}) for name in _GAUGES]
-    health: dict[str, Any] = {_FLAGS[flag]: True for flag in endpoint.health_flags if flag in _FLAGS}
     eds = next((_EDS[flag] for flag in endpoint.health_flags if flag in _EDS), "HEALTHY")
+    health = {name: eds if not flag else flag in endpoint.health_flags for flag, name in _FLAGS.items()}
+    success_rate, local_success_rate = _rates_of(endpoint)
     region, zone, sub_zone = endpoint.locality
     return {
         "address": address_tree(endpoint.address),
         "stats": stats + gauges,
-        "health_status": {**health, "eds_health_status": eds},
+        "health_status": _without_empty(health),
+        **_percent("success_rate", success_rate),
         "weight": endpoint.weight,
         "hostname": endpoint.hostname,
         "priority": endpoint.priority,
+        **_percent("local_origin_success_rate", local_success_rate),
         "locality": _without_empty({"region": region, "zone": zone, "sub_zone": sub_zone}),
     }
 

@@ -4,7 +4,7 @@
 from meshproxy.config.build_balancers import build_balancer
 from meshproxy.config.build_discovery import build_discovery
 from meshproxy.config.build_endpoints import metadata_of
-from meshproxy.config.build_health_checks import build_health_checker
+from meshproxy.config.build_health_checks import build_health_checks
 from meshproxy.config.build_outlier_detection import build_outlier_detector
 from meshproxy.config.build_pool_settings import build_pool_settings
 from meshproxy.config.build_socket_options import build_socket_options
@@ -72,15 +72,15 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
 
 def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:
     """Who follows the endpoints: they hear of them from the first one on."""
-    checker = build_health_checker(cluster, view, ctx)
+    checks = build_health_checks(cluster, view, ctx)
     with view.at("outlier_detection"):
-        detector = build_outlier_detector(cluster, view.outlier_detection, view, checker, ctx)
-    cluster.watchers = tuple([each for each in (detector, checker) if each is not None])
-    cluster.keeps_healthy = checker is not None and not view.ignore_health_on_host_removal
+        detector = build_outlier_detector(cluster, view.outlier_detection, view, checks, ctx)
+    cluster.watchers = tuple([each for each in (detector, checks) if each is not None])
+    cluster.keeps_healthy = checks is not None and not view.ignore_health_on_host_removal
     view.ignore(
         "close_connections_on_host_health_failure", why="as in Envoy, connections of pools end when they are free"
     )  # fmt: skip
-    for part, each in (("health_check", checker), ("outlier_detection", detector)):
+    for part, each in (("health_check", checks), ("outlier_detection", detector)):
         if each is not None:
             ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{part}", each.stats)
 

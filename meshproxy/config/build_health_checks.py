@@ -17,6 +17,7 @@ from meshproxy.net.connection import Connection
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.health.checker import HealthChecker
+from meshproxy.upstream.health.cluster_checks import ClusterChecks
 from meshproxy.upstream.health.events import HealthEvents, Write
 from meshproxy.upstream.health.http_probe import HttpCheck, HttpProbe, Range
 from meshproxy.upstream.health.session import Probe, Session
@@ -30,30 +31,41 @@ _NO_TLS = "the cluster has no TLS"
 MakeProbe = Callable[[Session, HealthCheckStats], Probe]
 
 
-def build_health_checker(cluster: Cluster, view: View, ctx: Context) -> HealthChecker | None:
+def build_health_checks(cluster: Cluster, view: View, ctx: Context) -> ClusterChecks | None:
     """`view` is the cluster's; None where it has no health checks."""
-    checks = view.health_checks
-    if not checks:
+    if not view.health_checks:
         return None
-    if len(checks) > 1:
-        view.reject("health_checks", "several health checks of one cluster are not supported yet")
-    with view.at("health_checks", 0):
-        return _build(cluster, checks[0], view, ctx)
+    checks = ClusterChecks(cluster, ctx.host_states, view.common_lb_config.ignore_new_hosts_until_first_hc)
+    names: set[str] = set()
+    for i, each in enumerate(view.health_checks):
+        with view.at("health_checks", i):
+            # Read also where there is but one.
+            name = each.name
+            if len(view.health_checks) > 1:
+                _check_name(i, name, names)
+            checks.checkers.append(_build(checks, each, ctx))
+    return checks
 
 
-def _build(cluster: Cluster, view: View, of: View, ctx: Context) -> HealthChecker:
+def _check_name(index: int, name: str, names: set[str]) -> None:
+    if not name:
+        words = "all health checks must have a name when multiple health checks are configured"
+        raise ConfigError(f"health check at index {index} is missing a name; {words}")
+    if name in names:
+        words = "all health check names must be unique within a cluster"
+        raise ConfigError(f"duplicate health check name '{name}' at index {index}; {words}")
+    names.add(name)
+
+
+def _build(checks: ClusterChecks, view: View, ctx: Context) -> HealthChecker:
+    cluster, stats = checks.cluster, checks.stats
     kind, make_probe = _probe(cluster, view, ctx)
     events = HealthEvents(cluster.name, kind, _sinks(view, ctx))
-    stats = HealthCheckStats()
-    settings = _settings(view)
-    settings.ignores_new = of.common_lb_config.ignore_new_hosts_until_first_hc
-    checker = HealthChecker(
-        cluster, settings, lambda session: make_probe(session, stats), stats, events, ctx.host_states, ctx.runtime
-    )
     view.ignore("alt_port", "event_service", why="Envoy does not read it either")
     view.ignore("tls_options", "transport_socket_match_criteria", why=_NO_TLS)
-    _ = view.name  # several checks of one cluster are told apart by it
-    return checker
+    return HealthChecker(
+        checks, _settings(view), lambda session: make_probe(session, stats), stats, events, ctx.runtime
+    )  # fmt: skip
 
 
 def _settings(view: View) -> HealthCheckSettings:

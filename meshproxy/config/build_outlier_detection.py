@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from meshproxy.config.build_error_matcher import build_error_matcher
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.health.checker import HealthChecker
+from meshproxy.upstream.health.cluster_checks import ClusterChecks
 from meshproxy.upstream.outliers.detector import OutlierDetector
 from meshproxy.upstream.outliers.events import OutlierEvents
 from meshproxy.upstream.outliers.settings import OutlierSettings
@@ -29,12 +30,15 @@ def build_outlier_log(view: View, ctx: Context) -> Callable[[str], None] | None:
 
 
 def build_outlier_detector(
-    cluster: Cluster, view: View, of: View, checks: HealthChecker | None, ctx: Context
+    cluster: Cluster, view: View, of: View, checks: ClusterChecks | None, ctx: Context
 ) -> OutlierDetector | None:
     """`view` is the cluster's outlier_detection, `of` the cluster's; None where there is none."""
     if not view:
+        # Where there is a matcher for nothing, that is told.
+        build_error_matcher(of, ctx)
         return None
     settings = _settings(view)
+    settings.is_error = build_error_matcher(of, ctx)
     numbers = ctx.host_states.numbers
     tallies = Tallies(numbers, _count(of))
     events = OutlierEvents(cluster.name, ctx.outlier_log)
@@ -55,6 +59,8 @@ def _settings(view: View) -> OutlierSettings:
         view.reject("max_ejection_time", words)
     settings.always_eject_one_host = view.get("always_eject_one_host", False)
     settings.split_external_local_origin_errors = view.split_external_local_origin_errors
+    settings.detect_degraded_hosts = view.get("detect_degraded_hosts", False)
+    view.ignore("monitors", why="Envoy does not read them either")
     settings.successful_active_health_check_uneject_host = view.get("successful_active_health_check_uneject_host", True)
     return settings
 

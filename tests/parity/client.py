@@ -94,6 +94,8 @@ class Client:
             case "until":
                 if complaint := await self.until(step.value):
                     self.trouble.append(complaint)
+                # Stats are main's: its workers have heard of what changed when they serve this.
+                await self.barrier()
                 return
             case "signal":
                 flag(self.flags, step.value).set()

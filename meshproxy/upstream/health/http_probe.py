@@ -192,7 +192,7 @@ class HttpProbe:
 
     def _note_exclusion(self, headers: ResponseHeaders) -> None:
         if IMMEDIATE_FAILURE in headers.index:
-            self._endpoint.flag(EXCLUDED_VIA_IMMEDIATE_HC_FAIL)
+            self._session.flags.flag(EXCLUDED_VIA_IMMEDIATE_HC_FAIL)
 
 
 def _is_in(status: int, ranges: tuple[Range, ...]) -> bool:

@@ -37,27 +37,33 @@ class Probe(Protocol):
         """There will be no other check."""
 
 
+class Flags(Protocol):
+    """Where it is noted what was found of an endpoint: the endpoint itself, where nobody else checks it."""
+
+    health_flags: tuple[str, ...]
+
+    def flag(self, name: str, on: bool = True) -> None: ...
+
+
 class Session:
     """One per endpoint, from its arrival until it leaves."""
 
     __slots__ = (
-        "_checker", "_healthy_in_a_row", "_interval", "_probe", "_timeout", "_unhealthy_in_a_row", "endpoint", "first",
+        "_checker", "_healthy_in_a_row", "_interval", "_probe", "_timeout", "_unhealthy_in_a_row",
+        "endpoint", "first", "flags",
     )  # fmt: skip
 
-    def __init__(self, checker: "HealthChecker", endpoint: Endpoint) -> None:
+    def __init__(self, checker: "HealthChecker", endpoint: Endpoint, flags: Flags) -> None:
         self._checker = checker
         self.endpoint = endpoint
+        self.flags = flags
         self._probe: Probe = checker.make_probe(self)
         # No check has had a result yet.
         self.first = True
         self._healthy_in_a_row = self._unhealthy_in_a_row = 0
         self._interval: asyncio.TimerHandle | None = None
         self._timeout: asyncio.TimerHandle | None = None
-        stats = checker.stats
-        if FAILED_ACTIVE_HC not in endpoint.health_flags:
-            stats.healthy += 1
-        if DEGRADED_ACTIVE_HC in endpoint.health_flags:
-            stats.degraded += 1
+        self._count(FAILED_ACTIVE_HC not in flags.health_flags, DEGRADED_ACTIVE_HC in flags.health_flags)
 
     def start(self) -> None:
         jitter = self._checker.initial_wait()
@@ -72,27 +78,24 @@ class Session:
                 timer.cancel()
         self._interval = self._timeout = None
         self._probe.close()
-        stats, flags = self._checker.stats, self.endpoint.health_flags
-        if FAILED_ACTIVE_HC not in flags:
-            stats.healthy -= 1
-        if DEGRADED_ACTIVE_HC in flags:
-            stats.degraded -= 1
+        flags = self.flags.health_flags
+        self._count(-(FAILED_ACTIVE_HC not in flags), -(DEGRADED_ACTIVE_HC in flags))
 
     # ---- from the probe ----
 
     def succeeded(self, degraded: bool = False) -> None:
-        checker, endpoint = self._checker, self.endpoint
+        checker, endpoint, flags = self._checker, self.endpoint, self.flags
         settings, events = checker.settings, checker.events
         self._unhealthy_in_a_row = 0
         change = UNCHANGED
-        if FAILED_ACTIVE_HC in endpoint.health_flags:
+        if FAILED_ACTIVE_HC in flags.health_flags:
             self._healthy_in_a_row += 1
             endpoint.healthy_since = time.monotonic()
             # The first check of all counts at once: otherwise starting would take long.
             if self.first or self._healthy_in_a_row == settings.healthy_threshold:
                 for flag in (ACTIVE_HC_TIMEOUT, EXCLUDED_VIA_IMMEDIATE_HC_FAIL, FAILED_ACTIVE_HC):
-                    endpoint.flag(flag, False)
-                checker.stats.healthy += 1
+                    flags.flag(flag, False)
+                self._count(healthy=1)
                 change = CHANGED
                 events.write(endpoint, "add_healthy_event", {"first_check": self.first})
             else:
@@ -101,7 +104,7 @@ class Session:
             events.write(endpoint, "successful_health_check_event", {})
         if self._is_known_now():
             change = CHANGED
-        if degraded != (DEGRADED_ACTIVE_HC in endpoint.health_flags):
+        if degraded != (DEGRADED_ACTIVE_HC in flags.health_flags):
             self._set_degraded(degraded)
             change = CHANGED if change == UNCHANGED else change
         checker.stats.success += 1
@@ -124,24 +127,24 @@ class Session:
     # ---- inside ----
 
     def _count_failure(self, kind: str, retriable: bool, status: int) -> int:
-        checker, endpoint = self._checker, self.endpoint
+        checker, endpoint, flags = self._checker, self.endpoint, self.flags
         network = kind in (NETWORK, NETWORK_TIMEOUT)
         self._healthy_in_a_row = 0
         change = UNCHANGED
-        if FAILED_ACTIVE_HC not in endpoint.health_flags:
+        if FAILED_ACTIVE_HC not in flags.health_flags:
             change = NOT_YET
             if network or retriable:
                 self._unhealthy_in_a_row += 1
             if not (network or retriable) or self._unhealthy_in_a_row == checker.settings.unhealthy_threshold:
-                endpoint.flag(FAILED_ACTIVE_HC)
-                checker.stats.healthy -= 1
+                flags.flag(FAILED_ACTIVE_HC)
+                self._count(healthy=-1)
                 change = CHANGED
                 checker.events.write(
                     endpoint, "eject_unhealthy_event", {"failure_type": kind, "http_status_code": status}
                 )  # fmt: skip
-        timeout = kind == NETWORK_TIMEOUT and FAILED_ACTIVE_HC in endpoint.health_flags
-        told = ACTIVE_HC_TIMEOUT in endpoint.health_flags
-        endpoint.flag(ACTIVE_HC_TIMEOUT, timeout)
+        timeout = kind == NETWORK_TIMEOUT and FAILED_ACTIVE_HC in flags.health_flags
+        told = ACTIVE_HC_TIMEOUT in flags.health_flags
+        flags.flag(ACTIVE_HC_TIMEOUT, timeout)
         if self._is_known_now():
             change = CHANGED
         if self.first or checker.settings.log_failures:
@@ -158,14 +161,14 @@ class Session:
 
     def _is_known_now(self) -> bool:
         """Whether it was one that does not count before its first result."""
-        pending = PENDING_ACTIVE_HC in self.endpoint.health_flags
-        self.endpoint.flag(PENDING_ACTIVE_HC, False)
+        pending = PENDING_ACTIVE_HC in self.flags.health_flags
+        self.flags.flag(PENDING_ACTIVE_HC, False)
         return pending
 
     def _set_degraded(self, degraded: bool) -> None:
-        self.endpoint.flag(DEGRADED_ACTIVE_HC, degraded)
+        self.flags.flag(DEGRADED_ACTIVE_HC, degraded)
         if degraded:
-            self._checker.stats.degraded += 1
+            self._count(degraded=1)
         self._checker.events.write(
             self.endpoint, "degraded_healthy_host" if degraded else "no_longer_degraded_host", {}
         )  # fmt: skip
@@ -173,7 +176,16 @@ class Session:
     def _had_result(self, change: int, healthy: bool, told: bool = True) -> None:
         """told: there is nothing to tell but the change."""
         self.first = False
-        self._checker.had_result(self, change == CHANGED, healthy, told)
+        self._checker.owner.had_result(self.endpoint, change == CHANGED, healthy, told)
+
+    def _count(self, healthy: int = 0, degraded: int = 0) -> None:
+        """The gauges, unless they are about what several checkers find together."""
+        if self.flags is self.endpoint:
+            stats = self._checker.stats
+            if healthy:
+                stats.healthy += healthy
+            if degraded:
+                stats.degraded += degraded
 
     def _rest(self, seconds: float) -> None:
         if self._timeout is not None:

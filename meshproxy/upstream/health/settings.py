@@ -26,8 +26,6 @@ class HealthCheckSettings:
     reuse_connection: bool = True
     log_failures: bool = False
     log_successes: bool = False
-    # New endpoints do not count before their first check (common_lb_config.ignore_new_hosts_until_first_hc).
-    ignores_new: bool = False
 
 
 class HealthCheckStats(StatGroup):

@@ -6,8 +6,13 @@ from typing import Any
 from meshproxy.net.randomness import source
 from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.endpoint import FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK, Endpoint
-from meshproxy.upstream.health.checker import HealthChecker
+from meshproxy.upstream.endpoint import (
+    DEGRADED_OUTLIER_DETECTION,
+    FAILED_ACTIVE_HC,
+    FAILED_OUTLIER_CHECK,
+    Endpoint,
+)
+from meshproxy.upstream.health.cluster_checks import ClusterChecks
 from meshproxy.upstream.host_states import HostStates
 from meshproxy.upstream.outliers import rates
 from meshproxy.upstream.outliers.events import OutlierEvents
@@ -16,6 +21,7 @@ from meshproxy.upstream.outliers.settings import (
     CONSECUTIVE_5XX,
     CONSECUTIVE_GATEWAY_FAILURE,
     CONSECUTIVE_LOCAL_ORIGIN_FAILURE,
+    DEGRADED,
     ENFORCING,
     FAILURE_PERCENTAGE,
     FAILURE_PERCENTAGE_LOCAL_ORIGIN,
@@ -43,7 +49,7 @@ class OutlierDetector:
 
     def __init__(
         self, cluster: Cluster, settings: OutlierSettings, tallies: Tallies, events: OutlierEvents,
-        states: HostStates, runtime: Runtime, checks: HealthChecker | None = None,
+        states: HostStates, runtime: Runtime, checks: ClusterChecks | None = None,
     ) -> None:  # fmt: skip
         self.cluster = cluster
         self.settings = settings
@@ -59,6 +65,7 @@ class OutlierDetector:
         self._timer: asyncio.TimerHandle | None = None
         self._keys = {name: f"outlier_detection.{name}" for name in OutlierSettings.__slots__}
         states.hear(cluster, "failed_in_a_row", self._failed)
+        states.hear(cluster, "says_degraded", self._degrade)
         if checks is not None and settings.successful_active_health_check_uneject_host:
             checks.checked.append(self._checked)
 
@@ -108,6 +115,36 @@ class OutlierDetector:
         else:
             self._states.report(self.cluster, endpoint, "failed_in_a_row", kind)
 
+    def says_degraded(self, endpoint: Endpoint) -> None:
+        if DEGRADED_OUTLIER_DETECTION in endpoint.health_flags:
+            return
+        if self._states.decides:
+            asyncio.get_running_loop().call_soon(self._degrade, endpoint)
+        else:
+            self._states.report(self.cluster, endpoint, "says_degraded")
+
+    # ---- endpoints that say that they are degraded ----
+
+    def _degrade(self, endpoint: Endpoint) -> None:
+        monitor = self._monitors.get(endpoint)
+        if monitor is None or DEGRADED_OUTLIER_DETECTION in endpoint.health_flags:
+            return
+        now = monitor.degraded_at = asyncio.get_running_loop().time()
+        self.stats.ejections_detected_degradation += 1
+        monitor.degraded_backoff = self._longer(monitor.degraded_backoff)
+        endpoint.flag(DEGRADED_OUTLIER_DETECTION)
+        self._states.publish(self.cluster, endpoint)
+        self._events.ejected(monitor, now, DEGRADED, True, {"eject_consecutive_event": {}})
+
+    def _maybe_undegrade(self, monitor: OutlierMonitor, now: float) -> None:
+        if DEGRADED_OUTLIER_DETECTION not in monitor.endpoint.health_flags or monitor.degraded_at is None:
+            return
+        if self._is_over(monitor.degraded_backoff, 0, now - monitor.degraded_at):
+            monitor.endpoint.flag(DEGRADED_OUTLIER_DETECTION, False)
+            monitor.undegraded_at = now
+            self._states.publish(self.cluster, monitor.endpoint)
+            self._events.unejected(monitor, now)
+
     # ---- ejections ----
 
     def _failed(self, endpoint: Endpoint, kind: str) -> None:
@@ -149,11 +186,18 @@ class OutlierDetector:
         monitor.ejections += 1
         monitor.ejected_at = now
         monitor.jitter = _randrange(self.threshold("max_ejection_time_jitter_ms") + 1)
-        base, most = self.threshold("base_ejection_time_ms"), self.threshold("max_ejection_time_ms")
-        if monitor.backoff * base < most + base:
-            monitor.backoff += 1
+        monitor.backoff = self._longer(monitor.backoff)
         endpoint.renew_connections()
         self._states.publish(self.cluster, endpoint)
+
+    def _longer(self, backoff: int) -> int:
+        """By how many base times the next one is longer, up to the longest."""
+        base, most = self.threshold("base_ejection_time_ms"), self.threshold("max_ejection_time_ms")
+        return backoff + 1 if backoff * base < most + base else backoff
+
+    def _is_over(self, backoff: int, jitter: int, seconds: float) -> bool:
+        base, most = self.threshold("base_ejection_time_ms"), self.threshold("max_ejection_time_ms")
+        return min(base * backoff, most) + jitter <= seconds * 1000
 
     def _may_eject(self) -> bool:
         active = self.stats.ejections_active
@@ -193,22 +237,24 @@ class OutlierDetector:
         monitors = list(self._monitors.values())
         for monitor in monitors:
             self._maybe_bring_back(monitor, now)
+            self._maybe_undegrade(monitor, now)
             monitor.success_rate = monitor.local_success_rate = -1.0
         counts = [(monitor, monitor.tally.since_last()) for monitor in monitors]
         self.external_rates = self._judge([(each, all[:2]) for each, all in counts], "success_rate")
         self.local_rates = self._judge([(each, all[2:]) for each, all in counts], "local_success_rate")
         interval = self.threshold("interval_ms") / 1000
         for monitor in monitors:
-            out = FAILED_OUTLIER_CHECK in monitor.endpoint.health_flags
-            if not out and monitor.unejected_at is not None and now - monitor.unejected_at >= interval:
+            flags = monitor.endpoint.health_flags
+            if FAILED_OUTLIER_CHECK not in flags and _has_passed(monitor.unejected_at, interval, now):
                 monitor.backoff = max(0, monitor.backoff - 1)
+            if DEGRADED_OUTLIER_DETECTION not in flags and _has_passed(monitor.undegraded_at, interval, now):
+                monitor.degraded_backoff = max(0, monitor.degraded_backoff - 1)
         self._wait()
 
     def _maybe_bring_back(self, monitor: OutlierMonitor, now: float) -> None:
         if FAILED_OUTLIER_CHECK not in monitor.endpoint.health_flags or monitor.ejected_at is None:
             return
-        base, most = self.threshold("base_ejection_time_ms"), self.threshold("max_ejection_time_ms")
-        if min(base * monitor.backoff, most) + monitor.jitter <= (now - monitor.ejected_at) * 1000:
+        if self._is_over(monitor.backoff, monitor.jitter, now - monitor.ejected_at):
             self._bring_back(monitor)
 
     def _judge(self, counts: list[tuple[OutlierMonitor, tuple[int, ...]]], attribute: str) -> rates.Rates:
@@ -243,3 +289,7 @@ class OutlierDetector:
                 each.monitor, by_percentage, {"eject_failure_percentage_event": {"host_success_rate": int(each.rate)}}
             )  # fmt: skip
         return found
+
+
+def _has_passed(since: float | None, seconds: float, now: float) -> bool:
+    return since is not None and now - since >= seconds

@@ -10,33 +10,41 @@ from meshproxy.upstream.outliers.settings import (
     CONSECUTIVE_5XX,
     CONSECUTIVE_GATEWAY_FAILURE,
     CONSECUTIVE_LOCAL_ORIGIN_FAILURE,
+    OutlierSettings,
 )
 from meshproxy.upstream.outliers.tally import SharedTally, Tally
 
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
+_DEGRADED = "x-envoy-degraded"
 
 
 class Detects(Protocol):
     """The detector, as monitors know it."""
+
+    settings: OutlierSettings
 
     def threshold(self, name: str) -> int:
         """`consecutive_5xx` and its like, as the runtime has them now."""
 
     def failed_in_a_row(self, endpoint: Endpoint, kind: str) -> None: ...
     def tally_at(self, slot: int) -> Tally: ...
+    def says_degraded(self, endpoint: Endpoint) -> None: ...
 
 
 class OutlierMonitor(HostMonitor):
     """Times are of the loop's clock, None where it never happened. Rates are in percent, -1 where not known."""
 
     __slots__ = (
-        "_detector", "backoff", "ejected_at", "ejections", "endpoint", "jitter", "local_success_rate", "success_rate",
-        "tally", "unejected_at",
+        "_detector", "_detects_degraded", "_is_error", "backoff", "degraded_at", "degraded_backoff", "ejected_at",
+        "ejections", "endpoint", "jitter", "local_success_rate", "success_rate", "tally", "undegraded_at",
+        "unejected_at",
     )  # fmt: skip
 
     def __init__(self, detector: Detects, endpoint: Endpoint, tally: Tally, checks: Checks | None) -> None:
         super().__init__(checks)
         self._detector = detector
+        self._is_error = detector.settings.is_error
+        self._detects_degraded = detector.settings.detect_degraded_hosts
         self.endpoint = endpoint
         self.tally = tally
         self.ejections = 0
@@ -46,6 +54,10 @@ class OutlierMonitor(HostMonitor):
         self.jitter = 0
         self.ejected_at: float | None = None
         self.unejected_at: float | None = None
+        # The same of being degraded.
+        self.degraded_backoff = 0
+        self.degraded_at: float | None = None
+        self.undegraded_at: float | None = None
         self.success_rate = self.local_success_rate = -1.0
 
     @property
@@ -62,9 +74,14 @@ class OutlierMonitor(HostMonitor):
         if self.checks is not None:
             super().on_headers(request, headers)
         status = headers.status
-        if "grpc-status" in headers.index and is_grpc(request):
-            status = HTTP_STATUSES.get(headers.index["grpc-status"], 500)
-        self._count(status)
+        if self._is_error is not None:
+            self._count_matched(self._is_error(headers))
+        elif "grpc-status" in headers.index and is_grpc(request):
+            self._count(HTTP_STATUSES.get(headers.index["grpc-status"], 500))
+        else:
+            self._count(status)
+        if self._detects_degraded and _DEGRADED in headers.index and not 500 <= status < 600:
+            self._detector.says_degraded(self.endpoint)
 
     def on_failure(self) -> None:
         self._note_traffic()
@@ -84,6 +101,10 @@ class OutlierMonitor(HostMonitor):
 
     # ---- inside ----
 
+    def _count_matched(self, error: bool) -> None:
+        """What a matcher says of a response."""
+        self._count(500 if error else 200)
+
     def _count(self, status: int) -> None:
         if not 500 <= status < 600:
             self.tally.good()
@@ -102,6 +123,11 @@ class SplittingMonitor(OutlierMonitor):
     __slots__ = ()
 
     splits = True
+
+    def _count_matched(self, error: bool) -> None:
+        super()._count_matched(error)
+        if not error:
+            self.tally.local_good()
 
     def on_connected(self) -> None:
         self.tally.local_good()

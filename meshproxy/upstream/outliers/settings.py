@@ -1,7 +1,9 @@
 """What outlier detection is configured with, and what it counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from meshproxy.http.headers import ResponseHeaders
 from meshproxy.observe.stats import StatGroup
 
 
@@ -36,9 +38,12 @@ class OutlierSettings:
     split_external_local_origin_errors: bool = False
     successful_active_health_check_uneject_host: bool = True
     detect_degraded_hosts: bool = False
+    # Which responses are errors, in the place of their status (HttpProtocolOptions.outlier_detection.error_matcher).
+    is_error: Callable[[ResponseHeaders], bool] | None = None
 
 
 # Why an endpoint is ejected (envoy.data.cluster.v3.OutlierEjectionType), and what the stats and settings call it.
+DEGRADED = "DEGRADED"
 CONSECUTIVE_5XX = "CONSECUTIVE_5XX"
 CONSECUTIVE_GATEWAY_FAILURE = "CONSECUTIVE_GATEWAY_FAILURE"
 CONSECUTIVE_LOCAL_ORIGIN_FAILURE = "CONSECUTIVE_LOCAL_ORIGIN_FAILURE"
