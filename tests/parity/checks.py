@@ -10,7 +10,6 @@ from .scenario import ScenarioError, Step, UpstreamScript
 from .upstreams import Connection, Fill, Flags, Upstream
 from .wire import Wire
 
-
 OF_PROXY_HEADER = re.compile(r"(PROXY TCP\d \S+ \S+) \d+ \d+")
 
 

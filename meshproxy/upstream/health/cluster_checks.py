@@ -98,6 +98,7 @@ class ClusterChecks:
     async def wait(self) -> None:
         self._awaited = {each for each in self.cluster.endpoints if self._is_new(each)}
         if self._awaited:
+            self._warm.clear()
             await self._warm.wait()
 
     def close(self) -> None:
