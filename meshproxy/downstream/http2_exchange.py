@@ -129,6 +129,8 @@ class Http2Exchange(Http2Stream):
         pairs = headers.pairs
         if stream.upgraded:
             status = self._accept_tunnel(stream, headers)
+        if stream.close_after and stream.details == "upgrade_failed" and not self.carrier.leaving:
+            self.carrier.manager.time.drain(self.carrier)
         if not _HOP.isdisjoint(headers.index):
             pairs = [pair for pair in pairs if pair[0] not in _HOP]
         first = _STATUS.get(status) or (":status", str(status))
@@ -159,7 +161,7 @@ class Http2Exchange(Http2Stream):
         """Nothing is held back."""
 
     def reset(self, stream: Stream) -> None:
-        self.write_reset(frames.INTERNAL_ERROR)
+        self.write_reset(frames.CONNECT_ERROR if stream.upgraded else frames.INTERNAL_ERROR)
 
     def on_write_paused(self) -> None:
         stream = self.stream

@@ -6,7 +6,7 @@ from meshproxy.downstream.closing import close_connection
 from meshproxy.downstream.http2_exchange import Http2Exchange
 from meshproxy.http.h2 import frames
 from meshproxy.http.h2.connection import Http2Connection
-from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.errors import ConnectionBroken, Flood
 from meshproxy.http.h2.heads import RequestHead, parse_request
 from meshproxy.http.h2.stream import Http2Stream
 from meshproxy.http.headers import Pair
@@ -158,7 +158,8 @@ class Http2Server(Http2Connection):
 
     def on_broken(self, error: ConnectionBroken) -> None:
         stats = self.manager.stats
-        stats.downstream_cx_protocol_error += 1
+        if not isinstance(error, Flood):
+            stats.downstream_cx_protocol_error += 1
         if self.streams:
             stats.downstream_cx_destroy_active_rq += 1
             stats.downstream_cx_destroy_local_active_rq += 1

@@ -31,7 +31,7 @@ class TcpTunnel(asyncio.Protocol):
     """`header`: bytes that go first (a PROXY header), or none. `source`: see TcpConnection."""
 
     __slots__ = (
-        "_closing", "_connection", "_header", "_meter", "_source", "_task", "_waiting", "attempt", "cluster",
+        "_closing", "_connection", "_header", "_meter", "_said", "_source", "_task", "_waiting", "attempt", "cluster",
         "connected_at", "dialled_at", "endpoint", "id", "local", "transport",
     )  # fmt: skip
 
@@ -51,7 +51,8 @@ class TcpTunnel(asyncio.Protocol):
         self._source = source
         self._connection: TcpConnection | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._closing = False
+        # Closed from here; and: nothing more will be written.
+        self._closing = self._said = False
         # The attempt that asked for the connection, until it is there.
         self._waiting: Waiting | None = None
         self.attempt: Exchange | None = None
@@ -131,6 +132,8 @@ class TcpTunnel(asyncio.Protocol):
         if self._header:
             self.send_data(self._header, False)
         attempt.on_headers(ResponseHeaders(200, []), False)
+        if end:
+            self.send_data(b"", True)
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self._closing:
@@ -140,6 +143,7 @@ class TcpTunnel(asyncio.Protocol):
             self.cluster.stats.upstream_cx_tx_bytes_total += len(data)
             self.transport.write(data)
         if end:
+            self._said = True
             self.transport.write_eof()
 
     def send_trailers(self, trailers: Headers) -> None:
@@ -181,9 +185,12 @@ class TcpTunnel(asyncio.Protocol):
                 self.attempt.on_read()
 
     def eof_received(self) -> bool:
-        """The whole of a response: this side ends the connection."""
+        """The whole of a response: this side ends the connection, unless it has said all before."""
         attempt = self.attempt
-        self.abandon()
+        if self._said:
+            self.attempt = None
+        else:
+            self.abandon()
         if attempt is not None:
             attempt.on_data(b"", True)
         return False

@@ -134,7 +134,7 @@ class H2Client:
                 await self._until_true(lambda: h2.pongs > 0, "a PING was not answered")
             case "frame":
                 frames = value if isinstance(value, list) else [value]
-                await self.wire.send(b"".join(raw_frame(each, self.last) * each.get("times", 1) for each in frames))
+                await self.wire.send(b"".join(raw_frame(each, 0) * each.get("times", 1) for each in frames))
             case "send":
                 await self.wire.send(self.fill(value).encode("latin-1"))
             case "read_all":

@@ -20,7 +20,11 @@ _KNOWN_SIZE = 1024
 # Responses without a body, whatever they say of its length.
 _BODILESS = frozenset({204, 304})
 # CONTINUATION frames of one block, as the library in Envoy allows.
-_MOST_CONTINUATIONS = 8
+_MOST_CONTINUATIONS = 512
+# A block this many times as long as a head may be is not read to its end, not even for the sake of the tables: no
+# coding makes text four times as long.
+_BLOCK_FACTOR = 4
+_BLOCK_SLACK = 64 * 1024
 _NOT_CONTINUED = "unexpected non-CONTINUATION frame or stream_id is invalid"
 
 
@@ -38,6 +42,9 @@ class Http2Connection(Http2Link):
         """Bytes that came; everything that they cause to be written leaves in one write."""
         if self._buffer:
             data = self._buffer + data
+        limits = self.limits
+        if limits.control and not self.transport.get_write_buffer_size():
+            limits.control = 0
         self._reading = True
         try:
             self._buffer = self._read(data, 0 if self._started else self._read_preface(data))
@@ -75,6 +82,8 @@ class Http2Connection(Http2Link):
             return data
         size = len(data)
         unpack = _FRAME.unpack_from
+        if self._no_priorities is None and size - at > 3 and data[at + 3] != frames.SETTINGS:
+            raise ConnectionBroken(frames.PROTOCOL_ERROR, "SETTINGS expected")
         while size - at >= _OVERHEAD:
             word, flags, stream_id = unpack(data, at)
             end = at + _OVERHEAD + (word >> 8)
@@ -117,7 +126,7 @@ class Http2Connection(Http2Link):
         if payload or end:
             self.limits.empty_frames = 0
         else:
-            self.limits.empty_frame()
+            self.limits.empty_frame(stream)
         if stream.receive_window < 0:
             self._reset(stream, frames.FLOW_CONTROL_ERROR, "http2.remote_reset")
             return
@@ -168,15 +177,15 @@ class Http2Connection(Http2Link):
             payload = payload[5:]
         if not stream_id:
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "HEADERS: stream_id == 0", told=False)
-        if payload:
-            self.limits.empty_frames = 0
-        elif not flags & frames.END_STREAM:
-            self.limits.empty_frame()
         stream = self.streams.get(stream_id)
         if stream is None:
             stream = self._open_for(stream_id)
         elif stream.remote_closed:
             raise ConnectionBroken(frames.STREAM_CLOSED, UNKNOWN_ERROR, False, stream)
+        if payload:
+            self.limits.empty_frames = 0
+        elif not flags & frames.END_STREAM:
+            self.limits.empty_frame(stream)
         if flags & frames.END_HEADERS:
             self._on_block(stream, flags, payload)
         else:
@@ -191,13 +200,19 @@ class Http2Connection(Http2Link):
         if payload:
             self.limits.empty_frames = 0
         else:
-            self.limits.empty_frame()
+            self.limits.empty_frame(stream)
         if len(pieces) > _MOST_CONTINUATIONS:
             raise ConnectionBroken(frames.PROTOCOL_ERROR, told=False)
         pieces.append(payload)
+        if len(pieces) * frames.DEFAULT_FRAME_SIZE > _BLOCK_SLACK:
+            self._judge_block(pieces)
         if flags & frames.END_HEADERS:
             self._block = None
             self._on_block(stream, first, b"".join(pieces))
+
+    def _judge_block(self, pieces: list[bytes]) -> None:
+        if sum(map(len, pieces)) > self.options.max_head * _BLOCK_FACTOR + _BLOCK_SLACK:
+            raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, "header block without an end")
 
     def _on_block(self, stream: Http2Stream | None, flags: int, block: bytes) -> None:
         """A header block is complete: a head, or trailers; or of a stream that nobody serves."""
@@ -316,7 +331,7 @@ class Http2Connection(Http2Link):
             raise ConnectionBroken(frames.FRAME_SIZE_ERROR)
         if int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "PRIORITY: depend on itself")
-        self.limits.priority_frame()
+        self.limits.priority_frame(len(self.streams))
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -408,7 +423,7 @@ class Http2Connection(Http2Link):
         if len(payload) != 4:
             raise ConnectionBroken(frames.FRAME_SIZE_ERROR)
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        self.limits.window_update(self.data_frames_sent)
+        self.limits.window_update(len(self.streams), self.data_frames_sent)
         if not stream_id:
             if not increment:
                 raise ConnectionBroken(frames.PROTOCOL_ERROR, "WINDOW_UPDATE: window_size_increment == 0", told=False)

@@ -31,6 +31,13 @@ class ConnectionBroken(Exception):
         self.told = told
 
 
+class Flood(ConnectionBroken):
+    """The peer makes us work, or write, more than is reasonable. It is not told: it would not read it."""
+
+    def __init__(self, reason: str, stream: Any = None) -> None:
+        super().__init__(frames.ENHANCE_YOUR_CALM, reason, False, stream)
+
+
 class HpackError(ConnectionBroken):
     """A header block that cannot be read: what both sides know of each other's tables is lost with it."""
 

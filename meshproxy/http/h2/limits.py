@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from meshproxy.http.h2 import frames
-from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.errors import Flood
 
 if TYPE_CHECKING:
     from meshproxy.http.h2.options import Http2Options
@@ -15,24 +14,22 @@ _GAPS_KNOWN = 16
 
 
 class Limits:
-    """Counts per connection. A method raises ConnectionBroken, which is not told to the peer, past its limit."""
+    """Counts per connection. A method raises Flood past its limit."""
 
-    __slots__ = ("_control", "_gaps", "_options", "_priorities", "_stats", "_updates", "empty_frames", "streams_opened")
+    __slots__ = ("_gaps", "_options", "_priorities", "_stats", "_updates", "control", "empty_frames")
 
     def __init__(self, options: "Http2Options", stats: "Http2Stats") -> None:
         self._options = options
         self._stats = stats
         # Frames in a row that carry nothing.
         self.empty_frames = 0
-        self.streams_opened = 0
         # Numbers of streams that the peer has left out.
         self._gaps: list[range] = []
-        # Control frames that were written since the socket had taken everything.
-        self._control = self._priorities = self._updates = 0
+        # Control frames that were written since the socket had taken everything; who reads looks when it has.
+        self.control = self._priorities = self._updates = 0
 
     def stream_opened(self, last: int, stream_id: int) -> None:
-        """The peer opens a stream; `last` was the one before it."""
-        self.streams_opened += 1
+        """The peer opens a stream; `last` was the number of the one before it."""
         if stream_id > last + 2 and len(self._gaps) < _GAPS_KNOWN:
             self._gaps.append(range(last + 1, stream_id))
 
@@ -40,35 +37,29 @@ class Limits:
         """Whether the peer has passed over this number, which it may not use any more."""
         return any(stream_id in gap for gap in self._gaps)
 
-    def control_frame(self, transport: Any) -> None:
+    def control_frame(self) -> None:
         """We write one more frame that is no data and no head."""
-        self._control += 1
-        if self._control > self._options.max_outbound_control_frames:
-            if not transport.get_write_buffer_size():
-                self._control = 1
-                return
+        self.control += 1
+        if self.control > self._options.max_outbound_control_frames:
             self._stats.outbound_control_flood += 1
-            raise _flood("Too many control frames in the outbound queue.")
+            raise Flood("Too many control frames in the outbound queue.")
 
-    def empty_frame(self) -> None:
+    def empty_frame(self, stream: Any) -> None:
         self.empty_frames += 1
         if self.empty_frames > self._options.max_empty_frames:
             self._stats.inbound_empty_frames_flood += 1
-            raise _flood("Too many consecutive frames with an empty payload")
+            raise Flood("http2.inbound_empty_frames_flood", stream)
 
-    def priority_frame(self) -> None:
+    def priority_frame(self, streams: int) -> None:
+        """streams: how many are open."""
         self._priorities += 1
-        if self._priorities > self._options.max_priority_frames * (1 + self.streams_opened):
+        if self._priorities > self._options.max_priority_frames * (1 + streams):
             self._stats.inbound_priority_frames_flood += 1
-            raise _flood("Too many PRIORITY frames")
+            raise Flood("Too many PRIORITY frames")
 
-    def window_update(self, data_frames_sent: int) -> None:
+    def window_update(self, streams: int, data_frames_sent: int) -> None:
         self._updates += 1
-        allowed = self.streams_opened + self._options.max_window_updates * data_frames_sent
+        allowed = streams + self._options.max_window_updates * data_frames_sent
         if self._updates > _FREE_UPDATES + 2 * allowed:
             self._stats.inbound_window_update_frames_flood += 1
-            raise _flood("Too many WINDOW_UPDATE frames")
-
-
-def _flood(reason: str) -> ConnectionBroken:
-    return ConnectionBroken(frames.ENHANCE_YOUR_CALM, reason, told=False)
+            raise Flood("Too many WINDOW_UPDATE frames")

@@ -74,7 +74,7 @@ class Http2Link(asyncio.Protocol):
         self._block: tuple[int, Http2Stream | None, int, list[bytes]] | None = None
         # Streams that we have reset lately.
         self._reset_here: dict[int, None] = {}
-        # SETTINGS_NO_RFC7540_PRIORITIES, which may not change.
+        # SETTINGS_NO_RFC7540_PRIORITIES, which may not change; None until the first SETTINGS came.
         self._no_priorities: int | None = None
 
     # ---- for sides to override ----
@@ -162,7 +162,7 @@ class Http2Link(asyncio.Protocol):
 
     def write_control(self, data: bytes) -> None:
         """One frame that is no data and no head: a peer that makes us write too many of them is flooding."""
-        self.limits.control_frame(self.transport)
+        self.limits.control_frame()
         self.write(data)
 
     def write_later(self, data: bytes) -> None:
