@@ -15,7 +15,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 # Made once per connection or exchange: none of them may outlive it.
 TRANSIENT = ("Stream", "Attempt", "Http1Server", "Http1Client", "Connection", "RequestHeaders", "ResponseHeaders",
-             "ChunkedDecoder", "TcpSession", "Relay")  # fmt: skip
+             "ChunkedDecoder", "TcpSession", "Relay", "Http2Server", "Http2Exchange")  # fmt: skip
 
 HTTP = """
 static_resources:
