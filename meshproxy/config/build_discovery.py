@@ -5,19 +5,20 @@ from dataclasses import dataclass
 
 from meshproxy.config.build_addresses import is_ip
 from meshproxy.config.build_balancers import provided_by_cluster
+from meshproxy.config.build_dns import build_dns_settings, build_lookup
 from meshproxy.config.build_endpoints import build_endpoints
 from meshproxy.config.build_original_dst import build_original_dst
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import DnsSettings, LogicalDns, StrictDns
+from meshproxy.upstream.dns_names import Lookup
 from meshproxy.upstream.endpoint import Endpoint
 
 _DNS_FIELDS = (
     "dns_failure_refresh_rate", "dns_jitter", "dns_lookup_family", "dns_refresh_rate", "dns_resolution_config",
     "dns_resolvers", "respect_dns_ttl", "typed_dns_resolver_config", "use_tcp_for_dns_lookups",
 )  # fmt: skip
-_SYSTEM_RESOLVER = "names are looked up by the system's resolver"
 _DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
 # Names of extensions, which Envoy asks for here in place of types.
 _CUSTOM = {
@@ -35,6 +36,8 @@ class _Kind:
 
     name: str
     settings: View
+    # What the bootstrap says about looking up names.
+    lookup: Lookup | None = None
 
 
 def build_discovery(cluster: Cluster, view: View) -> None:
@@ -51,6 +54,7 @@ def build_discovery(cluster: Cluster, view: View) -> None:
             provided = "cluster provided LB specified but cluster"
             view.reject("lb_policy", f"{provided} '{view.name}' did not provide one. Check cluster documentation.")
         view.ignore("cleanup_interval", "original_dst_lb_config", why="only ORIGINAL_DST clusters read it")
+    kind.lookup = ctx.lookup
     build(cluster, view, kind)
 
 
@@ -84,14 +88,19 @@ def _static(cluster: Cluster, view: View, kind: _Kind) -> None:
 
 
 def _strict_dns(cluster: Cluster, view: View, kind: _Kind) -> None:
-    cluster.discovery = StrictDns(cluster, _named_endpoints(view), _dns_settings(kind.settings))
+    cluster.discovery = StrictDns(cluster, _named_endpoints(view), *_dns(kind))
 
 
 def _logical_dns(cluster: Cluster, view: View, kind: _Kind) -> None:
     templates = _named_endpoints(view)
     if len(templates) != 1:
         view.reject("load_assignment", "a LOGICAL_DNS cluster must have a single endpoint")
-    cluster.discovery = LogicalDns(cluster, templates, _dns_settings(kind.settings))
+    cluster.discovery = LogicalDns(cluster, templates, *_dns(kind))
+
+
+def _dns(kind: _Kind) -> tuple[DnsSettings, Lookup]:
+    settings = build_dns_settings(kind.settings)
+    return settings, build_lookup(kind.settings, settings, kind.lookup)
 
 
 def _original_dst(cluster: Cluster, view: View, kind: _Kind) -> None:
@@ -113,22 +122,3 @@ def _named_endpoints(view: View) -> list[Endpoint]:
                 raise ConfigError(f"a DNS cluster cannot have the address {host or 'without a port'}")
             endpoint.hostname = endpoint.hostname or host
     return endpoints
-
-
-def _dns_settings(view: View) -> DnsSettings:
-    settings = DnsSettings()
-    settings.refresh = view.seconds("dns_refresh_rate", 5.0) or 5.0
-    settings.jitter = view.seconds("dns_jitter", 0.0) or 0.0
-    family = view.enum("dns_lookup_family")
-    settings.family = "AUTO" if family == "UNSPECIFIED" else family
-    if view.has("dns_failure_refresh_rate"):
-        rate = view.dns_failure_refresh_rate
-        settings.failure_base = rate.seconds("base_interval")
-        settings.failure_max = rate.seconds("max_interval", settings.failure_base * 10)
-        if settings.failure_max < settings.failure_base:
-            rate.reject("max_interval", "must be greater than or equal to the base_interval")
-    view.ignore("respect_dns_ttl", why="the system's resolver does not tell how long an answer holds")
-    view.ignore("typed_dns_resolver_config", why=_SYSTEM_RESOLVER)
-    if view.type_name != _DNS_CLUSTER:
-        view.ignore("dns_resolution_config", "dns_resolvers", "use_tcp_for_dns_lookups", why=_SYSTEM_RESOLVER)
-    return settings

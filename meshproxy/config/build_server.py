@@ -31,9 +31,6 @@ _WITHOUT_MEANING = {
     "config_sources": "xDS is not supported yet",
     "default_config_source": "xDS is not supported yet",
     "certificate_provider_instances": "certificates are not supported yet",
-    "use_tcp_for_dns_lookups": "names are resolved by the operating system",
-    "dns_resolution_config": "names are resolved by the operating system",
-    "typed_dns_resolver_config": "names are resolved by the operating system",
 }
 
 

@@ -18,6 +18,7 @@ from meshproxy.admin.build_admin import build_admin
 from meshproxy.admin.server_view import DrainStatus, Shown
 from meshproxy.config.bootstrap import Loaded
 from meshproxy.config.build_clusters import add_cluster
+from meshproxy.config.build_dns import build_resolver
 from meshproxy.config.build_listeners import build_listener
 from meshproxy.config.build_outlier_detection import build_outlier_log
 from meshproxy.config.build_overload import build_overload
@@ -164,6 +165,8 @@ class Server:
             self._watchdogs = [Watchdog(main, self.stats.watchdog), Watchdog(worker, self.stats.worker_watchdog)]
         with building("overload_manager"):
             self.overload = build_overload(view.overload_manager, ctx)
+        with building(""):
+            ctx.lookup = build_resolver(view)
         with building("cluster_manager"):
             ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
             ctx.outlier_log = build_outlier_log(view.cluster_manager.outlier_detection, ctx)

@@ -1,4 +1,4 @@
-"""Endpoints from names: STRICT_DNS and LOGICAL_DNS clusters, on the system's resolver.
+"""Endpoints from names: STRICT_DNS and LOGICAL_DNS clusters, on the system's resolver unless they have their own.
 
 Every name is looked up for as long as the cluster lives. A lookup that fails changes nothing: the last good endpoints
 serve. The answer that a name has no addresses empties a STRICT_DNS cluster and leaves a LOGICAL_DNS one, as in Envoy.
@@ -7,13 +7,13 @@ serve. The answer that a name has no addresses empties a STRICT_DNS cluster and 
 import asyncio
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from meshproxy.net.randomness import source
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.dns_names import Found, Lookup, LookupFailed
 from meshproxy.upstream.endpoint import Endpoint
 
 # The resolver knows for certain that there is no address; everything else may be different in a moment.
@@ -21,36 +21,35 @@ _NO_ADDRESS = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFA
 
 _uniform = source("dns").uniform
 
-Lookup = Callable[[str, str], Awaitable[list[str]]]
-
-
-class LookupFailed(Exception):
-    """The resolver gave no answer."""
-
 
 @dataclass(slots=True)
 class DnsSettings:
-    """Seconds. family: a Cluster.DnsLookupFamily. After failures waits grow from failure_base to failure_max."""
+    """Seconds. family: a Cluster.DnsLookupFamily. After failures waits grow from failure_base to failure_max.
+
+    respect_ttl: names are looked up again when their addresses expire, but not within less than `minimum`.
+    """
 
     refresh: float = 5.0
     jitter: float = 0.0
     failure_base: float = 0.0
     failure_max: float = 0.0
     family: str = "AUTO"
+    respect_ttl: bool = False
+    minimum: float = 0.0
 
 
-async def lookup(name: str, family: str) -> list[str]:
-    """The IP addresses of a name; empty where it has none. Raises LookupFailed."""
+async def lookup(name: str, family: str) -> Found:
+    """Asks the system. Raises LookupFailed."""
     asked = {"V4_ONLY": socket.AF_INET, "V6_ONLY": socket.AF_INET6}.get(family, socket.AF_UNSPEC)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, family=asked, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_ADDRESS:
-            return []
+            return Found([])
         raise LookupFailed(f"{name}: {error.strerror}") from error
     except UnicodeError as error:
         raise LookupFailed(f"{name}: not a host name") from error
-    return _of_family([str(entry[4][0]) for entry in found], family)
+    return Found(_of_family([str(entry[4][0]) for entry in found], family))
 
 
 def _of_family(addresses: list[str], family: str) -> list[str]:
@@ -60,6 +59,16 @@ def _of_family(addresses: list[str], family: str) -> list[str]:
     if family == "ALL":
         return v6 + v4
     return (v4 or v6) if family == "V4_PREFERRED" else (v6 or v4)
+
+
+async def lookup_again(retries: int, name: str, family: str) -> Found:
+    """The same, with so many further tries where the system's resolver asks for one."""
+    for _ in range(retries):
+        try:
+            return await lookup(name, family)
+        except LookupFailed:
+            continue
+    return await lookup(name, family)
 
 
 class DnsDiscovery(ABC):
@@ -104,31 +113,36 @@ class DnsDiscovery(ABC):
         failures = 0
         first = True
         while True:
-            good = await self._once(template)
-            failures = 0 if good else failures + 1
+            found = await self._once(template)
+            failures = 0 if found is not None else failures + 1
             if first:
                 first = False
                 self._pending -= 1
                 if not self._pending:
                     self._warm.set()
-            if good or not settings.failure_base:
-                wait = settings.refresh + _uniform(0, settings.jitter)
+            if found is None and settings.failure_base:
+                wait = _uniform(0, min(settings.failure_base * 2.0 ** (failures - 1), settings.failure_max))
             else:
-                wait = _uniform(0, min(settings.failure_base * 2**failures, settings.failure_max))
+                wait = settings.refresh
+                if found is not None and found.ttl and settings.respect_ttl:
+                    wait = max(float(found.ttl), settings.minimum)
+                wait += _uniform(0, settings.jitter)
             await asyncio.sleep(max(wait, 0.001))
 
-    async def _once(self, template: Endpoint) -> bool:
+    async def _once(self, template: Endpoint) -> Found | None:
+        """What was found; None for a failure."""
         stats = self.cluster.stats
         stats.update_attempt += 1
         try:
-            good = self.apply(template, await self._lookup(template.address[0], self._settings.family))
+            found = await self._lookup(template.address[0], self._settings.family)
+            good = self.apply(template, found.addresses)
         except LookupFailed:
             good = False
         if good:
             stats.update_success += 1
-        else:
-            stats.update_failure += 1
-        return good
+            return found
+        stats.update_failure += 1
+        return None
 
 
 class StrictDns(DnsDiscovery):

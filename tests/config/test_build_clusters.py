@@ -17,7 +17,8 @@ from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.ring_hash import RingHash
 from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.dns import LogicalDns, StrictDns
+from meshproxy.upstream.dns import LogicalDns, StrictDns, lookup
+from meshproxy.upstream.dns_client import DnsClient
 from meshproxy.upstream.endpoint import EDS_STATUS_DRAINING
 from meshproxy.upstream.original_dst import OriginalDst
 
@@ -259,6 +260,41 @@ def test_dns_clusters(ctx: Context) -> None:
     template = cluster.discovery.templates[0]
     assert (template.address, template.hostname) == (("a.test", 81), "a.test")
     assert cluster.endpoints == []
+
+
+CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+SERVERS = (("10.0.0.53", 5353),)
+RESOLVER = "{socket_address: {address: 10.0.0.53, port_value: 5353}}"
+
+
+def resolver(fields: str) -> str:
+    return f"typed_dns_resolver_config: {{name: c, typed_config: {{'@type': type.googleapis.com/{CARES}, {fields}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("respect_dns_ttl: false", None),
+        ("respect_dns_ttl: true", DnsClient()),
+        (f"dns_resolvers: [{RESOLVER}]", DnsClient(SERVERS)),
+        ("use_tcp_for_dns_lookups: true", DnsClient(tcp=True)),
+        (f"dns_resolution_config: {{resolvers: [{RESOLVER}],"
+         " dns_resolver_options: {no_default_search_domain: true}}", DnsClient(SERVERS, search=False)),
+        (resolver(f"resolvers: [{RESOLVER}], query_timeout_seconds: 1, query_tries: 2, rotate_nameservers: true"),
+         DnsClient(SERVERS, timeout=1.0, tries=2, rotate=True)),
+        (resolver("udp_max_queries: 3"), None),
+    ],
+)  # fmt: skip
+def test_resolvers(ctx: Context, fields: str, expected: DnsClient | None) -> None:
+    discovery = build(ctx, "type: STRICT_DNS", fields, assignment(endpoint("a.test", 81))).discovery
+    assert isinstance(discovery, StrictDns)
+    asks = discovery._lookup
+    if expected is None:
+        assert asks is lookup
+    else:
+        assert isinstance(asks, DnsClient)
+        expected.system = asks.system
+        assert asks == expected
 
 
 @pytest.mark.parametrize(

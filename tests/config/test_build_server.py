@@ -36,10 +36,10 @@ def test_all_that_is_not_there_is_refused_at_once() -> None:
 
 
 def test_what_has_no_meaning_is_named() -> None:
-    root = view("{flags_path: a, cluster_manager: {local_cluster_name: a}}")
+    root = view("{flags_path: a, cluster_manager: {enable_deferred_cluster_creation: true}}")
     read_rest(root)
     assert {(problem.path, problem.severity) for problem in unread(root)} == {
-        ("flags_path", "ignored"), ("cluster_manager.local_cluster_name", "ignored"),
+        ("flags_path", "ignored"), ("cluster_manager.enable_deferred_cluster_creation", "ignored"),
     }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.dns import DnsSettings, LogicalDns, LookupFailed, StrictDns, lookup
+from meshproxy.upstream.dns import DnsSettings, LogicalDns, StrictDns, lookup
+from meshproxy.upstream.dns_names import Found, LookupFailed
 from meshproxy.upstream.endpoint import Endpoint
 from tests.upstream.fakes import make_cluster, until
 
@@ -21,15 +22,16 @@ class Script:
     def __init__(self, **answers: list[Answer]) -> None:
         self.answers = answers
         self.asked = 0
+        self.ttl = 0
 
-    async def __call__(self, name: str, family: str) -> list[str]:
+    async def __call__(self, name: str, family: str) -> Found:
         self.asked += 1
         left = self.answers[name.partition(".")[0]]
         answer = left.pop(0) if len(left) > 1 else left[0]
         await asyncio.sleep(0)
         if isinstance(answer, LookupFailed):
             raise answer
-        return answer
+        return Found(answer, self.ttl)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -159,9 +161,9 @@ def test_failures_are_repeated_at_their_own_rate() -> None:
 
 def test_the_systems_resolver() -> None:
     async def work() -> None:
-        assert await lookup("localhost", "V4_ONLY") == ["127.0.0.1"]
-        assert await lookup("127.0.0.9", "AUTO") == ["127.0.0.9"]
-        assert await lookup("::1", "ALL") == ["::1"]
+        assert (await lookup("localhost", "V4_ONLY")).addresses == ["127.0.0.1"]
+        assert (await lookup("127.0.0.9", "AUTO")).addresses == ["127.0.0.9"]
+        assert (await lookup("::1", "ALL")).addresses == ["::1"]
         with pytest.raises(LookupFailed):
             await lookup("a" * 70 + ".test", "AUTO")
 
@@ -182,6 +184,28 @@ def test_families(family: str, expected: list[str], monkeypatch: pytest.MonkeyPa
             return [(0, 0, 0, "", (address, 0)) for address in ("10.0.0.1", "::1", "::2", "10.0.0.1")]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
-        assert await lookup("a.test", family) == expected
+        assert (await lookup("a.test", family)).addresses == expected
+
+    run(work())
+
+
+def test_names_are_looked_up_again_when_their_addresses_expire() -> None:
+    async def work() -> None:
+        cluster = make_cluster()
+        script = Script(a=[["10.0.0.1"]])
+        script.ttl = 3600
+        settings = DnsSettings(refresh=0.001, respect_ttl=True)
+        discovery = StrictDns(cluster, names("a.test"), settings, script)
+        discovery.start()
+        await discovery.wait()
+        # Many refreshes of a millisecond would have passed.
+        await asyncio.sleep(0.05)
+        assert script.asked == 1
+        discovery.close()
+        script.ttl = 0
+        again = StrictDns(cluster, names("a.test"), settings, script)
+        again.start()
+        await until(lambda: script.asked > 3)
+        again.close()
 
     run(work())
