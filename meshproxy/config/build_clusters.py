@@ -2,7 +2,7 @@
 
 
 from meshproxy.config.build_balancers import build_balancer
-from meshproxy.config.build_discovery import build_discovery
+from meshproxy.config.build_discovery import build_discovery, cluster_class
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_health_checks import build_health_checks
 from meshproxy.config.build_outlier_detection import build_outlier_detector
@@ -47,7 +47,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
         view.ignore(name, why=why)
     stats = ClusterStats(ctx.counts)
     balancer, groups = build_balancer(view, stats, ctx)
-    cluster = Cluster(view.name, balancer, build_pool_settings(view), stats)
+    cluster = cluster_class(view)(view.name, balancer, build_pool_settings(view), stats)
     cluster.stat_groups = groups
     factor = view.load_assignment.policy.get("overprovisioning_factor")
     cluster.overprovisioning = cluster.overprovisioning if factor is None else factor
@@ -66,7 +66,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     if tracked.per_endpoint_stats:
         stats.endpoints = cluster.endpoint_rows
     _read_health(cluster, view, ctx)
-    build_discovery(cluster, view)
+    build_discovery(cluster, view, ctx)
     return cluster
 
 

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy.config.build_addresses import is_ip
+from meshproxy.config.build_aggregate import build_aggregate
 from meshproxy.config.build_balancers import provided_by_cluster
 from meshproxy.config.build_dns import build_dns_settings, build_lookup
 from meshproxy.config.build_endpoints import build_endpoints
 from meshproxy.config.build_original_dst import build_original_dst
+from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
+from meshproxy.upstream.aggregate import AggregateCluster
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.dns import DnsSettings, LogicalDns, StrictDns
 from meshproxy.upstream.dns_names import Lookup
@@ -20,6 +23,7 @@ _DNS_FIELDS = (
     "dns_resolvers", "respect_dns_ttl", "typed_dns_resolver_config", "use_tcp_for_dns_lookups",
 )  # fmt: skip
 _DNS_CLUSTER = "envoy.extensions.clusters.dns.v3.DnsCluster"
+_AGGREGATE = "envoy.clusters.aggregate"
 # Names of extensions, which Envoy asks for here in place of types.
 _CUSTOM = {
     "envoy.cluster.static": "STATIC",
@@ -40,8 +44,18 @@ class _Kind:
     lookup: Lookup | None = None
 
 
-def build_discovery(cluster: Cluster, view: View) -> None:
+def cluster_class(view: View) -> type[Cluster]:
+    """Of what class the cluster has to be."""
+    return AggregateCluster if view.cluster_type.name == _AGGREGATE else Cluster
+
+
+def build_discovery(cluster: Cluster, view: View, ctx: Context) -> None:
     """Gives the cluster its endpoints, or what will find them."""
+    if view.cluster_type.name == _AGGREGATE:
+        view.ignore(*_DNS_FIELDS, "load_assignment", why="an aggregate cluster has the endpoints of others")
+        view.ignore("cleanup_interval", "original_dst_lb_config", why="only ORIGINAL_DST clusters read it")
+        build_aggregate(cluster, view, ctx)
+        return
     kind = _kind_of(view)
     build: Callable[[Cluster, View, _Kind], None] | None = _KINDS.get(kind.name)
     if build is None:

@@ -167,6 +167,13 @@ class TcpSession(ConnectionRecord):
             self.earlier_endpoints = (*self.earlier_endpoints, self.endpoint)
         self.endpoint = endpoint
         limits.pending.add()
+        if endpoint.cluster is not None and endpoint.cluster is not cluster:
+            # Of an aggregate cluster: the connection counts where the endpoint is.
+            limits.connections.give()
+            limits.pending.give()
+            cluster = endpoint.cluster
+            cluster.limits[0].connections.add()
+            cluster.limits[0].pending.add()
         return TcpConnection(self.proxy.loop, cluster, endpoint, self.connection.upstream_source)
 
     def _give_up(self, why: int) -> None:

@@ -131,7 +131,7 @@ class Attempt:
             return None
         version, client = connect.proxy_protocol, self.stream.connection
         header = proxy_header(version, client.peer, client.local) if version else b""
-        return TcpTunnel(self.cluster, endpoint, header, client.upstream_source)
+        return TcpTunnel(endpoint.cluster or self.cluster, endpoint, header, client.upstream_source)
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream

@@ -71,10 +71,7 @@ class HashBalancer:
         self._tables, self._loads = tables, loads
 
     def _pick(self, stream: Any, attempt: int = 0) -> Endpoint | None:
-        return self.pick_by(self._loads, stream, attempt)
-
-    def pick_by(self, loads: PriorityLoads, stream: Any, attempt: int = 0) -> Endpoint | None:
-        """With other shares of the priorities (a retry that avoids some)."""
+        loads = self._loads
         number = self._hash(stream)
         priority = 0 if loads.healthy[0] == 100 else loads.choose(number)[0]
         if loads.panic[priority] and not attempt:
