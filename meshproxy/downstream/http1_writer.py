@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 # What Envoy calls them, where that differs.
 REASONS |= {
+    103: "Unknown",
     413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 418: "Unknown", 451: "Unknown",
     599: "Last Unassigned Server Error Code",
 }  # fmt: skip

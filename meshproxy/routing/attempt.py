@@ -209,8 +209,10 @@ class Attempt:
     # ---- from the upstream ----
 
     def on_informational(self, headers: ResponseHeaders) -> None:
-        if not self._heard and self.router.dynamic_stats:
-            # As in Envoy, only the first one counts.
+        if self._heard:
+            # As in Envoy, only the first one counts and goes on.
+            return
+        if self.router.dynamic_stats:
             charge(self.stream, self.cluster, self.stream.endpoint, headers.status, headers)
         self._heard = True
         # Otherwise the client was told to go on when its request came.
@@ -243,6 +245,9 @@ class Attempt:
         """A WebSocket handshake that is answered with neither 101 nor an error: the client gets the head alone."""
         stream = self.stream
         if headers.status == 101 or headers.status >= 400 or stream.request.protocol != "websocket":
+            return False
+        if stream.upstream_connection.protocol == "HTTP/2":
+            # There it is an answer like any other.
             return False
         headers.remove_if(_OF_BODY)
         stream.response_started_at = stream.manager.loop.time()

@@ -26,7 +26,7 @@ class Http2Client(Http2Connection):
     """
 
     __slots__ = (
-        "_ended", "_failure", "active", "connected_at", "dial", "dialled_at", "id", "is_ready", "last_used", "limit",
+        "active", "connected_at", "dial", "dialled_at", "ended", "failure", "id", "is_ready", "last_used", "limit",
         "local", "pool", "requests", "touched", "unopened",
     )  # fmt: skip
 
@@ -53,8 +53,8 @@ class Http2Client(Http2Connection):
         # Those that wait because the peer has as many streams as it wants.
         self.unopened: deque[Http2Exchange] = deque()
         # What exchanges are told that the end of the connection ends.
-        self._failure = CONNECTION_TERMINATED
-        self._ended = False
+        self.failure: Failure = CONNECTION_TERMINATED
+        self.ended = False
         self.stats.nghttp2_upstream_connections += 1
 
     # ---- the transport's callbacks ----
@@ -102,7 +102,16 @@ class Http2Client(Http2Connection):
 
     def on_broken(self, error: ConnectionBroken) -> None:
         self.pool.stats.upstream_cx_protocol_error += 1
-        self._failure = PROTOCOL_ERROR
+        self.failure = PROTOCOL_ERROR
+        self.close()
+        self._end(local=True)
+
+    def on_ping_ack(self, data: bytes) -> None:
+        if self.pool.keepalives is not None:
+            self.pool.keepalives.answered(self)
+
+    def not_there(self) -> None:
+        """The peer has not answered a PING in time."""
         self.close()
         self._end(local=True)
 
@@ -114,20 +123,16 @@ class Http2Client(Http2Connection):
 
     # ---- inside ----
 
-    @property
-    def failure(self) -> Failure:
-        return self._failure
-
     def _open_more(self) -> None:
         while self.unopened and self.can_open():
             self.unopened.popleft().open_late()
 
     def _end(self, local: bool) -> None:
         """The connection is over; the pool knows before the exchanges, which may ask it for another one."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
-        self.pool.lost(self, self.active > 0 and self._failure is CONNECTION_TERMINATED, local)
+        self.ended = True
+        self.pool.lost(self, self.active > 0 and self.failure is CONNECTION_TERMINATED, local)
         exchanges = [*self.streams.values(), *self.unopened]
         self.unopened.clear()
         for stream in exchanges:

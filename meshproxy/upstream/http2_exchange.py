@@ -128,8 +128,7 @@ class Http2Exchange(Http2Stream):
         if self._head is not None:
             self._forget_unopened()
         elif attempt is not None:
-            self.pool.stats.upstream_rq_tx_reset += 1
-            self.write_reset(frames.NO_ERROR)
+            self._cut()
 
     def unused(self) -> None:
         """It was taken for an attempt that may not send."""
@@ -202,15 +201,15 @@ class Http2Exchange(Http2Stream):
 
     def _judge_upgrade(self, headers: ResponseHeaders) -> None:
         """What accepts an extended CONNECT is for the client what accepts an upgrade."""
-        if 200 <= headers.status < 300:
-            # What follows has no length.
-            self.content_left = -1
+        # What follows has no length, whatever is said.
+        self.content_left = -1
         if self._upgrade and headers.status == 200:
             headers.status = 101
             headers.set("upgrade", self._upgrade)
             headers.set("connection", "upgrade")
             self.tunnel = True
         elif not self._upgrade and 200 <= headers.status < 300:
+            headers.remove("content-length")
             self.tunnel = True
 
     def on_data(self, data: bytes, end: bool) -> None:
@@ -219,7 +218,7 @@ class Http2Exchange(Http2Stream):
             return
         if held is not None:
             self._held = None
-            if end and not self.tunnel:
+            if end and data and not self.tunnel:
                 self._finish()
                 attempt.on_response(held, data)
                 return
@@ -261,7 +260,12 @@ class Http2Exchange(Http2Stream):
         """The response is whole. Where the request is not, the peer has said that it does not need the rest."""
         self.attempt = None
         if not self.local_closed:
-            self.write_reset(frames.NO_ERROR)
+            self._cut()
+
+    def _cut(self) -> None:
+        """Ends the stream from here, with the code that Envoy has for that."""
+        self.pool.stats.upstream_rq_tx_reset += 1
+        self.write_reset(frames.INTERNAL_ERROR)
 
     # ---- its end ----
 
@@ -277,9 +281,10 @@ class Http2Exchange(Http2Stream):
         attempt.on_reset(failure, "")
 
     def _failure(self, code: int, remote: bool) -> Failure:
-        if self.connection.closing and not remote:
+        if self.connection.ended and not remote:
             return self.connection.failure
-        return _FAILURES.get(code, REMOTE_RESET) if remote else PROTOCOL_ERROR
+        # Also where the reset comes from here, because of what came: Envoy's codec calls it so.
+        return _FAILURES.get(code, REMOTE_RESET)
 
     def _count(self, failure: Failure) -> None:
         """As Envoy's MultiplexedActiveClientBase::onStreamReset has it."""

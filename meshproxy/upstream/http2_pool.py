@@ -5,8 +5,10 @@ there are more. A connection that ends for others (GOAWAY, its number of request
 with the streams that it still has.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from meshproxy.http.h2.keepalive import Keepalives
 from meshproxy.net.dial import SocketOptions
 from meshproxy.upstream.http2_client import Http2Client
 from meshproxy.upstream.http2_exchange import Http2Exchange
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class Http2Pool(Pool):
     """Of its connections, `ready` ones take more streams; the one that was ready last goes first."""
 
-    __slots__ = ("limit", "ready", "streams")
+    __slots__ = ("keepalives", "limit", "ready", "streams")
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
@@ -32,6 +34,8 @@ class Http2Pool(Pool):
         # Streams of a connection, as far as is known: a new one has the limit that the peer told on the last one. (What
         # Envoy sends before the first SETTINGS of each connection, a peer with a small limit has to reset.)
         self.limit = self.settings.http2.max_concurrent_streams
+        # PINGs, where they are configured.
+        self.keepalives: Keepalives | None = None
         # Exchanges that are on, on all connections.
         self.streams = 0
 
@@ -49,6 +53,20 @@ class Http2Pool(Pool):
         client.unused()
 
     # ---- for connections ----
+
+    def connected(self, client: Any) -> None:
+        options = self.settings.http2
+        if options.keepalive_timeout and isinstance(client, Http2Client):
+            if self.keepalives is None:
+                self.keepalives = Keepalives(asyncio.get_running_loop(), options, _not_there)
+            if options.keepalive_interval:
+                self.keepalives.start(client)
+        super().connected(client)
+
+    def lost(self, client: Any, busy: bool, local: bool) -> None:
+        if self.keepalives is not None:
+            self.keepalives.stop(client)
+        super().lost(client, busy, local)
 
     def stream_ended(self, client: Http2Client) -> None:
         """One of its streams is over."""
@@ -117,6 +135,8 @@ class Http2Pool(Pool):
             attempt.on_ready(self._open_on(client))
 
     def _open_on(self, client: Http2Client) -> Http2Exchange:
+        if self.keepalives is not None and not client.active and client.requests:
+            self._ask_if_there(client, self.keepalives)
         self.streams += 1
         client.active += 1
         client.requests += 1
@@ -126,6 +146,13 @@ class Http2Pool(Pool):
         elif client.active >= client.limit:
             self._drop(client)
         return Http2Exchange(client)
+
+    def _ask_if_there(self, client: Http2Client, keepalives: Keepalives) -> None:
+        """A PING goes in front of the first stream after a while in which there was none (connection_idle_interval)."""
+        idle = self.settings.http2.keepalive_idle
+        assert self._loop is not None
+        if idle and self._loop.time() - client.last_used > idle:
+            keepalives.ping(client)
 
     def _retire(self, client: Http2Client) -> None:
         self._drop(client)
@@ -137,3 +164,7 @@ class Http2Pool(Pool):
         if client.is_ready:
             client.is_ready = False
             self.ready.remove(client)
+
+
+def _not_there(connection: Any) -> None:
+    connection.not_there()

@@ -288,7 +288,7 @@ class Http2Connection(Http2Link):
         decoder = self.decoder
         pairs = decoder.known_trailers.get(block)
         if pairs is None:
-            pairs = parse_trailers(decoder.decode(block))
+            pairs = parse_trailers(decoder.decode(block), self.options)
             if not decoder.changed and len(block) <= _KNOWN_SIZE:
                 if len(decoder.known_trailers) >= _KNOWN_BLOCKS:
                     decoder.known_trailers.clear()
@@ -305,7 +305,7 @@ class Http2Connection(Http2Link):
     def _invalid(self, stream: Http2Stream, error: MessageInvalid) -> None:
         """A message that HTTP does not allow costs its connection, without a word, unless that is not wanted."""
         if error.details in TOO_LARGE:
-            self.stats.count_too_large(error.details)
+            self.stats.count_too_large(error.details, self.client)
             self._reset(stream, frames.INTERNAL_ERROR, error.details)
             return
         self.stats.rx_messaging_error += 1

@@ -211,8 +211,9 @@ def parse_response(pairs: list[Pair], options: Http2Options) -> ResponseHead:
     return ResponseHead(int(status), fields, index if len(index) == len(fields) else None, length)
 
 
-def parse_trailers(pairs: list[Pair]) -> list[Pair]:
+def parse_trailers(pairs: list[Pair], options: Http2Options) -> list[Pair]:
     """MessageInvalid where they are none."""
+    _check_size(pairs, options)
     index = dict(pairs)
     _check_fields(pairs, index)
     if not _FORBIDDEN.isdisjoint(index):

@@ -24,8 +24,10 @@ class Http2Stats(StatGroup):
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
 
-    def count_too_large(self, details: str) -> None:
-        """A head had more in it than is allowed: bytes, or headers."""
+    def count_too_large(self, details: str, client: bool) -> None:
+        """A head had more in it than is allowed: bytes, or headers. client: a response."""
         if details == HEAD_TOO_LARGE:
             self.header_list_size_too_large += 1
+            if client:
+                return
         self.header_overflow += 1
