@@ -26,12 +26,13 @@ class Case:
     log: str = ""  # the format of an access log
     clusters: int = 0  # beside the one that is used
     fresh: bool = False  # a new process in each round
+    http2: bool = False  # clients speak HTTP/2, which the bare pass-through does not
     goals: dict[str, float] = field(default_factory=dict)
 
     @property
     def on_bare(self) -> bool:
         """Whether the bare pass-through can do it."""
-        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters
+        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters and not self.http2
 
 
 def _requests(
@@ -40,6 +41,15 @@ def _requests(
     def measure(proxy: Proxy, seconds: float) -> Figures:
         before = proxy.cpu_s()
         total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive, varied)
+        return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
+
+    return measure
+
+
+def _http2(path: str, body: int = 0) -> Callable[[Proxy, float], Figures]:
+    def measure(proxy: Proxy, seconds: float) -> Figures:
+        before = proxy.cpu_s()
+        total = clients.h2load(proxy.port, path, seconds, body)
         return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
 
     return measure
@@ -106,6 +116,8 @@ CASES = [
     Case("up-1k", "POST of 1 KiB", _requests(SMALL, 1024)),
     Case("up-100k", "POST of 100 KiB", _requests(SMALL, 100 * 1024)),
     Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
+    Case("h2-get", "small GET over HTTP/2, to HTTP/1.1", _http2(SMALL), http2=True, goals={CPU: 1.5}),
+    Case("h2-up-1k", "POST of 1 KiB over HTTP/2, to HTTP/1.1", _http2(SMALL, 1024), http2=True, goals={CPU: 1.5}),
     Case("latency", "small GET at half of Envoy's load", _latency),
     Case("routes-10000", "small GET, last of 10,000 routes", _requests(SMALL), routes=10_000),
     Case("log-text", "small GET, logged as Istio does", _requests(SMALL), log="text"),

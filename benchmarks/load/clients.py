@@ -83,6 +83,25 @@ def wrk(
     return int(total[1]), float(rate[1])
 
 
+STREAMS = 10  # at once on each connection that speaks HTTP/2
+
+
+def h2load(port: int, path: str, seconds: float, body: int = 0) -> int:
+    """Requests over HTTP/2 (prior knowledge) that were answered by 200; any other answer is an error."""
+    with tempfile.NamedTemporaryFile("w") as data:
+        arguments = ["h2load", "-t1", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-D{seconds:.0f}"]
+        if body:
+            data.write("x" * body)
+            data.flush()
+            arguments += [f"--data={data.name}"]
+        printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
+    done = re.search(r"(\d+) succeeded, (\d+) failed", printed)
+    good = re.search(r"status codes: (\d+) 2xx", printed)
+    if not done or not good or int(done[2]) or not int(good[1]):
+        raise BenchmarkError(f"h2load {path}: {printed[-500:]}")
+    return int(good[1])
+
+
 def latencies_ms(port: int, path: str, seconds: float, rate: float) -> tuple[float, float]:
     """p50 and p99 at ``rate`` requests per second over CONNECTIONS connections, each at its share of the rate."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

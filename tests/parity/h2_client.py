@@ -72,7 +72,7 @@ class H2Client:
         elif verb == "response":
             await self._wait(lambda stream: stream.over, step)
         elif verb == "read":
-            await self._wait(lambda stream: len(stream.body) >= int(value), step)
+            await self._wait(lambda stream: bool(stream.heads) and len(stream.body) >= int(value), step)
         elif verb in ("headers", "data", "trailers", "rst", "window"):
             await self._on_stream(step)
         else:

@@ -151,11 +151,8 @@ class Http2Connection(Http2Link):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "DATA: stream_id == 0")
         if self._is_idle(stream_id):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "DATA: stream in idle")
-        self._refuse_late(stream_id)
-
-    def _refuse_late(self, stream_id: int) -> None:
-        """Something came for a stream that is over. Where we have reset it, the peer may not know yet."""
         if stream_id not in self._reset_here:
+            # It is over, and not because of us: the peer should know.
             self.write_control(frames.rst_stream(stream_id, frames.STREAM_CLOSED))
 
     def _judge_length(self, stream: Http2Stream, size: int, end: bool) -> bool:
@@ -238,7 +235,8 @@ class Http2Connection(Http2Link):
             return self._accept(stream_id)
         if self.limits.skips(stream_id):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "request HEADERS: invalid stream_id")
-        self._refuse_late(stream_id)
+        if stream_id not in self._reset_here:
+            raise ConnectionBroken(frames.STREAM_CLOSED, "HEADERS: stream closed")
         return None
 
     def _accept(self, stream_id: int) -> Http2Stream | None:
@@ -429,7 +427,7 @@ class Http2Connection(Http2Link):
                 raise ConnectionBroken(frames.PROTOCOL_ERROR, "WINDOW_UPDATE: window_size_increment == 0", told=False)
             self.send_window += increment
             if self.send_window > frames.MAX_WINDOW:
-                raise ConnectionBroken(frames.FLOW_CONTROL_ERROR, told=False)
+                raise ConnectionBroken(frames.FLOW_CONTROL_ERROR, "WINDOW_UPDATE: window size overflow")
             self.pump()
             return
         stream = self.streams.get(stream_id)
@@ -441,8 +439,8 @@ class Http2Connection(Http2Link):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, UNKNOWN_ERROR, False, stream)
         stream.send_window += increment
         if stream.send_window > frames.MAX_WINDOW:
-            raise ConnectionBroken(frames.FLOW_CONTROL_ERROR, UNKNOWN_ERROR, False, stream)
-        if stream.queue is not None:
+            self._reset(stream, frames.FLOW_CONTROL_ERROR, UNKNOWN_ERROR)
+        elif stream.queue is not None:
             self.pump()
 
 

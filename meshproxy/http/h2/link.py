@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from meshproxy.http.h2.options import Http2Options
     from meshproxy.http.h2.stats import Http2Stats
 
-# Streams that we have reset, as many as are known for a while.
-_RESETS_KNOWN = 256
-
 
 class Http2Link(asyncio.Protocol):
     """The part of `Http2Connection` that streams and sides write to."""
@@ -219,7 +216,7 @@ class Http2Link(asyncio.Protocol):
     def note_reset(self, stream: Http2Stream) -> None:
         """We have reset it: what the peer has sent before it knows comes to nobody."""
         resets = self._reset_here
-        if len(resets) >= _RESETS_KNOWN:
+        if len(resets) > self.options.max_concurrent_streams:
             del resets[next(iter(resets))]
         resets[stream.id] = None
 
