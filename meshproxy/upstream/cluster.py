@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from meshproxy.net.collector import out_of_sight
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.net.slices import Turns, work_for
@@ -164,11 +165,12 @@ class Cluster:
 
     async def change_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
         """The same for thousands, which may still be in the making, in turns with everything else."""
-        async for _ in self.turns.slices(self._merge(endpoints)):
-            pass
-        self.refresh()
-        if self._rebuilding is not None:
-            await asyncio.shield(self._rebuilding)
+        with out_of_sight():
+            async for _ in self.turns.slices(self._merge(endpoints)):
+                pass
+            self.refresh()
+            if self._rebuilding is not None:
+                await asyncio.shield(self._rebuilding)
 
     def _merge(self, endpoints: Iterable[Endpoint]) -> Iterator[None]:
         known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}

@@ -63,9 +63,9 @@ class Endpoint:
     """
 
     __slots__ = (
-        "address", "address_text", "canary", "checking", "cluster", "degraded", "excluded", "health_flags", "healthy",
-        "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor", "pools", "priority",
-        "source_pools", "stats", "weight",
+        "address", "address_text", "canary", "checking", "cluster", "degraded", "excluded", "hash_key", "health_flags",
+        "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor", "pools",
+        "priority", "source_pools", "stats", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,8 @@ class Endpoint:
         self.degraded = self.excluded = False
         # When it began to be healthy, in seconds of the monotonic clock: its slow start is counted from then.
         self.healthy_since: float | None = None
+        # What balancers that hash call it, once they have worked that out.
+        self.hash_key: bytes | None = None
         self.checking: Checking | None = None
         self.monitor: HostMonitor | None = None
         self.stats = EndpointStats()
@@ -129,6 +131,7 @@ class Endpoint:
         """New connections go to another address (LOGICAL_DNS); the ones that are there stay."""
         self.address = address
         self.address_text = address_text(address)
+        self.hash_key = None
 
     def at(self, address: Address) -> "Endpoint":
         """What the configuration says of a name, for one of its addresses."""
@@ -140,6 +143,8 @@ class Endpoint:
 
     def adopt(self, fresh: "Endpoint") -> None:
         """Takes over what a newer configuration says of the same address; connections and load stay."""
+        if (self.hostname, self.metadata) != (fresh.hostname, fresh.metadata):
+            self.hash_key = None
         self.hostname = fresh.hostname
         self.weight = fresh.weight
         self.priority = fresh.priority

@@ -13,6 +13,9 @@ from meshproxy.upstream.priorities import PrioritySettings
 from meshproxy.upstream.priority_loads import PriorityLoads
 from meshproxy.upstream.stats import ClusterStats
 
+# Endpoints looked at between two chances for somebody else to have a turn.
+_STRIDE = 1024
+
 _getrandbits = source("balancing").getrandbits
 
 
@@ -65,7 +68,7 @@ class HashBalancer:
         loads = settings.share(sets)
         tables = []
         for priority, host_set in enumerate(sets):
-            weighted = self._weigh(priority, host_set, loads.panic[priority])
+            weighted = yield from self._weigh(priority, host_set, loads.panic[priority])
             previous = self._tables[priority] if priority < len(self._tables) else None
             tables.append((yield from self._policy.table(weighted, previous)))
         self._tables, self._loads = tables, loads
@@ -84,24 +87,26 @@ class HashBalancer:
             number = stream.hash_key() if self.hashing is None else self.hashing(stream)
         return _getrandbits(64) if number is None else number
 
-    def _weigh(self, priority: int, host_set: HostSet, panics: bool) -> Weighted:
+    def _weigh(self, priority: int, host_set: HostSet, panics: bool) -> Generator[None, None, Weighted]:
         shares: list[tuple[Endpoint, float]] = []
         if not self.settings.locality_weighted:
-            _add_shares(shares, host_set.all if panics else host_set.healthy, 1.0)
+            yield from _add_shares(shares, host_set.all if panics else host_set.healthy, 1.0)
         else:
             weights = [self.locality_weight(priority, hosts) for hosts in host_set.localities]
             total = sum(weights)
             for hosts, weight in zip(host_set.localities, weights, strict=True):
                 if weight:
-                    _add_shares(shares, hosts.all if panics else hosts.healthy, weight / total)
+                    yield from _add_shares(shares, hosts.all if panics else hosts.healthy, weight / total)
         found = [share for _, share in shares]
         return Weighted(shares, min(found, default=1.0), max(found, default=0.0))
 
 
-def _add_shares(shares: list[tuple[Endpoint, float]], endpoints: list[Endpoint], part: float) -> None:
+def _add_shares(shares: list[tuple[Endpoint, float]], endpoints: list[Endpoint], part: float) -> Iterator[None]:
     total = sum([endpoint.weight for endpoint in endpoints])
-    # In this order, as Envoy has it: the last bit of a product may decide who owns a place on the ring.
-    shares += [(endpoint, endpoint.weight * part / total) for endpoint in endpoints]
+    for at in range(0, len(endpoints), _STRIDE):
+        # In this order, as Envoy has it: the last bit of a product may decide who owns a place on the ring.
+        shares += [(each, each.weight * part / total) for each in endpoints[at : at + _STRIDE]]
+        yield
 
 
 def _configured_weight(priority: int, hosts: LocalityHosts) -> int:

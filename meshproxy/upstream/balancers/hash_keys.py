@@ -12,12 +12,17 @@ _MULTIPLIER = 0xC6A4A7935BD1E995
 _MASK = (1 << 64) - 1
 
 
-def hash_key(endpoint: Endpoint, by_hostname: bool) -> bytes:
-    """`hash_key` of its `envoy.lb` metadata; or else its host name, even an empty one, or its address."""
+def name_for_hash(endpoint: Endpoint, by_hostname: bool) -> bytes:
+    """`hash_key` of its `envoy.lb` metadata; or else its host name, even an empty one, or its address.
+
+    The endpoint remembers it in `hash_key` for as long as none of them changes.
+    """
     key = endpoint.metadata.get("envoy.lb", {}).get("hash_key") if endpoint.metadata else None
     if isinstance(key, str) and key:
-        return key.encode("latin-1")
-    return (endpoint.hostname if by_hostname else endpoint.address_text).encode("utf-8")
+        endpoint.hash_key = key.encode("latin-1")
+    else:
+        endpoint.hash_key = (endpoint.hostname if by_hostname else endpoint.address_text).encode("utf-8")
+    return endpoint.hash_key
 
 
 def murmur_hash_2(data: bytes, seed: int = _MURMUR_SEED) -> int:

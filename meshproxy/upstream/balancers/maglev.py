@@ -6,12 +6,13 @@ in turn by preference; the preferences of an endpoint are a walk through the tab
 
 from array import array
 from collections.abc import Generator
+from operator import itemgetter
 
 from xxhash import xxh64_intdigest
 
 from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.balancers.bounded_load import BoundedLoad
-from meshproxy.upstream.balancers.hash_keys import hash_key
+from meshproxy.upstream.balancers.hash_keys import name_for_hash
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.hash_balancer import HashTable, Weighted
 
@@ -63,9 +64,13 @@ class Maglev:
     def table(self, weighted: Weighted, previous: HashTable | None) -> Generator[None, None, HashTable]:
         if not weighted.shares:
             return MaglevTable([], array("I"))
-        named = [(hash_key(each, self._by_hostname), each, share) for each, share in weighted.shares]
+        named: list[tuple[bytes, Endpoint, float]] = []
+        for at in range(0, len(weighted.shares), _STRIDE):
+            part = weighted.shares[at : at + _STRIDE]
+            named += [(each.hash_key or name_for_hash(each, self._by_hostname), each, share) for each, share in part]
+            yield
         # The order decides who gets a place that two prefer.
-        named.sort(key=lambda entry: entry[0])
+        named.sort(key=itemgetter(0))
         yield
         table = yield from self._fill(named, weighted.most)
         return BoundedLoad(table, weighted, self._balance) if self._balance else table
@@ -75,8 +80,13 @@ class Maglev:
     ) -> Generator[None, None, MaglevTable]:
         size = self._size
         count = len(named)
-        at = [xxh64_intdigest(key) % size for key, _, _ in named]
-        skip = [xxh64_intdigest(key, 1) % (size - 1) + 1 for key, _, _ in named]
+        at: list[int] = []
+        skip: list[int] = []
+        for first in range(0, count, _STRIDE):
+            keys = [key for key, _, _ in named[first : first + _STRIDE]]
+            at += [xxh64_intdigest(key) % size for key in keys]
+            skip += [xxh64_intdigest(key, 1) % (size - 1) + 1 for key in keys]
+            yield
         weights = [weight for _, _, weight in named]
         targets = [0.0] * count
         entries = [0] * count
@@ -101,7 +111,8 @@ class Maglev:
                 at[i] = place - size if place >= size else place
                 entries[i] += 1
                 left -= 1
-                if not left % _STRIDE:
+                # The fuller the table is, the longer the walk to a free place.
+                if not left % _STRIDE or left < _STRIDE:
                     yield
                     if not left:
                         break

@@ -1,0 +1,1 @@
+"""What balancing costs, without sockets."""
