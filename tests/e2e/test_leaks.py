@@ -9,6 +9,7 @@ import uvloop
 
 from meshproxy.net import tasks
 
+from .http2_client import GET_BLOCK, HELLO, PREFACE, frame, get
 from .world import HTTP, descriptors, pooled, proxy, settled, transient, upstream
 
 EXCHANGES = 10_000
@@ -28,6 +29,16 @@ REQUESTS = (
     b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     b"CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n",
+    PREFACE,
+    HELLO,
+    HELLO + get(1),
+    HELLO + get(1) + get(3) + frame(3, 0, 1, b"\0\0\0\x08"),
+    HELLO + frame(1, 4, 1, GET_BLOCK),
+    HELLO + frame(1, 4, 1, GET_BLOCK) + frame(0, 0, 1, b"abc"),
+    HELLO + frame(1, 0, 1, GET_BLOCK),
+    HELLO + frame(1, 5, 1, b"\x82"),
+    HELLO + get(1) + frame(4, 1, 0, b"x"),
+    HELLO + get(1) + frame(8, 0, 1, b"\0\0\0\0"),
 )
 ANSWERS = (
     b"",

@@ -8,7 +8,8 @@ is a place. A block that changes nothing in the table means the same until somet
 from typing import Any
 
 from meshproxy.http.h2 import huffman
-from meshproxy.http.h2.errors import HpackError
+from meshproxy.http.h2.errors import ConnectionBroken, HpackError
+from meshproxy.http.h2.frames import ENHANCE_YOUR_CALM
 from meshproxy.http.h2.hpack_static import STATIC
 from meshproxy.http.headers import Pair
 
@@ -39,13 +40,18 @@ _NAMES = _Names()
 
 
 class HpackDecoder:
-    """Reads the blocks of one peer, which must come in order. `changed`: the last block has changed the table."""
+    """Reads the blocks of one peer, which must come in order. `changed`: the last block has changed the table.
+
+    most: a block with more headers is not read to its end, as one byte may name a header of 4 KiB: the connection ends.
+    """
 
     __slots__ = (
-        "_announced", "_limit", "_must_shrink", "_size", "_table", "changed", "known_heads", "known_trailers",
+        "_announced", "_limit", "_most", "_must_shrink", "_size", "_table", "changed", "known_heads",
+        "known_trailers",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
         # Of the table: its size in bytes, how large the peer has made it, and how large it may make it.
         self._size = 0
         self._limit = self._announced = DEFAULT_TABLE_SIZE
@@ -65,7 +71,7 @@ class HpackDecoder:
         """HpackError where the block is wrong: then nothing that follows on the connection can be read."""
         self.changed = False
         pairs: list[Pair] = []
-        table = self._table
+        table, most = self._table, self._most
         at, end = 0, len(block)
         try:
             if self._must_shrink or (end and block[0] & 0xE0 == 0x20):
@@ -83,6 +89,8 @@ class HpackDecoder:
                 else:
                     pair, at = self._literal(block, at, byte)
                     pairs.append(pair)
+                if len(pairs) > most:
+                    raise ConnectionBroken(ENHANCE_YOUR_CALM, "too many headers")
         except IndexError:
             raise HpackError("an index that is not there, or a block that is cut") from None
         return pairs

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from meshproxy.http.h2.options import Http2Options
     from meshproxy.http.h2.stats import Http2Stats
 
+# A head with so many times as many headers as are allowed is not merely too large.
+_FACTOR = 5
+
 
 class Http2Link(asyncio.Protocol):
     """The part of `Http2Connection` that streams and sides write to."""
@@ -36,7 +39,7 @@ class Http2Link(asyncio.Protocol):
         self.streams: dict[int, Http2Stream] = {}
         # Streams with something in their queue, in the order in which it is their turn.
         self.waiting: dict[Http2Stream, None] = {}
-        self.decoder = HpackDecoder()
+        self.decoder = HpackDecoder(options.max_headers * _FACTOR)
         self.encoder = HpackEncoder(options.hpack_table_size)
         self.limits = Limits(options, stats)
         # Nothing more is read, and nothing but what was written before will be.
