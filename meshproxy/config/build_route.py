@@ -5,6 +5,7 @@ from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_forward import build_forward, build_max_duration, build_weighted
 from meshproxy.config.build_internal_redirects import build_internal_redirects
+from meshproxy.config.build_mirrors import build_mirrors
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_redirect import build_redirect
@@ -69,6 +70,7 @@ def _finish_forward(view: View, route: Route, forward: Forward, scope: Scope) ->
     with view.at("route"):
         plan = build_plan(view.route, view, scope.plan, scope.ctx)
         plan.redirects = build_internal_redirects(view.route)
+        plan.mirrors = build_mirrors(view.route, scope) or plan.mirrors
         forward.set_plan(plan)
     view = view.route
     route.idle_timeout = view.idle_timeout

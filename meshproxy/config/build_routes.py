@@ -7,6 +7,7 @@ from meshproxy.config.build_edits import build_edit
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matcher_tree import build_matcher_tree
 from meshproxy.config.build_matchers import build_header_matchers
+from meshproxy.config.build_mirrors import build_mirrors
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_rate_limits import build_rate_limits
@@ -32,10 +33,6 @@ _ROUTE = "envoy.config.route.v3.Route"
 _ROUTE_LIST = "envoy.config.route.v3.RouteList"
 # The virtual cluster of requests that no other takes.
 _OTHER = "other"
-_HOST_LATER = {
-    "request_mirror_policies": "mirroring is not supported yet",
-    "cors": "the cors filter takes its policy from typed_per_filter_config",
-}
 
 
 def build_route_table(view: View, ctx: Context, validate_clusters: bool = True) -> RouteTable:
@@ -47,9 +44,9 @@ def build_route_table(view: View, ctx: Context, validate_clusters: bool = True) 
     if view.vhds:
         view.reject("vhds", "virtual host discovery is not supported yet")
     reject_specifiers(view)
-    view.ignore("request_mirror_policies", why=_HOST_LATER["request_mirror_policies"])
     deadlines = Deadlines(ctx.loop)
     scope = _table_scope(view, ctx, deadlines, view.get("validate_clusters", validate_clusters))
+    scope.plan.mirrors = build_mirrors(view, scope)
     domains: dict[str, VirtualHost] = {}
     for host_view in view.virtual_hosts:
         with view.at("virtual_hosts", host_view.name):
@@ -100,8 +97,7 @@ def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_cluste
 
 
 def _build_host(view: View, table: Scope) -> VirtualHost:
-    for name, why in _HOST_LATER.items():
-        view.ignore(name, why=why)
+    view.ignore("cors", why="the cors filter takes its policy from typed_per_filter_config")
     reject_specifiers(view)
     scope = replace(
         table,
@@ -110,7 +106,9 @@ def _build_host(view: View, table: Scope) -> VirtualHost:
         response_edits=(build_edit(view, "response"), *table.response_edits),
         overrides=with_outer(build_overrides(view, table.ctx), table.overrides),
         plan=replace(
-            build_plan(view, view, table.plan, table.ctx), tell_timeout_retry=view.include_is_timeout_retry_header
+            build_plan(view, view, table.plan, table.ctx),
+            tell_timeout_retry=view.include_is_timeout_retry_header,
+            mirrors=build_mirrors(view, table) or table.plan.mirrors,
         ),
         attempt_count_in_request=view.include_request_attempt_count,
         attempt_count_in_response=view.include_attempt_count_in_response,

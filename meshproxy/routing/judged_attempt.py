@@ -8,6 +8,7 @@ from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.kept_body import KeptBody
+from meshproxy.routing.mirror import Mirrors, copies_of
 from meshproxy.routing.plan import Plan
 from meshproxy.routing.tries import Tries
 from meshproxy.upstream.http1_client import Http1Client
@@ -35,6 +36,8 @@ class JudgedAttempt(Attempt):
     whole = False
     # The body could not be kept.
     too_large = False
+    # Copies that get the body too; once there are tries, these have them.
+    mirrors: Mirrors | None = None
     # Where it waits to expire.
     _clocks: "tuple[TimeoutQueue[Any], ...]" = ()
     # When something last came of it, by the loop's clock.
@@ -45,7 +48,16 @@ class JudgedAttempt(Attempt):
         if not end and (self.plan.retry is not None or self.plan.redirects is not None):
             limit = self.plan.buffer_limit
             self.body = KeptBody(self.stream.manager.buffer_limit if limit is None else limit)
+        if not self.plan.mirrors:
+            super().start(end)
+            return
+        # As it is now: where it goes may change its host.
+        mirrors = copies_of(self.stream, self.plan.mirrors)
         super().start(end)
+        if self.pool is not None:
+            mirrors.begin(self.router, self.action, self.stream, end)
+            if not end and not self._over:
+                self.mirrors = mirrors
 
     def start_again(self, tries: Tries) -> None:
         """As one of several."""
@@ -72,6 +84,8 @@ class JudgedAttempt(Attempt):
     def send_data(self, data: bytes, end: bool) -> None:
         if self.body is not None and not self.body.add(data, end):
             self.abandon()
+        if self.mirrors is not None:
+            self.mirrors.send(data, end)
         super().send_data(data, end)
         if end:
             self._note_whole()
@@ -80,14 +94,22 @@ class JudgedAttempt(Attempt):
         if self.body is not None:
             self.body.trailers = trailers
             self.body.ended = True
+        if self.mirrors is not None:
+            self.mirrors.send_last(trailers)
         super().send_trailers(trailers)
         self._note_whole()
 
     def _send_held(self) -> None:
-        # What is held was kept when it came.
+        # What is held was kept, and copied, when it came.
         body, self.body = self.body, None
+        mirrors, self.mirrors = self.mirrors, None
         super()._send_held()
-        self.body = body
+        self.body, self.mirrors = body, mirrors
+
+    def flush(self) -> None:
+        super().flush()
+        if self.mirrors is not None:
+            self.mirrors.push()
 
     def abandon(self) -> None:
         """The body is too large to be kept: there will be no other try."""
@@ -105,6 +127,8 @@ class JudgedAttempt(Attempt):
         super()._end()
         if self._clocks:
             self._stop_clocks()
+        if self.mirrors is not None:
+            self.mirrors.cancel()
 
     # ---- from the upstream ----
 

@@ -9,6 +9,7 @@ from meshproxy.routing.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from meshproxy.routing.asked import Asked
+    from meshproxy.routing.mirror import MirrorPolicy
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Plan:
     # The older way to say it, which a buffer_limit of any level goes before.
     old_buffer_limit: int | None = None
     redirects: InternalRedirects | None = None
+    mirrors: "tuple[MirrorPolicy, ...]" = ()
     # x-envoy-is-timeout-retry tells upstreams why they are asked again.
     tell_timeout_retry: bool = False
 
@@ -37,6 +39,7 @@ class Plan:
         return (
             self.retry is None
             and self.redirects is None
+            and not self.mirrors
             and not self.per_try_timeout
             and not self.per_try_idle_timeout
         )

@@ -28,7 +28,7 @@ class Tries:
 
     __slots__ = (
         "_armed", "_back_off", "_excluded", "_limited", "_pending", "_plan", "_priorities", "_timed_out", "_tried",
-        "action", "body", "cluster", "left", "router", "running", "sent", "stream",
+        "action", "body", "cluster", "left", "mirrors", "router", "running", "sent", "stream",
     )  # fmt: skip
 
     def __init__(self, first: "JudgedAttempt") -> None:
@@ -37,6 +37,7 @@ class Tries:
         self.cluster: Cluster = first.cluster
         self.action = first.action
         self.body, first.body = first.body, None
+        self.mirrors, first.mirrors = first.mirrors, None
         self._plan = first.plan
         policy = first.plan.retry
         assert policy is not None
@@ -101,6 +102,7 @@ class Tries:
         stream.upstream = attempt
         if self._plan.redirects is not None:
             attempt.body = self.body
+        attempt.mirrors, self.mirrors = self.mirrors, None
         stream.endpoint = attempt.pool.endpoint if attempt.pool is not None else None
         if attempt.client is not None:
             stream.upstream_connection = attempt.client
@@ -126,6 +128,10 @@ class Tries:
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None
+
+    def _drop_mirrors(self) -> None:
+        if self.mirrors is not None:
+            self.mirrors.cancel()
 
     # ---- the next one ----
 
@@ -189,6 +195,8 @@ class Tries:
             self._abandon()
             if not self.running:
                 return
+        if self.mirrors is not None:
+            self.mirrors.send(data, end)
         for attempt in list(self.running):
             attempt.send_data(data, end)
 
@@ -196,6 +204,8 @@ class Tries:
         if self.body is not None:
             self.body.trailers = trailers
             self.body.ended = True
+        if self.mirrors is not None:
+            self.mirrors.send_last(trailers)
         for attempt in list(self.running):
             attempt.send_trailers(trailers)
 
@@ -209,6 +219,7 @@ class Tries:
             return
         self.cluster.stats.retry_or_shadow_abandoned += 1
         self._stop()
+        self._drop_mirrors()
         self.stream.upstream = None
         words = b"exceeded request buffer limit while retrying upstream"
         reply = LocalReply(507, words, "request_payload_exceeded_retry_buffer_limit")
@@ -217,10 +228,13 @@ class Tries:
     def flush(self) -> None:
         for attempt in self.running:
             attempt.flush()
+        if self.mirrors is not None:
+            self.mirrors.push()
 
     def abort(self) -> None:
         """The stream needs the answer no more."""
         self._stop()
+        self._drop_mirrors()
         for attempt in self.running:
             attempt.tries = None
             attempt.abort()

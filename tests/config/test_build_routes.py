@@ -159,13 +159,13 @@ def test_internal_only_headers() -> None:
 
 def test_what_comes_later_is_named() -> None:
     text = table_text(
-        "{match: {prefix: /}, decorator: {operation: o}, route: {cluster: origin, retry_policy: {retry_on: 5xx}, "
-        "request_mirror_policies: [{cluster: c}]}}"
+        "{match: {prefix: /}, decorator: {operation: o}, route: {cluster: origin, "
+        "request_mirror_policies: [{cluster: origin, trace_sampled: true}]}}"
     )
     view = view_of(text)
     build_route_table(view, context())
     warned = {problem.path.removeprefix(f"{ROUTE}.") for problem in unread(view)}
-    assert warned == {"decorator", "route.request_mirror_policies"}
+    assert warned == {"decorator", "route.request_mirror_policies[0].trace_sampled"}
     assert {problem.severity for problem in unread(view)} == {"ignored"}
 
 
