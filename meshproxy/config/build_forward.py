@@ -32,7 +32,6 @@ _MAX_WEIGHT = 2**32 - 1
 _IGNORED: dict[str, tuple[str, ...]] = {
     "the cors filter takes its policy from typed_per_filter_config": ("cors",),
     "there is no early data here": ("early_data_policy",),
-    "there is no flush timeout yet": ("flush_timeout",),
 }
 
 

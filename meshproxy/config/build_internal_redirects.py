@@ -46,7 +46,7 @@ def build_internal_redirects(view: View) -> InternalRedirects | None:
         copied = [fold_case(wire_text(name)) for name in policy.response_headers_to_copy]
         for name in copied:
             if name[:1] == ":" or name == "host":
-                raise ConfigError(f"{name} headers cannot be copied")
+                raise ConfigError(":-prefixed headers or Hosts may not be specified here.")
         return InternalRedirects(
             frozenset(policy.redirect_response_codes or (302,)) & REDIRECTS,
             policy.get("max_internal_redirects", 1),

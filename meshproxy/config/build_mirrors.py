@@ -32,6 +32,8 @@ def _build(view: View, scope: Scope) -> MirrorPolicy:
             if view.cluster
             else "Exactly one of cluster or cluster_header in request mirror policy need to be specified"
         )
+    if view.cluster:
+        scope.check_cluster(view.cluster, "shadow cluster")
     name_of = _always(view.cluster) if view.cluster else cluster_named_by(view.cluster_header)
     own = local_address(6 if ctx.options.get("local_address_ip_version") == "v6" else 4)
     policy = MirrorPolicy(ctx.clusters, name_of, Forward(ctx.clusters, scope.deadlines, ""), ctx.runtime, own)

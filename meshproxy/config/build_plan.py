@@ -19,8 +19,7 @@ def build_plan(action: View, holder: View, outer: Plan, ctx: Context) -> Plan:
             policy = plan.retry = build_retry_policy(action.retry_policy, ctx)
         plan.per_try_timeout = policy.per_try_timeout
         plan.per_try_idle_timeout = policy.per_try_idle_timeout
-    elif action.has("retry_policy_typed_config"):
-        action.reject("retry_policy_typed_config", "there is no such extension")
+    action.ignore("retry_policy_typed_config", why="there is no such extension, in Envoy either")
     if action.hedge_policy:
         hedge = action.hedge_policy
         hedge.ignore("initial_requests", "additional_request_chance", why="nothing looks at it, in Envoy either")

@@ -74,6 +74,7 @@ def _finish_forward(view: View, route: Route, forward: Forward, scope: Scope) ->
         forward.set_plan(plan)
     view = view.route
     route.idle_timeout = view.idle_timeout
+    route.flush_timeout = view.flush_timeout
     route.max_duration = build_max_duration(view)
     if view.which("cluster_specifier") == "weighted_clusters":
         with view.at("weighted_clusters"):

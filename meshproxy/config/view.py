@@ -79,7 +79,10 @@ class View:
     def _open(self, name: str, kind: int) -> Any:
         value = getattr(self._message, name)
         if kind == _VALUE:
-            return _plain(value) if self._message.HasField(name) else None
+            plain = _plain(value) if self._message.HasField(name) else None
+            if plain is not None and value.DESCRIPTOR.full_name == _DURATION and plain < 0:
+                self.reject(name, "Invalid duration: Expected positive duration")
+            return plain
         if kind == _MESSAGE:
             return View(value, name, parent=self, present=self._message.HasField(name))
         if kind == _MESSAGES:

@@ -203,7 +203,7 @@ class Http2Exchange(Http2Stream):
         if not self.remote_closed:
             self.end_early()
         if self.queue is not None:
-            server.manager.time.flush_begins(self)
+            server.manager.time.flush_begins(self, stream.route)
 
 
 def _as_upgrade(request: RequestHeaders, protocol: str) -> None:

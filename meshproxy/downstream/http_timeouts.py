@@ -94,6 +94,8 @@ class Timekeeper:
         self.paused: TimeoutQueue[Any] = TimeoutQueue(loop, _LOOK_AT_PAUSED, _look_at_paused)
         self._drains: TimeoutQueue[Server] = TimeoutQueue(loop, timeouts.drain, self._drained)
         self._flushes = self._connections(timeouts.flush or timeouts.stream_idle, self._flush_too_slow)
+        # Those whose routes have a flush_timeout.
+        self._flushes_by_route: TimeoutQueue[Any] = TimeoutQueue(loop, 0.0, self._flush_too_slow)
         self._queues = tuple(
             self._deadlines.queue(seconds, expired)
             for seconds, expired in (
@@ -170,15 +172,19 @@ class Timekeeper:
             self.slow_heads.add(server)
             self._heads.add(server)
 
-    def flush_begins(self, exchange: "Http2Exchange") -> None:
+    def flush_begins(self, exchange: "Http2Exchange", route: Route | None) -> None:
         """Its response is complete, but waits for the client's window."""
-        if self._flushes is not None:
+        seconds = None if route is None else route.flush_timeout
+        if seconds:
+            self._flushes_by_route.add_for(exchange, seconds)
+        elif seconds is None and self._flushes is not None:
             self._flushes.add(exchange)
 
     def flushed(self, exchange: Any) -> None:
         """It has left, or will never."""
         if self._flushes is not None:
             self._flushes.discard(exchange)
+        self._flushes_by_route.discard(exchange)
 
     def head_complete(self, server: "Http1Server") -> None:
         """For those in `slow_heads`."""

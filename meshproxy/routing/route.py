@@ -43,8 +43,10 @@ class Route:
     `idle_timeout` and `max_duration` (a MaxDuration) are for the manager, in place of its own; None leaves it its own.
     """
 
-    __slots__ = ("action", "choices", "choose", "hooks", "idle_timeout", "max_duration", "metadata", "name",
-                 "overrides", "predicates", "request_edits", "response_edits", "stats", "virtual_host")  # fmt: skip
+    __slots__ = (
+        "action", "choices", "choose", "flush_timeout", "hooks", "idle_timeout", "max_duration", "metadata", "name",
+        "overrides", "predicates", "request_edits", "response_edits", "stats", "virtual_host",
+    )  # fmt: skip
 
     def __init__(self, action: Action, name: str = "") -> None:
         self.action = action
@@ -62,6 +64,8 @@ class Route:
         self.choose: Callable[[Stream], Route] | None = None
         # Seconds; 0 switches the manager's stream_idle_timeout off.
         self.idle_timeout: float | None = None
+        # Seconds that a client of HTTP/2 may take for the rest of a response, in place of the manager's; 0: any.
+        self.flush_timeout: float | None = None
         self.max_duration: MaxDuration | None = None
         # `vhost.<name>.route.<stat_prefix>`
         self.stats: RequestStats | None = None
