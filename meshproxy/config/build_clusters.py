@@ -12,7 +12,9 @@ from meshproxy.config.build_transport_sockets import build_upstream_socket
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
+from meshproxy.net.count import UNLIMITED, Counts
 from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.host_limits import HostLimits
 from meshproxy.upstream.limits import Limits
 from meshproxy.upstream.pool_settings import BY_ALPN
 from meshproxy.upstream.stats import ClusterStats
@@ -59,7 +61,7 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster.tls = build_upstream_socket(view.transport_socket)
     if cluster.pool_settings.protocol == BY_ALPN and cluster.tls is None:
         raise ConfigError(f"ALPN configured for cluster {cluster.name} which has a non-ALPN transport socket")
-    _read_circuit_breakers(cluster, view.circuit_breakers)
+    _read_circuit_breakers(cluster, view.circuit_breakers, ctx.counts)
     cluster.socket_options = build_socket_options(view, ctx.upstream_bind)
     tracked = view.track_cluster_stats
     tracked.ignore("timeout_budgets", "request_response_sizes", why="these histograms are not kept yet")
@@ -85,7 +87,7 @@ def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:
             ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{part}", each.stats)
 
 
-def _read_circuit_breakers(cluster: Cluster, view: View) -> None:
+def _read_circuit_breakers(cluster: Cluster, view: View, counts: Counts) -> None:
     seen = set()
     for thresholds in view.thresholds:
         priority = thresholds.priority
@@ -94,9 +96,14 @@ def _read_circuit_breakers(cluster: Cluster, view: View) -> None:
         else:
             seen.add(priority)
             _read_thresholds(cluster.limits[priority], thresholds)
-    for thresholds in view.per_host_thresholds:
-        if thresholds.enum("priority") == "DEFAULT":
-            cluster.per_host_connections = thresholds.get("max_connections", 0)
+    if view.per_host_thresholds:
+        limits = cluster.host_limits = HostLimits(counts)
+        # The first entry of a priority counts.
+        for thresholds in view.per_host_thresholds[::-1]:
+            if any(thresholds.has(name) for name in _THRESHOLDS if name not in ("max_connections", "track_remaining")):
+                view.reject("per_host_thresholds", "Unsupported field in per_host_thresholds")
+            thresholds.ignore("track_remaining", why="what is left for each endpoint is not shown")
+            limits.maximum[thresholds.priority] = thresholds.get("max_connections", UNLIMITED)
 
 
 def _read_thresholds(limits: Limits, view: View) -> None:

@@ -50,9 +50,10 @@ class SharedCount(Count):
 
     __slots__ = ("_numbers", "_place")
 
-    def __init__(self, maximum: int, numbers: SharedNumbers) -> None:
+    def __init__(self, maximum: int, numbers: SharedNumbers, place: int | None = None) -> None:
+        """place: one that was asked for before; None asks for it."""
         self._numbers = numbers
-        self._place = numbers.place()
+        self._place = numbers.place() if place is None else place
         self.maximum = maximum
 
     def take(self) -> bool:

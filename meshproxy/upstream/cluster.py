@@ -14,6 +14,7 @@ from meshproxy.net.tls_client import UpstreamTls
 from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.alpn_pool import AlpnPool
 from meshproxy.upstream.endpoint import FAILED_ACTIVE_HC, FAILED_EDS_HEALTH, PENDING_DYNAMIC_REMOVAL, Endpoint
+from meshproxy.upstream.host_limits import HostLimits
 from meshproxy.upstream.http1_pool import Http1Pool
 from meshproxy.upstream.http2_pool import Http2Pool
 from meshproxy.upstream.pool import Pool
@@ -56,9 +57,9 @@ class Cluster:
 
     __slots__ = (
         "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
-        "changed", "discovery", "drain_on_change", "endpoints", "keeps_healthy", "limits", "local_zone", "maintenance",
-        "metadata", "name", "overprovisioning", "per_host_connections", "pool_settings", "runtime", "socket_options",
-        "stat_groups", "stats", "tls", "turns", "watchers",
+        "changed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
+        "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
+        "socket_options", "stat_groups", "stats", "tls", "turns", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +76,8 @@ class Cluster:
         # How connections are protected; None for plain TCP.
         self.tls: UpstreamTls | None = None
         self.limits = self.stats.limits
-        # How many connections one endpoint may have; 0 for any number.
-        self.per_host_connections = 0
+        # How many connections one endpoint may have; None for any number.
+        self.host_limits: HostLimits | None = None
         self.endpoints: list[Endpoint] = []
         self.metadata: dict[str, Any] = {}
         # The zone of this proxy; with it, responses are counted by the two zones.
@@ -213,6 +214,8 @@ class Cluster:
 
     def _enter(self, endpoint: Endpoint) -> None:
         endpoint.cluster = self
+        if self.host_limits is not None and endpoint.connections is None:
+            endpoint.connections = self.host_limits.count_of(endpoint)
         self.stats.total_match_count += 1
         for watcher in self.watchers:
             watcher.enter(endpoint)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.connection import address_text
+from meshproxy.net.count import Count
 from meshproxy.upstream.stats import EndpointStats
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ class Endpoint:
     """
 
     __slots__ = (
-        "address", "address_text", "canary", "checking", "cluster", "degraded", "excluded", "hash_key", "health_flags",
-        "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor", "pools",
-        "priority", "source_pools", "stats", "weight",
+        "address", "address_text", "canary", "checking", "cluster", "connections", "degraded", "excluded", "hash_key",
+        "health_flags", "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor",
+        "pools", "priority", "source_pools", "stats", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,8 @@ class Endpoint:
         self.degraded = self.excluded = False
         # When it began to be healthy, in seconds of the monotonic clock: its slow start is counted from then.
         self.healthy_since: float | None = None
+        # How many there are of all workers, where there may be only so many.
+        self.connections: Count | None = None
         # What balancers that hash call it, once they have worked that out.
         self.hash_key: bytes | None = None
         self.checking: Checking | None = None

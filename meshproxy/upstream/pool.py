@@ -237,14 +237,20 @@ class Pool:
 
     def _take_connection(self) -> bool:
         """Whether there may be one more, which counts from now on."""
-        connections = self.limits.connections
-        if not 0 < self.cluster.per_host_connections <= self.endpoint.stats.cx_active and connections.take():
-            return True
+        connections, of_endpoint = self.limits.connections, self.endpoint.connections
+        limits = self.cluster.host_limits
+        if limits is None or limits.take(self.endpoint, self.priority):
+            if connections.take():
+                return True
+            if of_endpoint is not None:
+                of_endpoint.give()
         self.stats.upstream_cx_overflow += 1
         if self.clients or self.dialling:
             return False
         # Whoever waits on an endpoint without any connection would wait for ever.
         connections.add()
+        if of_endpoint is not None:
+            of_endpoint.add()
         return True
 
     def _dial_one(self) -> None:
@@ -309,6 +315,8 @@ class Pool:
         """A connection, or the dial for one, is over."""
         stats = self.stats
         self.limits.connections.give()
+        if self.endpoint.connections is not None:
+            self.endpoint.connections.give()
         self.endpoint.stats.cx_active -= 1
         stats.upstream_cx_active -= 1
         stats.upstream_cx_destroy += 1

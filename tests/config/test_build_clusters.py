@@ -11,6 +11,7 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.parse import parse
 from meshproxy.config.source import inline
 from meshproxy.config.view import View, unread
+from meshproxy.net.count import UNLIMITED
 from meshproxy.upstream.balancers.least_request import LeastRequest
 from meshproxy.upstream.balancers.maglev import Maglev
 from meshproxy.upstream.balancers.random import Random
@@ -127,7 +128,8 @@ def test_circuit_breakers(ctx: Context) -> None:
     assert [count.maximum for count in counts] == [1, 2, 3, 4, 5]
     assert default.track_remaining
     assert (high.retry_budget, high.retry_budget_minimum) == (7.0, 3)
-    assert cluster.per_host_connections == 6
+    assert cluster.host_limits is not None
+    assert cluster.host_limits.maximum == [6, UNLIMITED]
 
 
 HTTP2_OPTIONS = (
@@ -326,6 +328,8 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
          "maglev_lb_config.table_size: The table size of maglev must be prime number"),
         (("lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 2, maximum_ring_size: 1}",),
          "ring_hash_lb_config.minimum_ring_size: ring hash: minimum_ring_size (2) > maximum_ring_size (1)"),
+        (("circuit_breakers: {per_host_thresholds: [{max_connections: 1, max_requests: 3}]}",),
+         "circuit_breakers.per_host_thresholds: Unsupported field in per_host_thresholds"),
         (("lb_policy: LOAD_BALANCING_POLICY_CONFIG",), "cluster: field load_balancing_policy need to be set"),
         (("common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}",),
          "Cannot use hostname for consistent hashing loadbalancing for cluster of type: 'envoy.cluster.static'"),

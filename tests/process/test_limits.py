@@ -67,6 +67,7 @@ def network(*filters: str) -> str:
 
 
 ECHO = "echo.v3.Echo"
+PER_HOST = "per_host_thresholds: [{max_connections: 8}]"
 
 
 @contextmanager
@@ -116,6 +117,18 @@ def test_requests_to_a_cluster(tmp_path: Path) -> None:
         assert proxy.stat("cluster.origin.upstream_rq_active") == 5
         assert proxy.stat("cluster.origin.circuit_breakers.default.rq_open") == 1
         assert proxy.stat("cluster.origin.circuit_breakers.default.remaining_rq") == 0
+
+
+def test_connections_to_an_endpoint(tmp_path: Path) -> None:
+    upstream = Upstream(b"")
+    more = clusters(upstream.port, "").replace("thresholds: [{, track_remaining: true}]", PER_HOST)
+    text = config("route: {cluster: origin}", more=more)
+    with running(tmp_path, text, *FOUR) as proxy, connected(proxy, 40) as clients:
+        for client in clients:
+            client.sendall(REQUEST)
+        # As in Envoy, a worker without any connection to it may make one: else its requests would wait for ever.
+        wait_for(lambda: proxy.stat("cluster.origin.upstream_rq_pending_active") == 40 - upstream.open)
+        assert 8 <= upstream.most <= 8 + 3
 
 
 def test_a_dead_worker_gives_back_what_it_had(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from meshproxy.http.failures import (
     OVERFLOW,
     PROTOCOL_ERROR,
 )
+from meshproxy.net.count import Counts
 from meshproxy.net.tasks import running
+from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.host_limits import HostLimits
 from tests.upstream.fakes import OK, Try, begin, black_hole, exchange, make_cluster, read_head, settled, until, upstream
 
 
@@ -102,14 +105,18 @@ def test_an_endpoint_without_connections_gets_one_beyond_the_limit() -> None:
 def test_connections_per_host_are_limited() -> None:
     async def work() -> None:
         async with upstream() as server:
-            cluster = make_cluster(server.address)
-            cluster.per_host_connections = 2
+            cluster = make_cluster()
+            cluster.host_limits = HostLimits(Counts())
+            cluster.host_limits.maximum[0] = 2
+            cluster.set_endpoints([Endpoint(server.address)])
             tries = [begin(cluster) for _ in range(6)]
             for attempt in tries:
                 await attempt.done.wait()
             assert server.accepted == 2
+            count = cluster.endpoints[0].connections
+            assert count is not None and count.own == 2
             cluster.close()
-            await until(lambda: settled(cluster))
+            await until(lambda: settled(cluster) and not count.own)
 
     run(work)
 
