@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from meshproxy.config.build_edits import build_edit
+from meshproxy.config.build_edits import build_edit, build_header_value
 from meshproxy.config.build_matchers import build_string_matcher
 from meshproxy.config.build_payload import build_payload, build_payloads
 from meshproxy.config.context import Context
@@ -14,15 +14,21 @@ from meshproxy.config.view import View
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.http.headers import RequestHeaders
 from meshproxy.net.connection import Connection
+from meshproxy.observe.json_text import wire_text
+from meshproxy.routing.edits import HeaderEdit
+from meshproxy.routing.grpc_timeout import write_grpc_timeout
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.health.checker import HealthChecker
 from meshproxy.upstream.health.cluster_checks import ClusterChecks
+from meshproxy.upstream.health.connections import CheckConnections
 from meshproxy.upstream.health.events import HealthEvents, Write
+from meshproxy.upstream.health.grpc_probe import GrpcCheck, GrpcProbe, check_request
 from meshproxy.upstream.health.http_probe import HttpCheck, HttpProbe, Range
 from meshproxy.upstream.health.session import Probe, Session
 from meshproxy.upstream.health.settings import HealthCheckSettings, HealthCheckStats
 from meshproxy.upstream.health.tcp_probe import TcpCheck, TcpProbe
+from meshproxy.upstream.pool_settings import HTTP1, HTTP2
 
 _FILE_SINK = "envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink"
 _BODILESS = ("GET", "HEAD", "DELETE", "TRACE")
@@ -109,20 +115,26 @@ def _probe(cluster: Cluster, view: View, ctx: Context) -> tuple[str, MakeProbe]:
         type_name = custom.typed_config.type_name if custom.has("typed_config") else ""
         words = f"Didn't find a registered implementation for '{custom.name}' with type URL: '{type_name}'"
         view.reject("custom_health_check", words)
-    if kind == "grpc_health_check":
+    if kind == "grpc_health_check" and cluster.pool_settings.protocol == HTTP1:
         view.reject("grpc_health_check", f"{cluster.name} cluster must support HTTP/2 for gRPC healthchecking")
     reuse = view.get("reuse_connection", True)
     with view.at(kind):
         if kind == "http_health_check":
             check = _http_check(cluster, view.http_health_check, reuse, ctx)
-            return "HTTP", lambda session, stats: HttpProbe(session, cluster, check, stats)
+            protocol = HTTP2 if view.http_health_check.enum("codec_client_type") == "HTTP2" else HTTP1
+            connections = CheckConnections(cluster, protocol)
+            return "HTTP", lambda session, stats: HttpProbe(session, connections, check, stats)
+        if kind == "grpc_health_check":
+            call = _grpc_check(cluster, view.grpc_health_check, view.seconds("timeout", 0.0) or 0.0, reuse)
+            over_http2 = CheckConnections(cluster, HTTP2)
+            return "GRPC", lambda session, stats: GrpcProbe(session, over_http2, call)
         tcp = _tcp_check(view.tcp_health_check, reuse)
         return "TCP", lambda session, stats: TcpProbe(session, cluster, tcp)
 
 
 def _http_check(cluster: Cluster, view: View, reuse: bool, ctx: Context) -> HttpCheck:
-    if view.enum("codec_client_type") != "HTTP1":
-        view.reject("codec_client_type", f"{view.enum('codec_client_type')} is not supported yet: HTTP1 is")
+    if view.enum("codec_client_type") == "HTTP3":
+        view.reject("codec_client_type", "HTTP3 is not supported: HTTP1 and HTTP2 are")
     if view.use_alpn_protocol:
         words = f"use_alpn_protocol configured for the health check of cluster {cluster.name}"
         view.reject("use_alpn_protocol", f"{words} which has a non-ALPN transport socket")
@@ -146,7 +158,7 @@ def _http_check(cluster: Cluster, view: View, reuse: bool, ctx: Context) -> Http
     if view.has("service_name_matcher"):
         with view.at("service_name_matcher"):
             check.service = build_string_matcher(view.service_name_matcher, ctx)
-    check.edit = _edit(cluster, view)
+    check.edit = _edit(cluster, build_edit(view, "request"))
     check.reuse, check.runtime = reuse, ctx.runtime
     return check
 
@@ -171,8 +183,22 @@ def _ranges(view: View, kind: str) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def _edit(cluster: Cluster, view: View) -> Callable[[Endpoint, RequestHeaders], None] | None:
-    edit = build_edit(view, "request")
+def _grpc_check(cluster: Cluster, view: View, timeout: float, reuse: bool) -> GrpcCheck:
+    added = []
+    for i, option in enumerate(view.initial_metadata):
+        with view.at("initial_metadata", i):
+            added.append(build_header_value(option))
+    metadata = _edit(cluster, HeaderEdit(added))
+
+    def edit(endpoint: Endpoint, request: RequestHeaders) -> None:
+        if metadata is not None:
+            metadata(endpoint, request)
+        write_grpc_timeout(request, timeout)
+
+    return GrpcCheck(check_request(view.service_name), wire_text(view.authority) or cluster.name, edit, reuse)
+
+
+def _edit(cluster: Cluster, edit: HeaderEdit) -> Callable[[Endpoint, RequestHeaders], None] | None:
     if not edit:
         return None
 

@@ -1,0 +1,57 @@
+"""Connections of health checks: made as the cluster makes its own, but counted by nobody and limited by nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+from meshproxy.net.count import UNLIMITED
+from meshproxy.upstream.balancers.random import Random
+from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.endpoint import Endpoint
+from meshproxy.upstream.pool import Pool
+
+
+class CheckConnections:
+    """Of one health check of a cluster. protocol: see pool_settings."""
+
+    def __init__(self, cluster: Cluster, protocol: str) -> None:
+        self.cluster = cluster
+        self._protocol = protocol
+        # Stands in for the cluster, whose counters and limits are for requests.
+        self._double: Cluster | None = None
+
+    @property
+    def secured(self) -> bool:
+        return self.cluster.tls is not None
+
+    def double(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint as checks see it: at the address for checks, with connections of its own."""
+        double = Endpoint(endpoint.check_address, endpoint.hostname, metadata=endpoint.metadata)
+        double.cluster = self._cluster()
+        return double
+
+    def pool(self, double: Endpoint) -> Pool:
+        pool = self._cluster().pool(double)
+        assert pool is not None, "nothing limits how many there are"
+        return pool
+
+    def _cluster(self) -> Cluster:
+        """Made when the first check needs it: the cluster is complete by then."""
+        if self._double is None:
+            original = self.cluster
+            # The time of the check bounds everything; what bounds requests does not hold.
+            settings = replace(
+                original.pool_settings, protocol=self._protocol, connect_timeout=0.0, max_duration=0.0, max_requests=0,
+                max_stream_duration=0.0, preconnect_ratio=1.0,
+            )  # fmt: skip
+            nothing: Any = Random()
+            double = self._double = Cluster(original.name, nothing, settings)
+            double.socket_options = original.socket_options
+            double.tls = original.tls
+            for count in _counts(double):
+                count.maximum = UNLIMITED
+        return self._double
+
+
+def _counts(cluster: Cluster) -> list[Any]:
+    limits = cluster.limits.default
+    return [limits.connections, limits.pending, limits.requests, limits.pools]
