@@ -13,6 +13,7 @@ TABLE: dict[str, str] = {
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "http.header_mutation:HeaderMutation",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": "http.header_mutation:HeaderMutation",
     "envoy.extensions.filters.http.header_to_metadata.v3.Config": "http.header_to_metadata:HeaderToMetadata",
+    "envoy.extensions.filters.http.health_check.v3.HealthCheck": "http.health_check:HealthCheck",
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": "http.local_ratelimit:LocalRateLimit",
     "envoy.extensions.filters.http.set_filter_state.v3.Config": "http.set_filter_state:SetFilterState",
     "envoy.extensions.filters.http.set_metadata.v3.Config": "http.set_metadata:SetMetadata",

@@ -3,7 +3,7 @@
 from meshproxy.config.build_edits import build_header_value
 from meshproxy.config.build_format import build_format
 from meshproxy.config.build_grpc_service import build_grpc_service
-from meshproxy.config.build_matchers import build_string_matcher
+from meshproxy.config.build_matchers import build_header_matchers, build_string_matcher
 from meshproxy.config.build_mutations import build_mutations
 from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_rewrites import build_substitution
@@ -69,6 +69,7 @@ __all__ = [
     "build_format",
     "build_fraction",
     "build_grpc_service",
+    "build_header_matchers",
     "build_header_value",
     "build_mutations",
     "build_rate_limits",

@@ -16,7 +16,7 @@ from meshproxy.config.context import Context
 from meshproxy.config.view import View
 from meshproxy.downstream.http2_server import PrematureResets
 from meshproxy.downstream.http_manager import HttpManager
-from meshproxy.downstream.http_stats import ListenerHttpStats, TracingStats
+from meshproxy.downstream.http_stats import ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
 from meshproxy.downstream.overload import Overload
 from meshproxy.downstream.overload_http import end_connections, refuse_requests
@@ -71,7 +71,7 @@ def build_http_manager(view: View, ctx: Context, buffer_limit: int) -> HttpManag
     _read_log_options(view, manager)
     manager.failed = ctx.failures.add
     ctx.stats.add(f"http.{view.stat_prefix}", manager.stats)
-    ctx.stats.add(f"http.{view.stat_prefix}.tracing", TracingStats())
+    ctx.stats.add(f"http.{view.stat_prefix}.tracing", manager.tracing_stats)
     ctx.stats.add("http1", manager.http1_stats)
     manager.show_stats = ctx.stats.add
     ctx.stats.add(f"{ctx.listener_prefix}.http.{view.stat_prefix}", ListenerHttpStats(manager.stats))

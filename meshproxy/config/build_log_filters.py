@@ -59,8 +59,8 @@ def _duration(view: View, ctx: Context) -> Filter:
 
 
 def _not_health_check(_view: View, _ctx: Context) -> Filter:
-    """Requests that the health_check filter answered are not logged; there is no such filter here yet."""
-    return lambda _exchange: True
+    """Requests that the health_check filter has taken for health checks are not logged."""
+    return lambda exchange: not exchange.health_check
 
 
 def _traceable(_view: View, _ctx: Context) -> Filter:

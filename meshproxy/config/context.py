@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshproxy.downstream.drain import ServerHealth
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
 from meshproxy.downstream.overload import Overload
@@ -57,6 +58,7 @@ class Context:
     connections: ConnectionCount = field(default_factory=ConnectionCount)
     # What is done against overload; one that does nothing for listeners that bypass the manager.
     overload: Overload = field(default_factory=Overload)
+    server_health: ServerHealth = field(default_factory=ServerHealth)
     listeners: Listeners = field(default_factory=Listeners)
     # By size, shared by all TCP proxies.
     pipes: dict[int, Pipes] = field(default_factory=dict)

@@ -25,6 +25,7 @@ class ConnectionRecord:
     virtual_host = None
     virtual_cluster = None
     local_reply_body = ""
+    health_check = False
     request_done_at = 0.0
     request_sent_at = 0.0
     response_started_at = 0.0

@@ -9,6 +9,15 @@ from typing import NamedTuple
 DrainClose = Callable[[], bool]
 
 
+class ServerHealth:
+    """Whether the process passes the health checks of others; an operator says so (/healthcheck/fail, /ok)."""
+
+    __slots__ = ("failed",)
+
+    def __init__(self) -> None:
+        self.failed = False
+
+
 class InFlight(NamedTuple):
     """What a listener still has."""
 

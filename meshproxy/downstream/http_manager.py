@@ -15,7 +15,7 @@ from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http2_exchange import Http2Exchange, MultiplexedStream
 from meshproxy.downstream.http2_server import Http2Server, PrematureResets
-from meshproxy.downstream.http_stats import Http1Stats, HttpStats
+from meshproxy.downstream.http_stats import Http1Stats, HttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
 from meshproxy.downstream.recreate import recreate
 from meshproxy.downstream.response_steps import ResponseStep
@@ -55,6 +55,7 @@ class HttpManager:
         self.loop = loop
         self.stat_prefix = stat_prefix
         self.stats = HttpStats()
+        self.tracing_stats = TracingStats()
         self.http1_stats = Http1Stats()
         self.filters = filters
         # Per upgrade type with filters of its own: the tables of those (they know no routes).
@@ -327,6 +328,9 @@ class HttpManager:
             self._drain(stream.server.carrier)
         if not stream.request_complete:
             stats.downstream_rq_response_before_rq_complete += 1
+        if stream.health_check:
+            self.tracing_stats.health_check += 1
+            return
         status = headers.status
         if 200 <= status < 300:
             stats.downstream_rq_completed += 1

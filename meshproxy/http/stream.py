@@ -75,6 +75,8 @@ class Stream:
     flags: tuple[str, ...] = ()
     metadata: dict[str, dict[str, Any]] | None = None
     filter_state: dict[str, Any] | None = None
+    # A health check, as the health_check filter has found: such are counted as Envoy counts them, or not at all.
+    health_check = False
     # The codec must not serve another request on this connection.
     close_after = False
     # %PROTOCOL%

@@ -9,25 +9,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from meshproxy.admin.server_view import DrainStatus, ListenerStatus
-from meshproxy.downstream.drain import DrainClose, Gradual, InFlight, always
+from meshproxy.downstream.drain import DrainClose, Gradual, InFlight, ServerHealth, always
 from meshproxy.downstream.listener import Listener
 from meshproxy.process.listener_set import ListenerSet
 
 
 class Drains:
-    """seconds: --drain-time-s. gradual: --drain-strategy. tell: passes a word on to the workers."""
+    """seconds: --drain-time-s. gradual: --drain-strategy. health: what filters look at. tell: passes a word on to the
+    workers."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, listeners: ListenerSet, seconds: int, gradual: bool,
-        tell: Callable[..., None],
+        health: ServerHealth, tell: Callable[..., None],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._listeners = listeners
         self._seconds = seconds
         self._gradual = gradual and seconds > 0
         self._tell = tell
-        # /healthcheck/fail
-        self.failed = False
+        self._health = health
         # For inbound listeners only, and since when; what new workers have to hear.
         self._asked: list[tuple[bool, float]] = []
         self._silent: set[Listener] = set()
@@ -36,10 +36,15 @@ class Drains:
         # The process ends with the drain.
         self.leaving = False
 
+    @property
+    def failed(self) -> bool:
+        """/healthcheck/fail"""
+        return self._health.failed
+
     # ---- what operators say ----
 
     def fail_health_checks(self, fail: bool) -> None:
-        self.failed = fail
+        self._health.failed = fail
         for listener in self._listeners.all:
             listener.set_health_failed(fail)
         self._tell("fail_health_checks", fail)

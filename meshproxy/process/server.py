@@ -114,7 +114,8 @@ class Server:
         self._loaded: Loaded | None = loaded
         self._phase = PRE_INITIALIZING
         self.drains = Drains(
-            loop, self.listener_set, options.drain_time_s, options.drain_strategy == "gradual", self._tell
+            loop, self.listener_set, options.drain_time_s, options.drain_strategy == "gradual",
+            self.ctx.server_health, self._tell,
         )  # fmt: skip
         self._in_flight: list[InFlight] = []
         self._running: asyncio.Task[Any] | None = None

@@ -17,6 +17,8 @@ def charge(
 
     Returns where it was counted, for the time that the response takes.
     """
+    if stream.health_check:
+        return ()
     if endpoint is not None and status >= 500:
         endpoint.stats.rq_error += 1
     if (

@@ -209,7 +209,7 @@ def _fill(node: Any, stage: Stage) -> Any:
         text = stage.fill(node)
         return int(text) if node.startswith("${port:") and text.isdecimal() else text
     if isinstance(node, Mapping):
-        return {key: _fill(value, stage) for key, value in node.items()}
+        return {stage.fill(str(key)): _fill(value, stage) for key, value in node.items()}
     return [_fill(item, stage) for item in node] if isinstance(node, list) else node
 
 
