@@ -11,9 +11,11 @@ from meshproxy.observe.access_log import AccessLog
 from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_format, compile_json_format, is_steady
 
 _LOGGERS = "envoy.extensions.access_loggers."
-# They send entries over gRPC, which needs HTTP/2.
-_OVER_GRPC = (f"{_LOGGERS}grpc.", f"{_LOGGERS}open_telemetry.")
-_NOT_YET = "loggers that send over gRPC are not supported yet: log to a file or to a standard stream"
+# They are imported when they are wanted: few are, and messages are much to read.
+_OVER_GRPC = {
+    f"{_LOGGERS}grpc.v3.HttpGrpcAccessLogConfig": "build_http_grpc",
+    f"{_LOGGERS}grpc.v3.TcpGrpcAccessLogConfig": "build_tcp_grpc",
+}
 
 
 def build_access_logs(views: list[View], ctx: Context, later: bool = False) -> tuple[AccessLog, ...]:
@@ -25,16 +27,20 @@ def _build(view: View, ctx: Context, later: bool) -> AccessLog:
     _ = view.name  # the type says which logger it is
     config = view.typed_config
     name = config.type_name
-    build = _BUILDERS.get(name)
-    if build is None:
-        why = _NOT_YET if name.startswith(_OVER_GRPC) else f"unsupported extension: {name or 'none'}"
-        view.reject("typed_config", why)
-    packed = config.unpack()
-    path, form = build(packed)
     keep = None
     if view.filter:
         with view.at("filter"):
             keep = build_log_filter(view.filter, ctx)
+    if name in _OVER_GRPC:
+        from meshproxy.config import build_grpc_access_logs
+
+        log: AccessLog = getattr(build_grpc_access_logs, _OVER_GRPC[name])(config.unpack(), ctx, keep)
+        return log
+    build = _BUILDERS.get(name)
+    if build is None:
+        view.reject("typed_config", f"unsupported extension: {name or 'none'}")
+    packed = config.unpack()
+    path, form = build(packed)
     with packed.at("path"):
         file = ctx.log_files.open(path)
     return AccessLog(form, file.write, keep, file.write_later if later and is_steady(form) else None)

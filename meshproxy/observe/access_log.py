@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
-from meshproxy.observe.formatter import Formatter
 from meshproxy.observe.operators import Exchange
 
 _log = logging.getLogger("filter")
 
 Filter = Callable[[Exchange], bool]
-Write = Callable[[str], None]
-Later = Callable[[Formatter, Exchange], None]
+# Makes an entry, text or bytes, and takes one.
+Form = Callable[[Exchange], Any]
+Write = Callable[[Any], None]
+Later = Callable[[Form, Exchange], None]
 
 
 class AccessLog:
@@ -19,7 +21,7 @@ class AccessLog:
     __slots__ = ("_filter", "_format", "_later", "_write")
 
     def __init__(
-        self, format: Formatter, write: Write, filter: Filter | None = None, later: Later | None = None
+        self, format: Form, write: Write, filter: Filter | None = None, later: Later | None = None
     ) -> None:
         """later: takes exchanges that are done, whose lines may be made a little later."""
         self._format = format

@@ -53,7 +53,7 @@ for _name in ("TRACE_ID", "SPAN_ID"):
 
 
 # Where each kind of metadata lies; every one of them may be absent.
-_SOURCES: dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     "DYNAMIC": lambda stream: stream.metadata,
     "CLUSTER": lambda stream: stream.cluster.metadata if stream.cluster is not None else None,
     "UPSTREAM_HOST": lambda stream: stream.endpoint.metadata if stream.endpoint is not None else None,
@@ -82,26 +82,26 @@ def metadata_value(source: Source, path: list[str], length: int | None) -> Gette
 
 @operator("DYNAMIC_METADATA", argument="required", length=True)
 def dynamic_metadata(argument: str, length: int | None) -> Getter:
-    return metadata_value(_SOURCES["DYNAMIC"], argument.split(":"), length)
+    return metadata_value(SOURCES["DYNAMIC"], argument.split(":"), length)
 
 
 @operator("CLUSTER_METADATA", argument="required")
 def cluster_metadata(argument: str, length: int | None) -> Getter:
-    return metadata_value(_SOURCES["CLUSTER"], argument.split(":"), length)
+    return metadata_value(SOURCES["CLUSTER"], argument.split(":"), length)
 
 
 @operator("UPSTREAM_METADATA", argument="required")
 def upstream_metadata(argument: str, length: int | None) -> Getter:
-    return metadata_value(_SOURCES["UPSTREAM_HOST"], argument.split(":"), length)
+    return metadata_value(SOURCES["UPSTREAM_HOST"], argument.split(":"), length)
 
 
 @operator("METADATA", argument="optional", length=True)
 def metadata(argument: str, length: int | None) -> Getter:
     """`TYPE:namespace:key...`."""
     kind, *path = argument.split(":")
-    if kind not in _SOURCES:
+    if kind not in SOURCES:
         raise ValueError(f"{kind} is not supported type of metadata")
-    return metadata_value(_SOURCES[kind], path or [""], length)
+    return metadata_value(SOURCES[kind], path or [""], length)
 
 
 @operator("FILTER_STATE", argument="optional", length=True)

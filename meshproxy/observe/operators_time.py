@@ -102,7 +102,7 @@ def _connected(stream: Exchange) -> float:
 
 
 # By name; one that is not known here prints as missing, as a name that nobody ever set does.
-_POINTS: dict[str, Callable[[Exchange], float]] = {
+POINTS: dict[str, Callable[[Exchange], float]] = {
     "DS_RX_BEG": _started,
     "DS_RX_END": _request_done,
     "US_CX_BEG": _dialled,
@@ -132,12 +132,16 @@ def response_latency(stream: Exchange) -> float | None:
     return done - begun if begun and done else None
 
 
-def duration(stream: Exchange) -> int:
-    """Milliseconds from the first byte of the request to the end, or until now."""
-    if stream.done:
-        return int((stream.last_activity - stream.started) * 1000 + 0.5)
+def duration_seconds(stream: Exchange) -> float:
+    """From the first byte of the request to the end, or until now."""
     # The loop's clock may be behind or before this one.
-    return max(0, int((time.monotonic() - stream.started) * 1000 + 0.5))
+    span: float = (stream.last_activity if stream.done else time.monotonic()) - stream.started
+    return max(0.0, span)
+
+
+def duration(stream: Exchange) -> int:
+    """The same in milliseconds."""
+    return int(duration_seconds(stream) * 1000 + 0.5)
 
 
 plain("DURATION", duration)
@@ -157,7 +161,7 @@ def common_duration(argument: str, _length: int | None) -> Getter:
         pieces.append("ms")
     if len(pieces) != 3:
         raise ValueError(f"Invalid common duration configuration: {argument}.")
-    begin, end = _POINTS.get(pieces[0]), _POINTS.get(pieces[1])
+    begin, end = POINTS.get(pieces[0]), POINTS.get(pieces[1])
     if pieces[2] not in _PER_SECOND:
         raise ValueError(f"Invalid common duration precision: {pieces[2]}.")
     if begin is None or end is None:

@@ -304,12 +304,20 @@ class Server:
         if self.workers is not None:
             await self.workers.stop()
         await self.listener_set.end_connections()
+        await self._end_log_streams()
         self.ctx.clusters.close()
         if self._runtime_watch is not None:
             self._runtime_watch.close()
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
+
+    async def _end_log_streams(self) -> None:
+        for stream in self.ctx.log_streams.values():
+            stream.close()
+        if self.ctx.log_streams:
+            # What they have to send is written when the loop has turned.
+            await asyncio.sleep(0)
 
     async def _flush_once_more(self) -> None:
         flushing, self._flushing = self._flushing, None

@@ -56,6 +56,11 @@ class GrpcCall:
         self.failure: Failure | None = None
 
     @property
+    def unsent(self) -> int:
+        """Bytes that wait for a connection."""
+        return sum(map(len, self._unsent))
+
+    @property
     def stream(self) -> "GrpcCall":
         """What an attempt has a stream for, to a connection."""
         return self
