@@ -13,7 +13,7 @@ from meshproxy.observe.json_text import dump
 from meshproxy.observe.operators import Exchange
 from meshproxy.observe.operators_data import SOURCES
 
-_KINDS = {"request": "DYNAMIC", "route": "ROUTE", "cluster": "CLUSTER", "host": "UPSTREAM_HOST"}
+_KINDS = {None: "DYNAMIC", "request": "DYNAMIC", "route": "ROUTE", "cluster": "CLUSTER", "host": "UPSTREAM_HOST"}
 
 
 def build_custom_tags(views: Any, parent: View, ctx: Context) -> list[tuple[str, Tag]]:

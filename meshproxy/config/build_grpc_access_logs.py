@@ -6,6 +6,7 @@ from typing import Any
 from meshproxy.config.build_custom_tags import build_custom_tags
 from meshproxy.config.build_grpc_service import build_grpc_service
 from meshproxy.config.context import Context
+from meshproxy.config.delimited import delimited
 from meshproxy.config.log_entries import common_filler, http_entry, tcp_entry
 from meshproxy.config.node_message import node_message
 from meshproxy.config.types import message_class
@@ -51,7 +52,7 @@ def _stream(common: View, ctx: Context, kind: str) -> LogStream:
     if common.enum("transport_api_version") not in ("AUTO", "V3"):
         common.reject("transport_api_version", "only V3 is spoken")
     with common.at("grpc_service"):
-        client = build_grpc_service(common.grpc_service, ctx, check_cluster=True)
+        client = build_grpc_service(common.grpc_service, ctx)
     interval = common.seconds("buffer_flush_interval", _INTERVAL) or _INTERVAL
     limit = common.get("buffer_size_bytes", _BUFFER)
     key = kind, common.take().SerializeToString(deterministic=True)
@@ -75,22 +76,7 @@ def _wrapper(log_name: str, kind: str, ctx: Context) -> Callable[[list[bytes], b
     first_bytes = identifier.SerializeToString()
 
     def wrap(entries: list[bytes], first: bool) -> bytes:
-        batch = b"".join([_delimited(entry.number, each) for each in entries])
-        return (first_bytes if first else b"") + _delimited(field.number, batch)
+        batch = b"".join([delimited(entry.number, each) for each in entries])
+        return (first_bytes if first else b"") + delimited(field.number, batch)
 
     return wrap
-
-
-def _delimited(number: int, data: bytes) -> bytes:
-    """A field of a message, of a type that has a length."""
-    return bytes([number << 3 | 2]) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    pieces = bytearray()
-    while value > 0x7F:
-        pieces.append(value & 0x7F | 0x80)
-        value >>= 7
-    pieces.append(value)
-    return bytes(pieces)
-

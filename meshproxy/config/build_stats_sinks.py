@@ -6,22 +6,23 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import typed_config
 from meshproxy.config.view import View
 from meshproxy.observe.sinks.datagrams import Datagrams
+from meshproxy.observe.sinks.flush import Sink
 from meshproxy.observe.sinks.statsd import DOGSTATSD, GRAPHITE, PLAIN, Dialect, StatsdSink, Writer
 from meshproxy.upstream.statsd_connection import StatsdConnection
 
 _STATSD = "envoy.config.metrics.v3.StatsdSink"
 _DOG = "envoy.config.metrics.v3.DogStatsdSink"
 _GRAPHITE = "envoy.extensions.stat_sinks.graphite_statsd.v3.GraphiteStatsdSink"
+_METRICS = "envoy.config.metrics.v3.MetricsServiceConfig"
 # Known, and refused with the reason.
 _REFUSED = {
-    "envoy.config.metrics.v3.MetricsServiceConfig": "the metrics service needs gRPC, which is not supported yet",
     "envoy.config.metrics.v3.HystrixSink": "the Hystrix event stream is not supported",
     "envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig": "OpenTelemetry is not supported yet",
     "envoy.extensions.stat_sinks.wasm.v3.Wasm": "WASM is not supported",
 }  # fmt: skip
 
 
-def build_stats_sinks(view: View, ctx: Context) -> list[StatsdSink]:
+def build_stats_sinks(view: View, ctx: Context) -> list[Sink]:
     """`view`: the bootstrap. Clusters have to be there already."""
     sinks = []
     for i, each in enumerate(view.stats_sinks):
@@ -30,11 +31,15 @@ def build_stats_sinks(view: View, ctx: Context) -> list[StatsdSink]:
     return sinks
 
 
-def _build_sink(view: View, ctx: Context) -> StatsdSink:
+def _build_sink(view: View, ctx: Context) -> Sink:
     if reason := _REFUSED.get(view.typed_config.type_name):
         view.reject("typed_config", reason)
-    config = typed_config(view, _STATSD, _DOG, _GRAPHITE)
+    config = typed_config(view, _STATSD, _DOG, _GRAPHITE, _METRICS)
     match config.type_name:
+        case "envoy.config.metrics.v3.MetricsServiceConfig":
+            from meshproxy.config.build_metrics_service import build_metrics_service  # few have one
+
+            return build_metrics_service(config, ctx)
         case "envoy.config.metrics.v3.DogStatsdSink":
             return _sink(config, ctx, _datagrams(config), DOGSTATSD)
         case "envoy.extensions.stat_sinks.graphite_statsd.v3.GraphiteStatsdSink":

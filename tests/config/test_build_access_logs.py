@@ -214,15 +214,6 @@ def test_filters_that_are_not_there() -> None:
         decides(cel("1 +"), exchange())
 
 
-def test_loggers_that_need_grpc() -> None:
-    view = view_of("AccessLog", {"typed_config": {
-        "@type": f"{LOGGERS}.grpc.v3.HttpGrpcAccessLogConfig",
-        "common_config": {"log_name": "x", "grpc_service": {"envoy_grpc": {"cluster_name": "x"}}},
-    }})  # fmt: skip
-    with pytest.raises(ConfigError, match="loggers that send over gRPC are not supported yet"):
-        build_access_logs([view], context())
-
-
 def test_the_filter_decides_what_is_written(tmp_path: Path) -> None:
     path = tmp_path / "log"
     ctx = context()

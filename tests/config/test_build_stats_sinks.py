@@ -54,7 +54,7 @@ def test_tcp() -> None:
     [
         (STATSD, "tcp_cluster_name: other", "unknown cluster 'other'"),
         (STATSD, "address: {socket_address: {address: localhost, port_value: 1}}", "malformed IP address: localhost"),
-        ("envoy.config.metrics.v3.MetricsServiceConfig", GRPC, "the metrics service needs gRPC"),
+        ("envoy.config.metrics.v3.MetricsServiceConfig", GRPC.replace("statsd", "other"), "client cluster 'other'"),
         ("envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig", GRPC, "OpenTelemetry is not supported"),
         ("envoy.config.metrics.v3.HystrixSink", "num_buckets: 2", "Hystrix event stream is not supported"),
     ],

@@ -2,21 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol
 
 from meshproxy.net.slices import Turns
-from meshproxy.observe.sinks.statsd import StatsdSink, Timings
+from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.observe.stats import Registry, SampledHistogram
 
 _log = logging.getLogger("stats")
 
 
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Both give back control now and then; `new`: by how much counters grew since the last flush."""
+
+    @property
+    def writer(self) -> _Closes: ...
+    def send_timings(self, timings: Iterable[Timings]) -> Iterator[None]: ...
+    def send_numbers(self, snapshot: Snapshot, new: dict[str, int]) -> Iterator[None]: ...
+
+
 class StatsFlush:
     """parts, timings: those of the whole proxy, once `refresh` has asked the workers."""
 
     def __init__(
-        self, sinks: list[StatsdSink], refresh: Callable[[], Awaitable[None]], parts: Callable[[], Iterator[Part]],
+        self, sinks: list[Sink], refresh: Callable[[], Awaitable[None]], parts: Callable[[], Iterator[Part]],
         timings: Callable[[], Awaitable[list[Timings]]],
     ) -> None:  # fmt: skip
         self._sinks = sinks
