@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from meshproxy.config.build_hash_balancers import maglev, old_maglev, old_ring_hash, ring_hash
 from meshproxy.config.build_localities import old_localities, read_localities
+from meshproxy.config.build_override_host import override_host
 from meshproxy.config.build_slow_start import build_slow_start
 from meshproxy.config.build_subsets import with_subsets
 from meshproxy.config.context import Context
@@ -114,6 +115,11 @@ def _subset(view: View, scope: LbScope) -> MakeBalancer:
     return with_subsets(view, make, scope, view.allow_redundant_keys)
 
 
+def _provided(view: View) -> MakeBalancer:
+    """As in Envoy, only lb_policy can say so: the types that bring a balancer ask for that."""
+    raise ConfigError("cluster provided LB specified but the cluster did not provide one. Check cluster documentation.")
+
+
 MakePolicy = Callable[[], Policy]
 ReadLocalities = Callable[[PrioritySettings], None]
 
@@ -158,5 +164,7 @@ KNOWN: dict[str, BuildPolicy] = {
     "ring_hash.v3.RingHash": ring_hash,
     "maglev.v3.Maglev": maglev,
     "subset.v3.Subset": _subset,
+    "override_host.v3.OverrideHost": lambda view, scope: override_host(view, scope, from_extension),
+    "cluster_provided.v3.ClusterProvided": lambda view, scope: _provided(view),
 }
 """The policies of load_balancing_policy, by their types."""

@@ -176,11 +176,13 @@ class Cluster:
     def _merge(self, endpoints: Iterable[Endpoint]) -> Iterator[None]:
         known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}
         merged = []
-        changed = False
+        # As in Envoy, each priority whose endpoints come or go is a change.
+        changed: set[int] = set()
         for fresh in endpoints:
             endpoint = known.pop(fresh.address, None)
             if endpoint is None:
-                endpoint, changed = fresh, True
+                endpoint = fresh
+                changed.add(fresh.priority)
                 self._enter(fresh)
             else:
                 endpoint.adopt(fresh)
@@ -191,12 +193,13 @@ class Cluster:
             merged += [known.pop(each.address) for each in list(known.values()) if _stays(each)]
         self.endpoints = merged
         for gone in known.values():
+            changed.add(gone.priority)
             self._leave(gone)
-        if changed or known:
-            self.stats.membership_change += 1
+        if changed:
+            self.stats.membership_change += len(changed)
             if self.drain_on_change:
                 for endpoint in merged:
-                    endpoint.close()
+                    endpoint.renew_connections()
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """One more, found while it serves; the balancer knows it already."""
