@@ -46,15 +46,17 @@ class Http2Connection(Http2Link):
         if limits.control and not self.transport.get_write_buffer_size():
             limits.control = 0
         self._reading = True
+        before = len(self._out) if self._started else 0
         try:
             self._buffer = self._read(data, 0 if self._started else self._read_preface(data))
         except ConnectionBroken as error:
-            self._break(error)
+            self._break(error, before)
         finally:
             self._reading = False
         self.flush()
 
-    def _break(self, error: ConnectionBroken) -> None:
+    def _break(self, error: ConnectionBroken, before: int) -> None:
+        """before: how much waited to be written when the read began."""
         self._buffer = b""
         if error.told:
             # Envoy's library sends it, and Envoy counts only what it sends itself.
@@ -62,7 +64,7 @@ class Http2Connection(Http2Link):
             self.write(frames.goaway(self.last_peer, error.code, error.reason.encode()))
         else:
             # As in Envoy, which gives up in the middle of a read: what that has caused is not sent any more.
-            self._out.clear()
+            self._drop_unwritten(before)
         self.on_broken(error)
 
     # ---- reading ----

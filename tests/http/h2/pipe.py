@@ -83,6 +83,10 @@ class Side(Http2Connection):
     def parse_head(self, pairs: list[Pair]) -> Any:
         return parse_response(pairs, self.options) if self.client else parse_request(pairs, self.options)
 
+    def flush_soon(self) -> None:
+        """There is no event loop."""
+        self.flush_now()
+
     def on_goaway(self, last: int, code: int, debug: bytes) -> None:
         self.goaways.append((last, code, debug))
 
