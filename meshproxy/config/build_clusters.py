@@ -6,9 +6,9 @@ from meshproxy.config.build_discovery import build_discovery, cluster_class
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_health_checks import build_health_checks
 from meshproxy.config.build_outlier_detection import build_outlier_detector
-from meshproxy.config.build_pool_settings import build_pool_settings
+from meshproxy.config.build_pool_settings import build_pool_settings, upstream_http_options
 from meshproxy.config.build_socket_options import build_socket_options
-from meshproxy.config.build_transport_sockets import build_upstream_socket
+from meshproxy.config.build_transport_sockets import build_transports, read_host_rules
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
@@ -58,8 +58,9 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     cluster.metadata = metadata_of(view.metadata)
     cluster.runtime = ctx.runtime
     cluster.local_zone = ctx.node.zone
-    cluster.tls = build_upstream_socket(view.transport_socket)
-    if cluster.pool_settings.protocol == BY_ALPN and cluster.tls is None:
+    transports = cluster.transports = build_transports(view, ctx, cluster.alt_stat_name)
+    _read_host_rules(cluster, view)
+    if cluster.pool_settings.protocol == BY_ALPN and (transports is None or transports.default.tls is None):
         raise ConfigError(f"ALPN configured for cluster {cluster.name} which has a non-ALPN transport socket")
     _read_circuit_breakers(cluster, view.circuit_breakers, ctx.counts)
     cluster.socket_options = build_socket_options(view, ctx.upstream_bind)
@@ -70,6 +71,17 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     _read_health(cluster, view, ctx)
     build_discovery(cluster, view, ctx)
     return cluster
+
+
+def _read_host_rules(cluster: Cluster, view: View) -> None:
+    """What a request's host says to TLS."""
+    options = upstream_http_options(view)
+    if not options:
+        return
+    if cluster.transports is None:
+        options.ignore("auto_sni", "auto_san_validation", "override_auto_sni_header", why="there is no TLS to it")
+    else:
+        read_host_rules(cluster.transports, options)
 
 
 def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:

@@ -49,7 +49,9 @@ def build_filter_chain(view: View, ctx: Context, buffer_limit: int) -> FilterCha
     assert isinstance(terminal, TerminalFilter)
     chain = FilterChain(ctx.loop, view.name, before, terminal, buffer_limit)
     chain.metadata = metadata_of(view.metadata)
-    chain.tls = build_downstream_socket(view.transport_socket)
+    timeout = view.seconds("transport_socket_connect_timeout", 0.0) or 0.0
+    with view.at("transport_socket"):
+        chain.tls = build_downstream_socket(view.transport_socket, ctx, f"filter chain '{view.name}'", timeout)
     return chain
 
 

@@ -10,6 +10,7 @@ from meshproxy.config.build_payload import build_payload, build_payloads
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import typed_config
+from meshproxy.config.structs import struct_dict
 from meshproxy.config.view import View
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.http.headers import RequestHeaders
@@ -68,7 +69,6 @@ def _build(checks: ClusterChecks, view: View, ctx: Context) -> HealthChecker:
     kind, make_probe = _probe(cluster, view, ctx)
     events = HealthEvents(cluster.name, kind, _sinks(view, ctx))
     view.ignore("alt_port", "event_service", why="Envoy does not read it either")
-    view.ignore("tls_options", "transport_socket_match_criteria", why=_NO_TLS)
     return HealthChecker(
         checks, _settings(view), lambda session: make_probe(session, stats), stats, events, ctx.runtime
     )  # fmt: skip
@@ -122,14 +122,27 @@ def _probe(cluster: Cluster, view: View, ctx: Context) -> tuple[str, MakeProbe]:
         if kind == "http_health_check":
             check = _http_check(cluster, view.http_health_check, reuse, ctx)
             protocol = HTTP2 if view.http_health_check.enum("codec_client_type") == "HTTP2" else HTTP1
-            connections = CheckConnections(cluster, protocol)
+            connections = _connections(cluster, protocol, view)
             return "HTTP", lambda session, stats: HttpProbe(session, connections, check, stats)
         if kind == "grpc_health_check":
             call = _grpc_check(cluster, view.grpc_health_check, view.seconds("timeout", 0.0) or 0.0, reuse)
-            over_http2 = CheckConnections(cluster, HTTP2)
+            over_http2 = _connections(cluster, HTTP2, view)
             return "GRPC", lambda session, stats: GrpcProbe(session, over_http2, call)
         tcp = _tcp_check(view.tcp_health_check, reuse)
+        if cluster.transports is None:
+            view.ignore("tls_options", "transport_socket_match_criteria", why=_NO_TLS)
         return "TCP", lambda session, stats: TcpProbe(session, cluster, tcp)
+
+
+def _connections(cluster: Cluster, protocol: str, view: View) -> CheckConnections:
+    made = CheckConnections(cluster, protocol)
+    if cluster.transports is None:
+        view.ignore("tls_options", "transport_socket_match_criteria", why=_NO_TLS)
+    else:
+        made.alpn = tuple(view.tls_options.alpn_protocols)
+        if view.transport_socket_match_criteria:
+            made.criteria = struct_dict(view.transport_socket_match_criteria.take())
+    return made
 
 
 def _http_check(cluster: Cluster, view: View, reuse: bool, ctx: Context) -> HttpCheck:

@@ -36,8 +36,15 @@ def build_pool_settings(cluster: View) -> PoolSettings:
     else:
         _read_common(settings, cluster.common_http_protocol_options)
         _read_old_fields(settings, cluster)
-        cluster.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
     return settings
+
+
+def upstream_http_options(cluster: View) -> View:
+    """UpstreamHttpProtocolOptions: what TLS takes from requests."""
+    extension = dict(cluster.typed_extension_protocol_options).get(_EXTENSION)
+    of = cluster if extension is None else extension.unpack()
+    options: View = of.upstream_http_protocol_options
+    return options
 
 
 def _read_old_fields(settings: PoolSettings, cluster: View) -> None:
@@ -58,7 +65,6 @@ def _read_old_fields(settings: PoolSettings, cluster: View) -> None:
 
 def _read_extension(settings: PoolSettings, options: View) -> None:
     _read_common(settings, options.common_http_protocol_options)
-    options.ignore("upstream_http_protocol_options", why="only TLS to the upstream reads it, which comes later")
     for entry in options.http_filters:
         _ = entry.name, entry.is_optional  # the type says which filter it is
         if entry.typed_config.type_name != _CODEC:

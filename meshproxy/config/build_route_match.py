@@ -134,9 +134,9 @@ def _tls(view: View) -> Predicate:
 
     def matches(stream: Stream) -> bool:
         tls = stream.connection.tls
-        if presented is not None and presented != (tls is not None and tls.peer_presented):
+        if presented is not None and presented != (tls is not None and tls.peer is not None):
             return False
-        return validated is None or validated == (tls is not None and tls.peer_validated)
+        return validated is None or validated == (tls is not None and tls.validated)
 
     return matches
 

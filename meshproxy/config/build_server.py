@@ -74,7 +74,6 @@ def read_rest(view: View) -> None:
     """Refuses what is not there yet, all of it at once, and accepts by name what has no meaning here."""
     for name, why in _WITHOUT_MEANING.items():
         view.ignore(name, why=why)
-    view.static_resources.ignore("secrets", why="TLS is not supported yet")
     manager = view.cluster_manager
     manager.ignore("load_stats_config", why="not supported yet")
     manager.ignore("enable_deferred_cluster_creation", why="clusters are always made when the configuration arrives")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshproxy.config.secret_store import SecretStore
 from meshproxy.downstream.drain import ServerHealth
 from meshproxy.downstream.listener import ConnectionCount
 from meshproxy.downstream.listeners import Listeners
@@ -14,6 +15,7 @@ from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Runtime
 from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.splice import Pipes
+from meshproxy.net.tls_files import TlsFiles
 from meshproxy.observe.failures import Failures
 from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
@@ -70,6 +72,9 @@ class Context:
     # Where connections to upstreams come from, if their cluster does not say it (ClusterManager.upstream_bind_config).
     upstream_bind: SocketOptions = field(default_factory=SocketOptions)
     failures: Failures = field(default_factory=Failures)
+    # By name; and all TLS contexts, which change with their files.
+    secrets: SecretStore = field(default_factory=SecretStore)
+    tls_files: TlsFiles = field(default_factory=TlsFiles)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)
     # For what is below a listener: what its stats begin with (`listener.0.0.0.0_80`).

@@ -6,13 +6,15 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.downstream.filtered import FilteredProtocol
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, hooks
-from meshproxy.downstream.tls_server import DownstreamTls
 from meshproxy.net.connection import Connection
 from meshproxy.net.tasks import start_task
+
+if TYPE_CHECKING:
+    from meshproxy.downstream.tls_server import DownstreamTls
 
 _log = logging.getLogger("filter")
 _RESET = struct.pack("ii", 1, 0)

@@ -88,7 +88,7 @@ class Http1Server(Http1Writer):
         self.manager.connection_made(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        closed_here, self.closing = self.closing, True
+        closed_here, self.closing = self.closing or bool(self.connection.local_close_reason), True
         manager = self.manager
         if self.stream is None and self._buffer and not closed_here:
             self.stream = self._start_nameless()

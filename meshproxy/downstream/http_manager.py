@@ -168,6 +168,9 @@ class HttpManager:
         stats = self.stats
         stats.downstream_cx_total += 1
         stats.downstream_cx_active += 1
+        if server.connection.tls is not None:
+            stats.downstream_cx_ssl_total += 1
+            stats.downstream_cx_ssl_active += 1
         self.connections.add(server)
         self.time.connection_made(server)
 
@@ -185,6 +188,8 @@ class HttpManager:
             else:
                 stats.downstream_cx_destroy_remote_active_rq += 1
         stats.downstream_cx_active -= 1
+        if server.connection.tls is not None:
+            stats.downstream_cx_ssl_active -= 1
         if server.counted:
             if server.multiplexes:
                 stats.downstream_cx_http2_active -= 1

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
+from meshproxy.net.dial import attach
+
 if TYPE_CHECKING:
     from meshproxy.downstream.tcp_session import TcpSession
 
@@ -21,6 +23,10 @@ class _Side(asyncio.Protocol):
         self.other: _Side | None = None
         self._ended = False
         self._lost = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self._session.proxy.buffer_limit)
 
     def data_received(self, data: bytes) -> None:
         other = self.other
@@ -68,21 +74,22 @@ class _Side(asyncio.Protocol):
 class RelayProtocol(_Side):
     """The client's side. What it reads before the upstream is connected waits, and is little."""
 
-    __slots__ = ("_closed", "_early", "_early_end", "_limit")
+    __slots__ = ("_closed", "_early", "_early_end", "begun")
 
     from_client = True
 
-    def __init__(self, session: "TcpSession", limit: int) -> None:
+    def __init__(self, session: "TcpSession") -> None:
         super().__init__(session)
-        self._limit = limit
+        # Whether the session has started, with the bare socket.
+        self.begun = False
         self._closed = False
         self._early: list[bytes] = []
         self._early_end = False
 
     def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        transport.set_write_buffer_limits(high=self._limit)
-        self._session.start()
+        super().connection_made(transport)
+        if not self.begun:
+            self._session.start()
 
     def data_received(self, data: bytes) -> None:
         if self.other is None or self.other.transport is None:
@@ -98,13 +105,16 @@ class RelayProtocol(_Side):
             return True
         return super().eof_received()
 
-    async def join(self, upstream: socket.socket) -> None:
-        loop = self._session.proxy.loop
+    def expect(self) -> "_Side":
+        """The upstream's side, which is about to get a transport."""
         self.other = _Side(self._session)
         self.other.other = self
-        connect: Any = loop.create_unix_connection if upstream.family == socket.AF_UNIX else loop.create_connection
-        self.other.transport, _ = await connect(lambda: self.other, sock=upstream)
-        self.other.transport.set_write_buffer_limits(high=self._limit)
+        return self.other
+
+    async def join(self, upstream: socket.socket | None) -> None:
+        if upstream is not None:
+            await attach(self._session.proxy.loop, self.expect(), upstream)
+        assert self.other is not None
         if self._closed:
             self.other.shut(False)
             return

@@ -62,7 +62,7 @@ class TcpProxy(TerminalFilter):
 
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         session = TcpSession(self, connection)
-        session.client = protocol = RelayProtocol(session, self.buffer_limit)
+        session.client = protocol = RelayProtocol(session)
         return protocol
 
     def refused(self, connection: Connection) -> None:

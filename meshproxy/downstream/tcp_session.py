@@ -1,11 +1,13 @@
 """One client connection on its way through a TCP proxy: choose, dial, relay, log."""
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.filter_chain import close_socket
+from meshproxy.downstream.relay import RelayProtocol
 from meshproxy.http.request_id import new_request_id
 from meshproxy.net.connection import Connection
 from meshproxy.net.dial import DialError
@@ -24,8 +26,8 @@ _CONNECT_FAILED, _NO_ENDPOINT, _NO_ROOM, _NO_ROUTE = range(4)
 class Client(Protocol):
     """The client's end of the connection: a bare socket, or a transport where filters look at the bytes."""
 
-    async def join(self, upstream: socket.socket) -> None:
-        """Starts to relay; what happens is told to the session, which is the Watcher."""
+    async def join(self, upstream: socket.socket | None) -> None:
+        """Starts to relay; what happens is told to the session, which is the Watcher. None: to where it `expect`s."""
 
     def close(self, reset: bool) -> None:
         """Ends the client's and the upstream's connection."""
@@ -41,7 +43,20 @@ class SocketClient:
         self._socket = sock
         self._relay: SpliceRelay | None = None
 
-    async def join(self, upstream: socket.socket) -> None:
+    async def as_relay(self) -> RelayProtocol:
+        """The same client, where the bytes are to be encrypted for the upstream."""
+        session = self._session
+        protocol = RelayProtocol(session)
+        protocol.begun = True
+        loop = session.proxy.loop
+        try:
+            await loop.connect_accepted_socket(lambda: protocol, self._socket)
+        except OSError as error:
+            raise DialError(os.strerror(error.errno or 0)) from error
+        return protocol
+
+    async def join(self, upstream: socket.socket | None) -> None:
+        assert upstream is not None
         session = self._session
         self._relay = SpliceRelay(session.proxy.loop, session.proxy.pipes, self._socket, upstream, session)
         self._relay.start()
@@ -117,7 +132,7 @@ class TcpSession(ConnectionRecord):
             if upstream is None:
                 return
             try:
-                sock = await upstream.open()
+                sock = await self._open(upstream)
             except DialError as error:
                 self.pool_wait = self.proxy.loop.time() - upstream.dialled_at
                 self.upstream_failure = error.reason.replace(" ", "_")
@@ -144,6 +159,16 @@ class TcpSession(ConnectionRecord):
             monitor.on_tcp_timeout()
         else:
             monitor.on_failure()
+
+    async def _open(self, upstream: TcpConnection) -> socket.socket | None:
+        """The socket of a plain connection; one with TLS has joined the client already."""
+        if upstream.plain:
+            return await upstream.open()
+        if isinstance(self.client, SocketClient):
+            self.client = await self.client.as_relay()
+        assert isinstance(self.client, RelayProtocol)
+        await upstream.connect(self.client.expect())
+        return None
 
     def _next(self, cluster: Cluster) -> TcpConnection | None:
         """A connection to try, or None where the cluster has none to give: then this is over."""
@@ -174,14 +199,15 @@ class TcpSession(ConnectionRecord):
             cluster = endpoint.cluster
             cluster.limits[0].connections.add()
             cluster.limits[0].pending.add()
-        return TcpConnection(self.proxy.loop, cluster, endpoint, self.connection.upstream_source)
+        client = self.connection
+        return TcpConnection(self.proxy.loop, cluster, endpoint, client.upstream_source, client)
 
     def _give_up(self, why: int) -> None:
         """There is no connection to an upstream, and there will be none."""
         self.connection.local_close_reason = f"tcp_initializion_failure:{why}"
         self.end(False)
 
-    async def _join(self, upstream: TcpConnection, sock: socket.socket) -> None:
+    async def _join(self, upstream: TcpConnection, sock: socket.socket | None) -> None:
         proxy = self.proxy
         self._dial = None
         self._upstream = upstream

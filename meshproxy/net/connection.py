@@ -32,6 +32,8 @@ class Connection:
         "direct_peer",
         "filter_state",
         "id",
+        "ja3",
+        "ja4",
         "listener",
         "local_close_reason",
         "local",
@@ -66,7 +68,9 @@ class Connection:
         self.server_name = ""
         self.transport_protocol = "raw_buffer"
         self.application_protocols: tuple[str, ...] = ()
-        # The protocol that TLS agreed on.
+        # Fingerprints of the hello, where somebody wants them.
+        self.ja3 = self.ja4 = ""
+        # The protocol that TLS agreed on, and what else there is to know of it (a TlsFacts), once hands are shaken.
         self.alpn = ""
         self.tls: Any = None
         self.transport_failure = ""

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshproxy.net.connection import address_text
 from meshproxy.net.descriptors import ceiling
@@ -19,7 +19,9 @@ from meshproxy.net.sockets import (
     SO_MARK,
     SocketOption,
 )
-from meshproxy.net.tls_client import HandshakeError, UpstreamTls
+
+if TYPE_CHECKING:
+    from meshproxy.net.transport_options import Secured
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -65,27 +67,57 @@ class SocketOptions:
 
 async def dial(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], P], address: tuple[str, int], timeout: float,
-    socket_options: SocketOptions, tls: UpstreamTls | None = None,
+    socket_options: SocketOptions, secured: "Secured | None" = None,
 ) -> P:  # fmt: skip
-    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds, of connecting and the handshake
-    together, 0 for none."""
+    """A connected protocol. address: (ip, port) or (path, 0). timeout in seconds, of everything until bytes may be
+    sent, 0 for none. secured: what is around the bytes, if anything is."""
     deadline = loop.time() + timeout
     sock = await dial_socket(loop, address, timeout, socket_options)
     protocol = factory()
-    if tls is None:
+    if secured is None:
         await attach(loop, protocol, sock)
-        return protocol
-    ready = loop.create_future()
-    secured = tls.protect(protocol, ready)
-    try:
-        await attach(loop, secured, sock)
-        await _in_time(loop, ready, deadline - loop.time() if timeout else 0.0)
-    except HandshakeError as error:
-        raise DialError(error.reason) from None
-    except BaseException:
-        secured.abort()
-        raise
+    else:
+        send_header(sock, secured)
+        if secured.tls is None:
+            await attach(loop, protocol, sock)
+        else:
+            await secure(loop, protocol, sock, deadline - loop.time() if timeout else 0.0, secured)
     return protocol
+
+
+def send_header(sock: socket.socket, secured: "Secured") -> None:
+    """What goes before everything. Closes the socket where that fails."""
+    header = secured.options.header
+    if not header:
+        return
+    try:
+        # It fits into the empty buffer of a new socket.
+        sock.send(header)
+    except OSError as error:
+        sock.close()
+        raise DialError(_DELAYED + _words(error)) from error
+
+
+async def secure(
+    loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, sock: socket.socket, timeout: float, secured: "Secured"
+) -> None:
+    """Puts a protocol on a connected socket, with TLS between them; it has its transport once hands are shaken.
+
+    Raises DialError.
+    """
+    assert secured.tls is not None
+    ready = loop.create_future()
+    try:
+        outer = secured.tls.protect(protocol, ready, secured)
+    except DialError:
+        sock.close()
+        raise
+    await attach(loop, outer, sock)
+    try:
+        await _in_time(loop, ready, timeout)
+    except BaseException:
+        outer.abort()
+        raise
 
 
 async def attach(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, sock: socket.socket) -> None:

@@ -6,15 +6,22 @@ nothing; what bursts need is given back. uvloop's own TLS keeps 250 KB once it h
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from meshproxy.net.tls_words import failure_words
+from meshproxy.net.openssl import TlsContext
+from meshproxy.net.tls_facts import TlsFacts
+
+if TYPE_CHECKING:
+    from meshproxy.net.tls_verify import Judge
 
 # What has come and what is to go, while one connection has its turn.
 _incoming = ssl.MemoryBIO()
 _outgoing = ssl.MemoryBIO()
+# An alert: fatal, protocol_version.
+_NOT_TLS = b"\x15\3\1\0\2\2\x46"
 # No record carries more.
 _RECORD = 16384
 # Of a large write, so much is encrypted at once: that is what `_outgoing` grows to.
@@ -31,12 +38,25 @@ class TlsTransport(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_attached", "_closing", "_early", "_ended", "_lost", "_paused", "_raw", "_said", "_shaking", "inner", "tls",
+        "_attached", "_closing", "_early", "_ended", "_fresh", "_judge", "_lost", "_paused", "_raw", "_said",
+        "_shaking", "facts", "inner", "tls",
     )  # fmt: skip
 
-    def __init__(self, tls: ssl.SSLContext, inner: Any, server_name: str | None = None, *, server: bool) -> None:
-        self.tls = tls.wrap_bio(_incoming, _outgoing, server_side=server, server_hostname=server_name)
+    # Names of which the peer's certificate has to have one.
+    expected: tuple[str, ...] = ()
+
+    def __init__(
+        self, context: TlsContext, inner: Any, server_name: str | None = None, session: ssl.SSLSession | None = None, *,
+        server: bool,
+    ) -> None:  # fmt: skip
+        self.tls = context.wrap_bio(
+            _incoming, _outgoing, server_side=server, server_hostname=server_name, session=session
+        )
         self.inner = inner
+        self._judge: Judge | None = context.judge
+        self.facts = TlsFacts(self.tls, server_name or "")
+        # A client whose session may still come.
+        self._fresh = False
         self._raw: Any = None
         self._shaking = True
         # Whether `inner` knows of its transport; and what it wrote before the handshake was done.
@@ -49,10 +69,13 @@ class TlsTransport(asyncio.Protocol):
     # ---- for subclasses ----
 
     def established(self) -> None:
-        """The handshake is done."""
+        """The handshake is done; what is inside a client's is told of its transport afterwards."""
 
-    def failed(self, reason: str) -> None:
-        """It will never be; or the peer has broken the protocol afterwards. The transport closes."""
+    def session_came(self, with_data: bool) -> None:
+        """Something came that may have brought a session, which is to be kept for the next connection."""
+
+    def failed(self, error: Exception | None) -> None:
+        """It will never be, or the peer has broken the protocol afterwards (ssl.SSLError). The transport closes."""
 
     # ---- to the socket's transport: a protocol ----
 
@@ -67,7 +90,7 @@ class TlsTransport(asyncio.Protocol):
         self._closing = self._lost = True
         if self._shaking:
             self._shaking = False
-            self.failed(failure_words(error))
+            self.failed(error)
         if self._attached:
             self.inner.connection_lost(error)
 
@@ -116,6 +139,8 @@ class TlsTransport(asyncio.Protocol):
             _incoming.read()
         if _outgoing.pending:
             self._raw.write(_outgoing.read())
+        if self._fresh:
+            self.session_came(bool(size))
         if size:
             self.inner.data_received(bytes(_plain[:size]))
         if failure is not None:
@@ -133,15 +158,21 @@ class TlsTransport(asyncio.Protocol):
 
     def _shake(self, data: bytes) -> None:
         _incoming.write(data)
+        judge = self._judge
+        if judge is not None:
+            judge.expected, judge.verdict = self.expected, None
         try:
             self.tls.do_handshake()
         except ssl.SSLWantReadError:
+            self._note(judge)
             self._raw.write(_outgoing.read())
             return
-        except (ssl.SSLError, ValueError) as error:
+        except ssl.SSLError as error:
+            self._note(judge)
             _incoming.read()
             self._break(error)
             return
+        self._note(judge)
         if _outgoing.pending:
             self._raw.write(_outgoing.read())
         rest = _incoming.read()
@@ -159,14 +190,21 @@ class TlsTransport(asyncio.Protocol):
             _incoming.write(rest)
             self._receive()
 
+    def _note(self, judge: "Judge | None") -> None:
+        if judge is not None and judge.verdict is not None:
+            self.facts.verdict = judge.verdict
+
     def _break(self, error: Exception) -> None:
         """The peer does not speak TLS as it should; it is told so, where there are words for it."""
         if _outgoing.pending:
             self._raw.write(_outgoing.read())
+        elif self._shaking and isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+            # OpenSSL says nothing to who does not speak TLS at all; Envoy does.
+            self._raw.write(_NOT_TLS)
         self._shaking = False
         # There is nothing more to be said.
         self._said = self._closing = True
-        self.failed(failure_words(error))
+        self.failed(error)
         self._raw.close()
 
     # ---- to what is inside: a transport ----
@@ -213,8 +251,27 @@ class TlsTransport(asyncio.Protocol):
             self._raw.close()
 
     def abort(self) -> None:
-        self._closing = True
+        if not self._closing:
+            self._closing = True
+            if not self._shaking and not self._said:
+                self._say_end_now()
         self._raw.abort()
+
+    def _say_end_now(self) -> None:
+        """A close_notify, if the socket takes it: what waits in the transport will never be written."""
+        sock = self._raw.get_extra_info("socket")
+        if sock is None or self._raw.get_write_buffer_size():
+            return
+        self._said = True
+        try:
+            self.tls.unwrap()
+        except (ssl.SSLError, OSError):
+            pass
+        try:
+            os.write(sock.fileno(), _outgoing.read())
+        except OSError:
+            # The peer will not hear it.
+            pass
 
     def is_closing(self) -> bool:
         return self._closing
@@ -250,4 +307,6 @@ class TlsTransport(asyncio.Protocol):
         return size + sum(map(len, self._early))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
+        if name == "ssl_object":
+            return self.tls
+        return self.facts if name == "tls" else self._raw.get_extra_info(name, default)

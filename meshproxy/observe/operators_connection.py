@@ -42,7 +42,7 @@ plain("FILTER_CHAIN_NAME", filter_chain_name)
 plain("STREAM_ID", stream_id)
 plain("UNIQUE_ID", lambda _stream: new_request_id())
 plain("CONNECTION_TERMINATION_DETAILS", coded("stream.downstream_failure or None"))
-plain("DOWNSTREAM_TRANSPORT_FAILURE_REASON", lambda stream: stream.connection.transport_failure or None)
+plain("DOWNSTREAM_TRANSPORT_FAILURE_REASON", coded("stream.connection.transport_failure or None"))
 
 _HOSTNAME = socket.gethostname() or "-"
 plain("HOSTNAME", lambda _stream: _HOSTNAME)

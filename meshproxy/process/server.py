@@ -172,6 +172,9 @@ class Server:
             ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
             ctx.outlier_log = build_outlier_log(view.cluster_manager.outlier_detection, ctx)
             ctx.local_cluster = build_local_cluster(view.cluster_manager, ctx)
+        for secret in view.static_resources.secrets:
+            with building(secret.where):
+                ctx.secrets.add(secret)
         for cluster in view.static_resources.clusters:
             with building(cluster.where):
                 add_cluster(cluster, ctx)
@@ -188,6 +191,7 @@ class Server:
             with building(listener.where):
                 self.listener_set.add(build_listener(listener, ctx))
                 listener.settle()
+        ctx.secrets.settle()
         with building("stats_sinks"):
             self._read_sinks(view)
             self._version_number = view.get("stats_server_version_override", self._version_number)
@@ -272,9 +276,9 @@ class Server:
             # Most processes do without the C library's inotify.
             from meshproxy.net.file_watch import FileWatch
 
-            self._runtime_watch = watch = FileWatch(self.loop, layers.load)
+            self._runtime_watch = watch = FileWatch(self.loop)
             for link in layers.links:
-                watch.add(link)
+                watch.add(link, layers.load)
         # Once more, for what was swapped before anybody watched.
         layers.load()
 
@@ -288,6 +292,7 @@ class Server:
         self._lag.start(self.loop)
         for watchdog in self._watchdogs:
             watchdog.start(self.loop)
+        self.ctx.tls_files.start(self.loop)
 
     def live(self) -> None:
         self._phase = LIVE
@@ -308,6 +313,7 @@ class Server:
         self.ctx.clusters.close()
         if self._runtime_watch is not None:
             self._runtime_watch.close()
+        self.ctx.tls_files.close()
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()

@@ -98,7 +98,7 @@ class Attempt:
         pool: UpstreamPool | None
         if endpoint is None:
             pool = None
-        elif action.connect is None and stream.connection.upstream_source is None:
+        elif action.connect is None and stream.connection.upstream_source is None and endpoint.transports is None:
             # The pool that is there is the common case.
             pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority, stream.protocol)
         else:
@@ -119,10 +119,8 @@ class Attempt:
             self._asked = stream.manager.loop.time()
 
     def _pool_of(self, endpoint: Endpoint) -> UpstreamPool | None:
-        source = self.stream.connection.upstream_source
-        if source is None:
-            return self.cluster.pool(endpoint, self.action.priority, self.stream.protocol)
-        return self.cluster.pool_from(source, endpoint, self.action.priority, self.stream.protocol)
+        stream = self.stream
+        return self.cluster.pool_for(stream, endpoint, self.action.priority, stream.protocol)
 
     def _tunnel_to(self, endpoint: Endpoint) -> TcpTunnel | None:
         """Where a CONNECT of this route ends here."""
@@ -131,7 +129,7 @@ class Attempt:
             return None
         version, client = connect.proxy_protocol, self.stream.connection
         header = proxy_header(version, client.peer, client.local) if version else b""
-        return TcpTunnel(endpoint.cluster or self.cluster, endpoint, header, client.upstream_source)
+        return TcpTunnel(endpoint.cluster or self.cluster, endpoint, header, client)
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream

@@ -7,7 +7,6 @@ which the endpoint is.
 from collections.abc import Iterator
 from typing import Any
 
-from meshproxy.net.dial import SocketOptions
 from meshproxy.net.randomness import source
 from meshproxy.upstream.cluster import Cluster, Clusters
 from meshproxy.upstream.endpoint import Endpoint
@@ -28,11 +27,9 @@ class AggregateCluster(Cluster):
         assert endpoint.cluster is not None
         return endpoint.cluster.pool(endpoint, priority, protocol)
 
-    def pool_from(
-        self, source: SocketOptions, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1"
-    ) -> Pool | None:
+    def pool_for(self, stream: Any, endpoint: Endpoint, priority: int, protocol: str = "HTTP/1.1") -> Pool | None:
         assert endpoint.cluster is not None
-        return endpoint.cluster.pool_from(source, endpoint, priority, protocol)
+        return endpoint.cluster.pool_for(stream, endpoint, priority, protocol)
 
 
 class Aggregate:

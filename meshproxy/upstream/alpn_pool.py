@@ -16,6 +16,8 @@ class AlpnPool(Http2Pool):
 
     __slots__ = ()
 
+    alpn = ("h2", "http/1.1")
+
     def release(self, client: Any) -> None:
         if isinstance(client, Http2Exchange):
             client.unused()

@@ -10,7 +10,7 @@ from meshproxy.net.runtime import Fraction, Runtime
 from meshproxy.net.slices import Turns, work_for
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
-from meshproxy.net.tls_client import UpstreamTls
+from meshproxy.net.transport_options import NO_OPTIONS, Secured, TransportOptions
 from meshproxy.observe.stats import StatGroup
 from meshproxy.upstream.alpn_pool import AlpnPool
 from meshproxy.upstream.endpoint import FAILED_ACTIVE_HC, FAILED_EDS_HEALTH, PENDING_DYNAMIC_REMOVAL, Endpoint
@@ -22,6 +22,7 @@ from meshproxy.upstream.pool_settings import AS_DOWNSTREAM, BY_ALPN, HTTP1, HTTP
 from meshproxy.upstream.priorities import Balancer
 from meshproxy.upstream.priority_loads import OVERPROVISIONING
 from meshproxy.upstream.stats import ClusterStats, EndpointRow
+from meshproxy.upstream.transports import Transports
 
 _POOLS = {HTTP1: Http1Pool, HTTP2: Http2Pool, BY_ALPN: AlpnPool}
 # Seconds in which a balancer may be told of a change at once; what takes longer is done in turns with everything else.
@@ -59,7 +60,7 @@ class Cluster:
         "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
         "changed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
         "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
-        "socket_options", "stat_groups", "stats", "tls", "turns", "watchers",
+        "socket_options", "stat_groups", "stats", "transports", "turns", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -73,8 +74,8 @@ class Cluster:
         self.balancer = balancer
         self.pool_settings = pool_settings
         self.socket_options = SocketOptions()
-        # How connections are protected; None for plain TCP.
-        self.tls: UpstreamTls | None = None
+        # What is around the bytes of its connections; None where they are plain.
+        self.transports: Transports | None = None
         self.limits = self.stats.limits
         # How many connections one endpoint may have; None for any number.
         self.host_limits: HostLimits | None = None
@@ -119,13 +120,30 @@ class Cluster:
             pool = endpoint.pools[priority] = make(self, endpoint, priority, self.socket_options)
         return pool
 
-    def pool_from(
-        self, source: SocketOptions, endpoint: Endpoint, priority: int = 0, protocol: str = "HTTP/1.1"
+    def pool_for(
+        self, stream: Any, endpoint: Endpoint, priority: int, protocol: str = "HTTP/1.1"
     ) -> Pool | None:
-        """Those that come from a client's own address: they serve that client alone."""
+        """Those that serve this stream, which may have something to say of its connection: that it comes from the
+        client's own address, or what TLS is to say and to expect."""
+        source: SocketOptions | None = stream.connection.upstream_source
+        transports = self.transports
+        options = transports.options_of_stream(stream, endpoint) if transports is not None else NO_OPTIONS
+        if source is None and options is NO_OPTIONS:
+            return self.pool(endpoint, priority, protocol)
         kind = self._kind(protocol)
-        key = (*source.bind, source.mark, kind, priority)
-        return self._other_pool(key, kind, endpoint, priority, self.socket_options.under(source))
+        key: tuple[Any, ...] = (kind, priority, options)
+        if source is not None:
+            key = (*key, *source.bind, source.mark)
+        pool = self._other_pool(key, kind, endpoint, priority, self.socket_options.under(source))
+        if pool is not None:
+            pool.options = options
+        return pool
+
+    def secured(
+        self, endpoint: Endpoint, options: TransportOptions = NO_OPTIONS, alpn: tuple[str, ...] = ()
+    ) -> Secured | None:
+        """For one connection. alpn: what is offered where the configuration does not say it."""
+        return self.transports.secured(endpoint, options, alpn) if self.transports is not None else None
 
     def _kind(self, protocol: str) -> str:
         kind = self.pool_settings.protocol
@@ -219,7 +237,9 @@ class Cluster:
         endpoint.cluster = self
         if self.host_limits is not None and endpoint.connections is None:
             endpoint.connections = self.host_limits.count_of(endpoint)
-        self.stats.total_match_count += 1
+        endpoint.transports = self.transports
+        if self.transports is None or self.transports.count(endpoint):
+            self.stats.total_match_count += 1
         for watcher in self.watchers:
             watcher.enter(endpoint)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
     from meshproxy.upstream.host_monitor import HostMonitor
     from meshproxy.upstream.pool import Pool
+    from meshproxy.upstream.transports import Transports
 
 Address = tuple[str, int]
 Locality = tuple[str, str, str]
@@ -66,7 +67,7 @@ class Endpoint:
     __slots__ = (
         "address", "address_text", "canary", "checking", "cluster", "connections", "degraded", "excluded", "hash_key",
         "health_flags", "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor",
-        "pools", "priority", "source_pools", "stats", "weight",
+        "pools", "priority", "source_pools", "stats", "transports", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,8 @@ class Endpoint:
         self.canary = bool(self.metadata.get("envoy.lb", {}).get("canary", False))
         # The one that it belongs to, once it does: not where it was picked through an aggregate cluster.
         self.cluster: Cluster | None = None
+        # What is around the bytes of its connections, by that cluster; None where they are plain.
+        self.transports: Transports | None = None
         self.health_flags: tuple[str, ...] = ()
         # Picked first; picked for what the healthy ones cannot carry; not counted among those that ought to be healthy.
         self.healthy = True

@@ -44,7 +44,7 @@ class Http1Client(asyncio.Protocol):
     __slots__ = (
         "_chunked", "_connect", "_decoder", "_head", "_head_only", "_keep", "_left", "_partial", "_paused",
         "_request_done", "_said", "_same", "_upgrading", "attempt", "closing", "connected_at", "cut", "dial",
-        "dialled_at", "id", "last_used", "local", "pool", "requests", "response_started", "transport", "tunnel",
+        "dialled_at", "id", "last_used", "local", "pool", "requests", "response_started", "tls", "transport", "tunnel",
     )  # fmt: skip
 
     # %UPSTREAM_PROTOCOL%
@@ -62,10 +62,11 @@ class Http1Client(asyncio.Protocol):
         # An upgrade or CONNECT was accepted: bytes go through as they are.
         self.tunnel = False
         self.response_started = False
-        # The pool's own notes: the task that connects, when it began and ended, the local address, when last free.
+        # The pool's own notes: the task that connects, when it began and ended, the local address, TLS, when last free.
         self.dial: Any = None
         self.dialled_at = self.connected_at = 0.0
         self.local = ("", 0)
+        self.tls: Any = None
         self.last_used = 0.0
         self._partial = b""
         self._decoder: ChunkedDecoder | None = None

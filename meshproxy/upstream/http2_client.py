@@ -27,7 +27,7 @@ class Http2Client(Http2Connection):
 
     __slots__ = (
         "active", "connected_at", "dial", "dialled_at", "ended", "failure", "id", "is_ready", "last_used", "limit",
-        "local", "pool", "requests", "touched", "unopened",
+        "local", "pool", "requests", "tls", "touched", "unopened",
     )  # fmt: skip
 
     # %UPSTREAM_PROTOCOL%
@@ -48,6 +48,7 @@ class Http2Client(Http2Connection):
         self.dial: Any = None
         self.dialled_at = self.connected_at = self.last_used = 0.0
         self.local = ("", 0)
+        self.tls: Any = None
         # Exchanges that heard something in the read that is being worked on.
         self.touched: list[Http2Exchange] = []
         # Those that wait because the peer has as many streams as it wants.

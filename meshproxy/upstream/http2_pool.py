@@ -6,7 +6,7 @@ with the streams that it still has.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshproxy.http.h2.keepalive import Keepalives
 from meshproxy.net.dial import SocketOptions
@@ -24,6 +24,8 @@ class Http2Pool(Pool):
     """Of its connections, `ready` ones take more streams; the one that was ready last goes first."""
 
     __slots__ = ("keepalives", "limit", "ready", "streams")
+
+    alpn: ClassVar[tuple[str, ...]] = ("h2",)
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,

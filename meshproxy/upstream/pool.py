@@ -10,13 +10,14 @@ and each protocol's pool says what a connection can serve (`capacity`, `active`,
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, LOCAL_CONNECT_FAILED, OVERFLOW, Failure
 from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
+from meshproxy.net.transport_options import NO_OPTIONS
 from meshproxy.upstream.pool_settings import PoolSettings
 from meshproxy.upstream.sides import UpstreamStream, Waiting
 
@@ -42,6 +43,8 @@ class PooledConnection(Protocol):
     last_used: float
     # This side's address.
     local: tuple[str, int]
+    # What is known of its TLS (a TlsFacts), if it has any.
+    tls: Any
 
     def close(self) -> None: ...
 
@@ -54,8 +57,11 @@ class Pool:
 
     __slots__ = (
         "_durations", "_idles", "_loop", "clients", "cluster", "connections", "dialling", "draining", "endpoint",
-        "limits", "priority", "requests", "settings", "socket_options", "source", "stats", "waiting",
+        "limits", "options", "priority", "requests", "settings", "socket_options", "source", "stats", "waiting",
     )  # fmt: skip
+
+    # Offered by TLS where the configuration does not say it.
+    alpn: ClassVar[tuple[str, ...]] = ("http/1.1",)
 
     def __init__(
         self, cluster: "Cluster", endpoint: "Endpoint", priority: int, socket_options: SocketOptions,
@@ -70,6 +76,8 @@ class Pool:
         self.settings: PoolSettings = cluster.pool_settings
         self.socket_options = socket_options
         self.source = source
+        # What TLS says and expects on these connections, where that is not the same for all.
+        self.options = NO_OPTIONS
         # Connections that may serve again.
         self.clients: set[Any] = set()
         # Those on their way, and since when.
@@ -178,6 +186,7 @@ class Pool:
         now = loop.time()
         client.last_used = client.connected_at = now
         client.local = socket_address(client.transport.get_extra_info("sockname"))
+        client.tls = client.transport.get_extra_info("tls")
         self.stats.upstream_cx_connect_ms.record(round((now - client.dialled_at) * 1000))
         self.dialling.pop(client.dial, None)
         client.dial = None
@@ -278,8 +287,8 @@ class Pool:
 
         timeout = self.settings.connect_timeout
         try:
-            tls = self.cluster.tls
-            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options, tls)
+            secured = self.cluster.secured(self.endpoint, self.options, self.alpn)
+            await dial(loop, make_client, self.endpoint.address, timeout, self.socket_options, secured)
         except DialError as error:
             del self.dialling[task]
             self._dial_failed(error, started)

@@ -89,6 +89,10 @@ class UpstreamConnection(Protocol):
     @property
     def local(self) -> tuple[str, int]: ...
     @property
+    def tls(self) -> Any:
+        """What is known of its TLS (a TlsFacts), if it has any."""
+
+    @property
     def protocol(self) -> str | None:
         """%UPSTREAM_PROTOCOL%"""
 

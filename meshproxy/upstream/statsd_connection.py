@@ -81,9 +81,12 @@ class StatsdConnection(asyncio.Protocol):
         limits.connections.add()
         loop = asyncio.get_running_loop()
         connection = TcpConnection(loop, cluster, endpoint)
-        sock = await connection.open()
         self._connection = connection
-        await loop.create_connection(lambda: self, sock=sock)
+        try:
+            await connection.connect(self)
+        except BaseException:
+            self._connection = None
+            raise
 
     # ---- from the transport ----
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from meshproxy.net.connection import next_connection_id, socket_address
-from meshproxy.net.dial import DialError, SocketOptions, dial_socket
+from meshproxy.net.connection import Connection, next_connection_id, socket_address
+from meshproxy.net.dial import DialError, SocketOptions, attach, dial_socket, secure, send_header
+from meshproxy.net.transport_options import NO_OPTIONS, Secured
 
 if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 class TcpConnection:
     """What it takes from the cluster's limits, a connection and a pending request, whoever makes it has taken already.
 
-    local: this side's address, once `open` has returned. source: where it comes from, if not from where the cluster
-    says. dialled_at, connected_at: loop times.
+    local: this side's address, once it is connected. source: where it comes from, if not from where the cluster says.
+    client: whom it serves, where that is one connection. dialled_at, connected_at: loop times.
     """
 
     __slots__ = (
-        "_cluster", "_connected", "_endpoint", "_limits", "_loop", "_source", "connected_at", "dialled_at", "id",
-        "local",
+        "_cluster", "_connected", "_endpoint", "_limits", "_loop", "_secured", "_source", "connected_at", "dialled_at",
+        "id", "local", "tls",
     )  # fmt: skip
 
     # %UPSTREAM_PROTOCOL%
@@ -29,42 +30,67 @@ class TcpConnection:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, cluster: "Cluster", endpoint: "Endpoint",
-        source: SocketOptions | None = None,
+        source: SocketOptions | None = None, client: Connection | None = None,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._cluster = cluster
         self._endpoint = endpoint
         self._source = source
+        transports = cluster.transports
+        self._secured: Secured | None = None
+        if transports is not None:
+            options = transports.options(client, endpoint) if client is not None else NO_OPTIONS
+            self._secured = transports.secured(endpoint, options)
         self._limits = cluster.limits[0]
         self.id = next_connection_id()
         self.dialled_at = loop.time()
         self.connected_at = 0.0
         self._connected = False
         self.local: tuple[str, int] | None = None
+        self.tls: Any = None
+
+    @property
+    def plain(self) -> bool:
+        """The bytes on the socket are those that are sent."""
+        return self._secured is None or self._secured.tls is None
 
     async def open(self) -> socket.socket:
-        """A connected non-blocking socket; `closed` has to follow. Raises DialError, which is counted already."""
+        """A connected non-blocking socket of a plain connection; `closed` has to follow. Raises DialError, which is
+        counted already."""
+        return await self._open(None)
+
+    async def connect(self, protocol: asyncio.Protocol) -> None:
+        """The same for any connection, with a protocol that has its transport."""
+        sock = await self._open(None if self.plain else protocol)
+        if self.plain:
+            await attach(self._loop, protocol, sock)
+
+    async def _open(self, protocol: asyncio.Protocol | None) -> socket.socket:
+        """protocol: put behind TLS."""
         self._count_dial()
-        cluster = self._cluster
-        if cluster.tls is not None:
-            error = DialError("TLS to the upstream of a TCP proxy or tunnel is not supported yet", bind=True)
-            self._count_failure(error)
-            raise error
+        cluster, secured = self._cluster, self._secured
         options = cluster.socket_options.under(self._source)
+        timeout = cluster.pool_settings.connect_timeout
+        deadline = self._loop.time() + timeout
         try:
-            sock = await dial_socket(
-                self._loop, self._endpoint.address, cluster.pool_settings.connect_timeout, options
-            )
+            sock = await dial_socket(self._loop, self._endpoint.address, timeout, options)
+            if secured is not None:
+                send_header(sock, secured)
+            self.local = socket_address(sock.getsockname())
+            if protocol is not None and secured is not None:
+                left = deadline - self._loop.time() if timeout else 0.0
+                await secure(self._loop, _Arrival(self, protocol), sock, left, secured)
         except DialError as error:
             self._count_failure(error)
             raise
         except asyncio.CancelledError:
-            self._dialled()
-            cluster.stats.upstream_rq_cancelled += 1
-            self.closed(local=True)
+            if not self._connected:
+                self._dialled()
+                cluster.stats.upstream_rq_cancelled += 1
+                self.closed(local=True)
             raise
-        self._count_success()
-        self.local = socket_address(sock.getsockname())
+        if protocol is None:
+            self.connected()
         return sock
 
     def closed(self, local: bool) -> None:
@@ -104,7 +130,9 @@ class TcpConnection:
         self._cluster.stats.upstream_rq_pending_active -= 1
         self._endpoint.stats.rq_pending_active -= 1
 
-    def _count_success(self) -> None:
+    def connected(self, tls: Any = None) -> None:
+        """Bytes may be sent. tls: what is known of it."""
+        self.tls = tls
         self._dialled()
         self._connected = True
         stats, endpoint_stats = self._cluster.stats, self._endpoint.stats
@@ -126,3 +154,16 @@ class TcpConnection:
         if error.bind:
             stats.bind_errors += 1
         self.closed(error.local)
+
+
+class _Arrival(asyncio.Protocol):
+    """Takes note of a connection that is there at last, before the protocol that it is for hears of it."""
+
+    def __init__(self, connection: TcpConnection, protocol: asyncio.Protocol) -> None:
+        self._connection = connection
+        self._protocol = protocol
+
+    def connection_made(self, transport: Any) -> None:
+        self._connection.connected(transport.get_extra_info("tls"))
+        transport.set_protocol(self._protocol)
+        self._protocol.connection_made(transport)

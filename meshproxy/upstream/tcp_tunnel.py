@@ -5,7 +5,6 @@ request, answers it with 200 once the endpoint has accepted, and then passes byt
 """
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.failures import (
@@ -17,7 +16,8 @@ from meshproxy.http.failures import (
 )
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.meter import Meter
-from meshproxy.net.dial import DialError, SocketOptions
+from meshproxy.net.connection import Connection
+from meshproxy.net.dial import DialError
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.sides import Exchange, Waiting
 from meshproxy.upstream.tcp_connection import TcpConnection
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class TcpTunnel(asyncio.Protocol):
-    """`header`: bytes that go first (a PROXY header), or none. `source`: see TcpConnection."""
+    """header: bytes that go first (a PROXY header), or none. client: whom it serves."""
 
     __slots__ = (
-        "_closing", "_connection", "_header", "_meter", "_said", "_source", "_task", "_waiting", "attempt", "cluster",
-        "connected_at", "dialled_at", "endpoint", "id", "local", "transport",
+        "_client", "_closing", "_connection", "_header", "_meter", "_said", "_task", "_waiting", "attempt", "cluster",
+        "connected_at", "dialled_at", "endpoint", "id", "local", "tls", "transport",
     )  # fmt: skip
 
     # What an attempt asks of an HTTP client.
@@ -42,13 +42,11 @@ class TcpTunnel(asyncio.Protocol):
     # %UPSTREAM_PROTOCOL%
     protocol: str | None = None
 
-    def __init__(
-        self, cluster: "Cluster", endpoint: "Endpoint", header: bytes, source: SocketOptions | None = None
-    ) -> None:
+    def __init__(self, cluster: "Cluster", endpoint: "Endpoint", header: bytes, client: Connection) -> None:
         self.cluster = cluster
         self.endpoint = endpoint
         self._header = header
-        self._source = source
+        self._client = client
         self._connection: TcpConnection | None = None
         self._task: asyncio.Task[Any] | None = None
         # Closed from here; and: nothing more will be written.
@@ -60,6 +58,7 @@ class TcpTunnel(asyncio.Protocol):
         self._meter = Meter()
         # Of the connection, once it is there.
         self.local = ("", 0)
+        self.tls: Any = None
         self.id = 0
         self.dialled_at = self.connected_at = 0.0
 
@@ -100,20 +99,15 @@ class TcpTunnel(asyncio.Protocol):
             self.cluster.stats.upstream_rq_pending_overflow += 1
             attempt.on_reset(OVERFLOW, "")
             return
-        connection = self._connection = TcpConnection(loop, self.cluster, self.endpoint, self._source)
+        client = self._client
+        connection = self._connection = TcpConnection(loop, self.cluster, self.endpoint, client.upstream_source, client)
+        self._waiting = attempt
         try:
-            sock = await connection.open()
+            await connection.connect(self)
         except DialError as error:
+            self._waiting = None
             failure = CONNECT_TIMEOUT if error.timeout else LOCAL_CONNECT_FAILED if error.local else CONNECT_FAILED
             attempt.on_reset(failure, error.reason)
-            return
-        self.local, self.id = connection.local or self.local, connection.id
-        self.dialled_at, self.connected_at = connection.dialled_at, connection.connected_at
-        self._waiting = attempt
-        if sock.family == socket.AF_UNIX:
-            await loop.create_unix_connection(lambda: self, sock=sock)
-        else:
-            await loop.create_connection(lambda: self, sock=sock)
 
     def _is_within_limits(self) -> bool:
         limits = self.cluster.limits[0]
@@ -169,6 +163,10 @@ class TcpTunnel(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        connection = self._connection
+        assert connection is not None
+        self.local, self.id, self.tls = connection.local or self.local, connection.id, connection.tls
+        self.dialled_at, self.connected_at = connection.dialled_at, connection.connected_at
         transport.set_write_buffer_limits(high=self.cluster.pool_settings.buffer_limit)
         waiting, self._waiting, self._task = self._waiting, None, None
         if waiting is None:

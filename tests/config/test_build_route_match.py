@@ -222,9 +222,9 @@ def test_tls_context() -> None:
     )
     asking = stream()
     assert found(table, asking) == "none"
-    asking.connection.tls = SimpleNamespace(peer_presented=True, peer_validated=False)
+    asking.connection.tls = SimpleNamespace(peer=True, validated=False)
     assert found(table, asking) == "presented"
-    asking.connection.tls = SimpleNamespace(peer_presented=True, peer_validated=True)
+    asking.connection.tls = SimpleNamespace(peer=True, validated=True)
     assert found(table, asking) == "validated"
 
 

@@ -22,12 +22,12 @@ def test_a_swapped_link_is_noticed(tmp_path: Path) -> None:
 async def _swapped(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     noticed = asyncio.Queue[str]()
-    watch = FileWatch(loop, lambda: noticed.put_nowait("changed"))
+    watch = FileWatch(loop)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     os.symlink(tmp_path / "b", tmp_path / "b" / "link")
-    watch.add(str(tmp_path / "a" / "current"))
-    watch.add(str(tmp_path / "b" / "current"))
+    for folder in ("a", "b"):
+        watch.add(str(tmp_path / folder / "current"), lambda: noticed.put_nowait("changed"))
     try:
         for folder in ("a", "b", "a"):
             # What is renamed beside it, or written in place, does not count.
@@ -43,9 +43,29 @@ async def _swapped(tmp_path: Path) -> None:
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     async def watch() -> None:
-        made = FileWatch(asyncio.get_running_loop(), lambda: None)
+        made = FileWatch(asyncio.get_running_loop())
         with pytest.raises(FileNotFoundError, match="nowhere"):
-            made.add(str(tmp_path / "nowhere" / "current"))
+            made.add(str(tmp_path / "nowhere" / "current"), lambda: None)
         made.close()
 
     asyncio.run(watch())
+
+
+def test_whatever_is_new_in_a_directory_is_noticed(tmp_path: Path) -> None:
+    async def run() -> None:
+        noticed = asyncio.Queue[str]()
+        watch = FileWatch(asyncio.get_running_loop())
+        # Asked for twice, told once.
+        for _ in range(2):
+            watch.add_directory(str(tmp_path), "key", lambda: noticed.put_nowait("changed"))
+        try:
+            (tmp_path / "written").write_text("1")
+            assert await asyncio.wait_for(noticed.get(), 10) == "changed"
+            swap(tmp_path / "moved", tmp_path)
+            assert await asyncio.wait_for(noticed.get(), 10) == "changed"
+            await asyncio.sleep(0)
+            assert noticed.empty()
+        finally:
+            watch.close()
+
+    asyncio.run(run())

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .h2_client import H2Client
 from .scenario import ScenarioError, Step, wire_text
+from .tls import TlsWire, make_context, pki_folder
 from .upstreams import Flags, flag
 from .wire import DEADLINE, Wire, read_response, shown
 
@@ -32,10 +34,12 @@ class Client:
 
     def __init__(
         self, fill: Callable[[str], str], ports: Mapping[str, int], flags: Flags, until: Condition, barrier: Barrier,
-        answer: Answer,
+        answer: Answer, tls: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.fill, self.ports, self.flags, self.until, self.barrier = fill, ports, flags, until, barrier
         self.answer = answer
+        self.tls = tls
+        self.contexts: dict[str, ssl.SSLContext] = {}
         self.connections: dict[str, Connection] = {}
         self.files: dict[str, list[str]] = {}
         self.http2: dict[str, H2Client] = {}
@@ -105,6 +109,9 @@ class Client:
                 return
             case "write":
                 self._write(step.value)
+                return
+            case "copy":
+                self._write({name: (pki_folder() / origin).read_text() for name, origin in step.value.items()})
                 return
             case "answer":
                 for name, answer in step.value.items():
@@ -176,13 +183,29 @@ class Client:
             sock.bind((source, 0))
         listener = step.options.get("listener", "in")
         port = self.ports[listener]
+        tls = step.options.get("tls", self.tls if listener == "in" else None)
         connection = self.connections[step.conn] = Connection(Wire(sock), listener == ADMIN)
         try:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         except ConnectionError:
             connection.seen.append({"connect": "refused"})
             connection.wire.ended = "rst"
+        else:
+            if tls is not None and tls is not False:
+                await self._secure(connection, tls)
         return connection
+
+    async def _secure(self, connection: Connection, options: Mapping[str, Any]) -> None:
+        """TLS from here on; `session` names a connection whose session is taken up again."""
+        shared = {key: value for key, value in options.items() if key not in ("session", "sni")}
+        context = self.contexts.setdefault(repr(shared), make_context(shared, server=False))
+        wire = connection.wire = TlsWire(connection.wire, context, options, server=False)
+        if earlier := options.get("session"):
+            before = self.connections[earlier].wire
+            assert isinstance(before, TlsWire)
+            wire.tls.session = before.tls.session
+        await wire.shake()
+        connection.seen.append(wire.seen)
 
     async def _send(self, wire: Wire, text: str) -> None:
         await wire.send(self.fill(text).encode("latin-1"))

@@ -10,6 +10,8 @@ from .scenario import OPERATORS
 DATE = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:[A-Z][a-z]{2}) \d{4} \d\d:\d\d:\d\d GMT")
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{12}\b")
 SERVICE_TIME = re.compile(r"(?i)\b(x-envoy-upstream-service-time: )\d+")
+# What stands behind Envoy's words for a failure of TLS.
+CAUSE = re.compile(r"[ _]\(cause:.*?\)(?=:TLS_error_end)")
 HEXADECIMAL = re.compile(r"[0-9a-f]+")
 PORT = re.compile(r"(:)(\d{4,5})\b")
 
@@ -48,6 +50,7 @@ def normalise(node: Any, names: Names, masks: Sequence[str] = (), key: str = "")
 
 def _clean(text: str, names: Names) -> str:
     text = text.replace(names.folder, "<dir>").replace(names.id, "")
+    text = CAUSE.sub("", text)
     text = SERVICE_TIME.sub(r"\1<ms>", text)
     text = DATE.sub(lambda found: found[0] if found[0] in names.text else "<date>", text)
     for pattern in names.masked:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .scenario import DEFAULTS, OPERATORS, Scenario, ScenarioError, UpstreamScript
+from .tls import pki_folder
 
 TYPE = "type.googleapis.com/"
 GLOBAL_NAMES = frozenset({"cluster", "stat_prefix", "alt_stat_name"})
@@ -32,10 +33,15 @@ class Stage:
         """Put the id, the ports, the folder and long bodies in the places `${...}` of a script or a config value."""
         if "${" not in text:
             return text
-        text = text.replace("${id}", self.id).replace("${dir}", str(self.folder))
+        text = fill_pki(text.replace("${id}", self.id).replace("${dir}", str(self.folder)))
         for name, port in self.ports.items():
             text = text.replace(f"${{port:{name}}}", str(port))
         return KIBIBYTES.sub(lambda found: "x" * 1024 * int(found[1]), text)
+
+
+def fill_pki(text: str) -> str:
+    """Certificates are made when somebody asks for the first."""
+    return text.replace("${pki}", str(pki_folder())) if "${pki}" in text else text
 
 
 def bootstrap(stages: Iterable[Stage], log: Path, flush_port: int) -> dict[str, Any]:
@@ -100,6 +106,7 @@ def _listener(config: Mapping[str, Any]) -> dict[str, Any]:
         listener["listener_filters"] = config["listener_filters"]
     listener["filter_chains"] = config.get("filter_chains") or [
         {"filters": config.get("network_filters", ["http_connection_manager"])}
+        | ({"tls": config["tls"]} if "tls" in config else {})
     ]
     if "default_filter_chain" in config:
         listener["default_filter_chain"] = config["default_filter_chain"]
@@ -178,7 +185,32 @@ def _expand(node: Any, access_log: list[Any], config: Mapping[str, Any], key: st
         node = {name: value for name, value in node.items() if name != "http"} | {
             "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}
         }
+    if "tls" in node and ("filters" in node or "load_assignment" in node or "match" in node):
+        socket = _tls_socket(node["tls"], server="filters" in node)
+        node = {name: value for name, value in node.items() if name != "tls"} | {"transport_socket": socket}
     return {name: _expand(value, access_log, config, name) for name, value in node.items()}
+
+
+_FILES = (("certificate_chain", "pem"), ("private_key", "key"))
+
+
+def _tls_socket(fields: Mapping[str, Any], *, server: bool) -> dict[str, Any]:
+    """`tls` of a filter chain, cluster or transport_socket_match. `certificate: NAME` stands for one in `${pki}`."""
+    fields = dict(fields)
+    common = dict(fields.pop("common_tls_context", {}))
+    default = "server" if server and not any("certificate" in key for key in common) else None
+    names = fields.pop("certificate", default)
+    if names is not None:
+        common["tls_certificates"] = [
+            {field: {"filename": f"${{pki}}/{of}.{end}"} for field, end in _FILES}
+            for of in ([names] if isinstance(names, str) else names)
+        ]
+    if "ca" in fields:
+        trusted = {"trusted_ca": {"filename": f"${{pki}}/{fields.pop('ca')}.pem"}}
+        common["validation_context"] = {**trusted, **common.get("validation_context", {})}
+    kind = "DownstreamTlsContext" if server else "UpstreamTlsContext"
+    config = {"@type": f"{TYPE}envoy.extensions.transport_sockets.tls.v3.{kind}", **fields}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": config | {"common_tls_context": common}}
 
 
 def _extension(item: Any, kind: str, access_log: list[Any], config: Mapping[str, Any]) -> Any:

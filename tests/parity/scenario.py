@@ -1,7 +1,7 @@
 """A scenario file becomes a Scenario; whatever is misspelt is refused with the file's name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((HERE / "defaults.yaml").read_text())
 OPERATORS: dict[str, list[str]] = yaml.safe_load((HERE / "operators.yaml").read_text())
 
 CLIENT_VERBS = frozenset(
-    "connect send request exchange get response read read_all half_close close reset idle until signal wait_for "
+    "connect copy send request exchange get response read read_all half_close close reset idle until signal wait_for "
     "write answer lines http2 headers data trailers rst goaway settings window ping frame".split()
 )
 UPSTREAM_VERBS = frozenset(
@@ -27,9 +27,11 @@ H2_VERBS = frozenset(
 )
 CONFIG_KEYS = frozenset(
     "config listener listener_filters filter_chains default_filter_chain network_filters hcm http_filters routes "
-    "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator".split()
+    "virtual_hosts route_config cluster clusters runtime bootstrap log log_format log_filter every_operator tls".split()
 )
-OTHER_KEYS = frozenset("about upstreams client files stats used mask mask_text differs own_process flags".split())
+OTHER_KEYS = frozenset(
+    "about upstreams client client_tls copies files stats used mask mask_text differs own_process flags".split()
+)
 LISTENING = ("tcp", "unix", "refuse", "blackhole", "health")
 
 
@@ -61,6 +63,8 @@ class UpstreamScript:
     # Of one that answers health checks: what it does by name, and the upstreams whose checks come to it.
     answers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
+    # How it does TLS, if it does.
+    tls: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Scenario:
     own_process: bool = False
     flags: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)  # what is in `${dir}` when the proxy starts
+    copies: Mapping[str, str] = field(default_factory=dict)  # the same, from files of `${pki}`
+    client_tls: Mapping[str, Any] | None = None  # of connections to the listener `in`
 
     @property
     def area(self) -> str:
@@ -123,6 +129,8 @@ def parse(name: str, text: str) -> Scenario:
         own_process=bool(document.get("own_process") or "bootstrap" in document or "flags" in document),
         flags=tuple(document.get("flags", ())),
         files=document.get("files", {}),
+        copies=document.get("copies", {}),
+        client_tls=document.get("client_tls"),
     )
 
 
@@ -134,21 +142,22 @@ def _upstream(script: Any) -> UpstreamScript:
         return UpstreamScript((_script(script, UPSTREAM_VERBS),))
     if not isinstance(script, dict):
         raise ScenarioError(f"an upstream is refuse, blackhole, a list of steps or a mapping, not {script!r}")
-    known = {"steps", "streams", "paths", "connections", "listen", "address", "http2", "answers", "checks"}
+    known = {"steps", "streams", "paths", "connections", "listen", "address", "http2", "answers", "checks", "tls"}
     if unknown := script.keys() - known:
         raise ScenarioError(f"unknown upstream key: {', '.join(sorted(unknown))}")
     listen = script.get("listen", "tcp")
     if listen not in LISTENING:
         raise ScenarioError(f"an upstream listens on one of {LISTENING}, not {listen!r}")
+    tls = script.get("tls")
     if "http2" in script:
-        return _http2_upstream(script, listen)
+        return replace(_http2_upstream(script, listen), tls=tls)
     connections = script.get("connections", [script.get("steps", [])])
     steps = tuple(_script(steps, UPSTREAM_VERBS) for steps in connections)
     answers = {name: _script(answer, UPSTREAM_VERBS) for name, answer in script.get("answers", {}).items()}
     if bool(answers) != (listen == "health"):
         raise ScenarioError("an upstream with `listen: health` has `answers`, and no other")
     checks = tuple(script.get("checks", ()))
-    return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"), answers=answers, checks=checks)
+    return UpstreamScript(steps, listen, script.get("address", "127.0.0.1"), answers=answers, checks=checks, tls=tls)
 
 
 def _http2_upstream(script: Any, listen: str) -> UpstreamScript:
@@ -179,7 +188,8 @@ def _step(step: Any, verbs: frozenset[str]) -> Step:
     if len(found) != 1:
         raise ScenarioError(f"a step has exactly one verb of {', '.join(sorted(verbs))}: {step!r}")
     options = {key: value for key, value in step.items() if key != found[0]}
-    if unknown := options.keys() - {"conn", "to", "source", "listener", "end", "with_trailers", "last", "stream"}:
+    known = {"conn", "to", "source", "listener", "end", "with_trailers", "last", "stream", "tls"}
+    if unknown := options.keys() - known:
         raise ScenarioError(f"unknown option {', '.join(sorted(unknown))} in step {step!r}")
     return Step(found[0], step[found[0]], options.pop("conn", "a"), options)
 

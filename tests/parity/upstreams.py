@@ -8,6 +8,7 @@ from typing import Any
 
 from .h2_upstream import H2Connection
 from .scenario import ScenarioError, Step, UpstreamScript, wire_text
+from .tls import TlsWire, make_context
 from .wire import Message, Wire, read_head, read_request, shown
 
 READING = frozenset({"reply", "request", "head", "read", "read_all", "echo", "hang"})
@@ -177,6 +178,7 @@ class Upstream:
 
     def __init__(self, name: str, script: UpstreamScript, sock: socket.socket, flags: Flags, fill: Fill) -> None:
         self.name, self.script, self.sock, self.flags, self.fill = name, script, sock, flags, fill
+        self.context = None if script.tls is None else make_context(script.tls, server=True)
         self.connections: list[Connection | H2Connection] = []
         self.requests = 0
         self.tasks: list[asyncio.Task[None]] = []
@@ -189,9 +191,19 @@ class Upstream:
         loop = asyncio.get_running_loop()
         while True:
             sock, _ = await loop.sock_accept(self.sock)
-            connection = self._connection(Wire(sock))
+            wire = Wire(sock)
+            if self.context is not None:
+                wire = TlsWire(wire, self.context, {}, server=True)
+            connection = self._connection(wire)
             self.connections.append(connection)
-            self.tasks.append(asyncio.create_task(connection.run()))
+            self.tasks.append(asyncio.create_task(self._run(connection)))
+
+    async def _run(self, connection: Connection | H2Connection) -> None:
+        wire = connection.wire
+        if isinstance(wire, TlsWire):
+            await wire.shake()
+        if not wire.over:
+            await connection.run()
 
     def _connection(self, wire: Wire) -> Connection | H2Connection:
         script, number = self.script, len(self.connections)
@@ -205,13 +217,18 @@ class Upstream:
             task.cancel()
         results = await asyncio.gather(*self.tasks, return_exceptions=True)
         results += [error for connection in self.connections for error in connection.failures()]
-        outcome = [connection.outcome() for connection in self.connections]
+        outcome = [[*_handshake(connection), *connection.outcome()] for connection in self.connections]
         for connection in self.connections:
             connection.wire.close()
         for result in results:
             if isinstance(result, Exception):
                 raise result
         return outcome
+
+
+def _handshake(connection: Connection | H2Connection) -> list[Any]:
+    wire = connection.wire
+    return [wire.seen] if isinstance(wire, TlsWire) and wire.seen else []
 
 
 def _shortened(entry: dict[str, str]) -> dict[str, str]:

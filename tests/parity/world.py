@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from .normalise import Names, normalise
 from .proxies import Proxy, StartFailure, get
 from .render import Stage
 from .scenario import DEFAULTS, Scenario
+from .tls import pki_folder
 from .upstreams import Flags, Upstreams, fill_queue, open_socket
 from .wire import DEADLINE
 
@@ -47,7 +49,9 @@ class World:
         folder = self.folder / id
         folder.mkdir(parents=True)
         for name, text in scenario.files.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(render.fill_pki(text))
+        for name, origin in scenario.copies.items():
+            shutil.copy(pki_folder() / origin, folder / name)
         sockets = {
             name: open_socket(script, folder / f"{name}.sock") for name, script in scenario.upstreams.items()
         }
@@ -130,7 +134,7 @@ class World:
         def answer(name: str, wanted: str) -> None:
             checked[name].switch(wanted)
 
-        client = Client(stage.fill, ports, flags, until, self._pass, answer)
+        client = Client(stage.fill, ports, flags, until, self._pass, answer, scenario.client_tls)
         start = self.log.stat().st_size
         try:
             await client.run(scenario.client)

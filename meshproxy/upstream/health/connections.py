@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from meshproxy.net.count import UNLIMITED
+from meshproxy.net.transport_options import NO_OPTIONS
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.pool import Pool
+from meshproxy.upstream.transports import MATCHED
 
 
 class CheckConnections:
@@ -16,22 +18,29 @@ class CheckConnections:
     def __init__(self, cluster: Cluster, protocol: str) -> None:
         self.cluster = cluster
         self._protocol = protocol
+        # Offered by TLS in the place of the cluster's (HealthCheck.tls_options), and what the transport socket is
+        # chosen by in the place of the endpoint's metadata (transport_socket_match_criteria).
+        self.alpn: tuple[str, ...] = ()
+        self.criteria: dict[str, Any] | None = None
         # Stands in for the cluster, whose counters and limits are for requests.
         self._double: Cluster | None = None
 
     @property
     def secured(self) -> bool:
-        return self.cluster.tls is not None
+        return self.cluster.transports is not None
 
     def double(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint as checks see it: at the address for checks, with connections of its own."""
-        double = Endpoint(endpoint.check_address, endpoint.hostname, metadata=endpoint.metadata)
+        metadata = endpoint.metadata if self.criteria is None else {MATCHED: self.criteria}
+        double = Endpoint(endpoint.check_address, endpoint.hostname, metadata=metadata)
         double.cluster = self._cluster()
         return double
 
     def pool(self, double: Endpoint) -> Pool:
         pool = self._cluster().pool(double)
         assert pool is not None, "nothing limits how many there are"
+        if self.alpn:
+            pool.options = NO_OPTIONS._replace(alpn=self.alpn)
         return pool
 
     def _cluster(self) -> Cluster:
@@ -46,7 +55,7 @@ class CheckConnections:
             nothing: Any = Random()
             double = self._double = Cluster(original.name, nothing, settings)
             double.socket_options = original.socket_options
-            double.tls = original.tls
+            double.transports = original.transports
             for count in _counts(double):
                 count.maximum = UNLIMITED
         return self._double

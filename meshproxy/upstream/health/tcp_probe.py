@@ -61,7 +61,8 @@ class TcpProbe:
         loop = asyncio.get_running_loop()
         address, options = self._session.endpoint.check_address, self._cluster.socket_options
         try:
-            connection = await dial(loop, lambda: _Connection(self), address, 0, options)
+            secured = self._cluster.secured(self._session.endpoint)
+            connection = await dial(loop, lambda: _Connection(self), address, 0, options, secured)
         except DialError:
             self._dial = None
             self._session.failed(NETWORK)
