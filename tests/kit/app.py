@@ -1,11 +1,14 @@
 """What runs in a pod beside its proxy and knows nothing of it: HTTP, a protocol whose server speaks first, echo, DNS.
 
-python -m tests.kit.app NAME http:9080 greet:3306 echo:5000 dns:15053
+python -m tests.kit.app NAME http:9080 greet:3306 echo:5000 dns:15053 https:9443:FOLDER
+
+FOLDER has cert-chain.pem and key.pem, as `meshproxy ca` makes them.
 """
 
 import asyncio
 import json
 import socket
+import ssl
 import sys
 from typing import Any
 
@@ -65,9 +68,12 @@ def resolve(query: bytes) -> bytes:
 
 
 async def serve(name: str, wanted: list[str]) -> None:
-    kinds = {"http": http, "greet": greet, "echo": echo, "dns": dns}
+    kinds = {"http": http, "https": http, "greet": greet, "echo": echo, "dns": dns}
     for each in wanted:
-        kind, _, port = each.partition(":")
+        kind, port, *folder = each.split(":")
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if folder else None
+        if tls is not None:
+            tls.load_cert_chain(f"{folder[0]}/cert-chain.pem", f"{folder[0]}/key.pem")
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: str = kind) -> None:
             try:
@@ -79,7 +85,7 @@ async def serve(name: str, wanted: list[str]) -> None:
 
         # As Istio's agent: answers have to come from where redirected questions went.
         host = "127.0.0.1" if kind == "dns" else None
-        await asyncio.start_server(handle, host, int(port))
+        await asyncio.start_server(handle, host, int(port), ssl=tls)
         if kind == "dns":
             await asyncio.get_running_loop().create_datagram_endpoint(DnsOverUdp, (host, int(port)))
     print("ready", flush=True)
