@@ -42,10 +42,11 @@ class Mesh(World):
 
     def _start_applications(self) -> None:
         ca.init(self.folder / "certs", "cluster.local", 1)
-        for name in ("productpage", "reviews", "app"):
-            ca.issue(self.folder / "certs", f"default/{name}", 1)
+        ca.init(self.folder / "others", "cluster.local", 1)
+        for place, name in (("certs", "productpage"), ("certs", "reviews"), ("certs", "app"), ("others", "app")):
+            folder = ca.issue(self.folder / place, f"default/{name}", 1)
             # Of users of all kinds, for this while.
-            (self.folder / "certs" / name / "key.pem").chmod(0o644)
+            (folder / "key.pem").chmod(0o644)
         self._serve(self.a, "http:9080", user=PROXY)
         self._serve(self.b, "http:9080", "http:8080", "greet:3306", f"https:9443:{self.folder}/certs/app")
         self._start_grpc()
@@ -135,10 +136,17 @@ def a_strict_port_is_for_those_with_a_certificate(mesh: Mesh) -> None:
     assert curl(mesh.a, "http://10.96.0.1:9080/", "-H", "host: strict")["pod"] == "b"
     mesh.logged(mesh.a, 1)
     assert mesh.logged(mesh.b, 1)[0]["peer"] == PRODUCTPAGE
-    for scheme in ("http", "https"):
-        done = mesh.c.run(APP, "curl", "-sk", "--http1.1", "--max-time", "10", f"{scheme}://{B}:8080/")
+    certs, others = (
+        ["--cert", mesh.folder / place / "app" / "cert-chain.pem", "--key", mesh.folder / place / "app" / "key.pem"]
+        for place in ("certs", "others")
+    )
+    # Plain text; without a certificate; with one of another root, in the same trust domain.
+    for scheme, shown in (("http", []), ("https", []), ("https", others)):
+        done = mesh.c.run(APP, "curl", "-sk", "--http1.1", "--max-time", "10", *shown, f"{scheme}://{B}:8080/")
         # Closed without a chain for it; ended by an alert.
         assert (done.returncode in (35, 52, 55, 56), done.stdout) == (True, ""), done
+    assert curl(mesh.c, f"https://{B}:8080/", "-k", "--http1.1", *map(str, certs))["pod"] == "b"
+    assert mesh.logged(mesh.b, 1)[0]["peer"] == f"{HOST}app"
 
 
 @check
