@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from . import clients, scrape
 from .proxies import Proxy
@@ -11,6 +12,10 @@ Figures = dict[str, float]
 SMALL, KIB, KIB100 = "/bytes/100", "/bytes/1024", "/bytes/102400"
 IDLE = 2000  # connections whose memory is measured; as many as FIRST are there before, in memory that was free
 FIRST = 1000
+OUTLIERS = {
+    "outlier_detection": {"split_external_local_origin_errors": True},
+    "circuit_breakers": {"thresholds": [{"max_requests": 10_000, "track_remaining": True}]},
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Case:
     workers: int = 1
     log: str = ""  # the format of an access log
     clusters: int = 0  # beside the one that is used
+    cluster: dict[str, Any] = field(default_factory=dict)  # more fields of the one that is used
     fresh: bool = False  # a new process in each round
     http2: bool = False  # clients speak HTTP/2, which the bare pass-through does not
     goals: dict[str, float] = field(default_factory=dict)
@@ -32,7 +38,7 @@ class Case:
     @property
     def on_bare(self) -> bool:
         """Whether the bare pass-through can do it."""
-        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters and not self.http2
+        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters and not self.http2 and not self.cluster
 
 
 def _requests(
@@ -122,6 +128,7 @@ CASES = [
     Case("routes-10000", "small GET, last of 10,000 routes", _requests(SMALL), routes=10_000),
     Case("log-text", "small GET, logged as Istio does", _requests(SMALL), log="text"),
     Case("log-json", "small GET, logged as JSON", _requests(SMALL), log="json"),
+    Case("outliers", "small GET, outlier detection and breakers", _requests(SMALL), cluster=OUTLIERS),
     Case("tcp-down", "TCP from upstream", _bytes(down=True), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case("tcp-up", "TCP to upstream", _bytes(down=False), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case(
