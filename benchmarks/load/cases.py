@@ -38,7 +38,8 @@ class Case:
     @property
     def on_bare(self) -> bool:
         """Whether the bare pass-through can do it."""
-        return self.routes == 10 and self.workers == 1 and not self.log and not self.clusters and not self.http2 and not self.cluster
+        more = self.log or self.clusters or self.http2 or self.cluster
+        return self.routes == 10 and self.workers == 1 and not more
 
 
 def _requests(
