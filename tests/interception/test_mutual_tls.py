@@ -18,7 +18,7 @@ from tests.kit.netns import APP, PROXY, ROOT, Namespace, missing
 
 KINDS = [
     *(Kind(client, server=server) for client in ("envoy", "meshproxy") for server in ("envoy", "meshproxy")),
-    Kind("meshproxy", "TPROXY"),
+    Kind("meshproxy", "TPROXY", nft=True),
 ]
 HOST = "spiffe://cluster.local/ns/default/sa/"
 PRODUCTPAGE, REVIEWS = f"{HOST}productpage", f"{HOST}reviews"

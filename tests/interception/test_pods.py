@@ -16,7 +16,6 @@ from tests.kit.netns import APP, ROOT, Namespace, missing
 KINDS = [
     *(Kind(proxy, mode) for proxy in ("envoy", "meshproxy") for mode in ("REDIRECT", "TPROXY")),
     *(Kind(proxy, "REDIRECT", 2, nft=True) for proxy in ("envoy", "meshproxy")),
-    Kind("meshproxy", "TPROXY", nft=True),
 ]
 REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
 
