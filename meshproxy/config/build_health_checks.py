@@ -29,7 +29,7 @@ from meshproxy.upstream.health.http_probe import HttpCheck, HttpProbe, Range
 from meshproxy.upstream.health.session import Probe, Session
 from meshproxy.upstream.health.settings import HealthCheckSettings, HealthCheckStats
 from meshproxy.upstream.health.tcp_probe import TcpCheck, TcpProbe
-from meshproxy.upstream.pool_settings import HTTP1, HTTP2
+from meshproxy.upstream.pool_settings import BY_ALPN, HTTP1, HTTP2
 
 _FILE_SINK = "envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink"
 _BODILESS = ("GET", "HEAD", "DELETE", "TRACE")
@@ -122,6 +122,7 @@ def _probe(cluster: Cluster, view: View, ctx: Context) -> tuple[str, MakeProbe]:
         if kind == "http_health_check":
             check = _http_check(cluster, view.http_health_check, reuse, ctx)
             protocol = HTTP2 if view.http_health_check.enum("codec_client_type") == "HTTP2" else HTTP1
+            protocol = BY_ALPN if view.http_health_check.use_alpn_protocol else protocol
             connections = _connections(cluster, protocol, view)
             return "HTTP", lambda session, stats: HttpProbe(session, connections, check, stats)
         if kind == "grpc_health_check":
@@ -129,9 +130,8 @@ def _probe(cluster: Cluster, view: View, ctx: Context) -> tuple[str, MakeProbe]:
             over_http2 = _connections(cluster, HTTP2, view)
             return "GRPC", lambda session, stats: GrpcProbe(session, over_http2, call)
         tcp = _tcp_check(view.tcp_health_check, reuse)
-        if cluster.transports is None:
-            view.ignore("tls_options", "transport_socket_match_criteria", why=_NO_TLS)
-        return "TCP", lambda session, stats: TcpProbe(session, cluster, tcp)
+        plain = _connections(cluster, HTTP1, view)
+        return "TCP", lambda session, stats: TcpProbe(session, plain, tcp)
 
 
 def _connections(cluster: Cluster, protocol: str, view: View) -> CheckConnections:
@@ -148,7 +148,7 @@ def _connections(cluster: Cluster, protocol: str, view: View) -> CheckConnection
 def _http_check(cluster: Cluster, view: View, reuse: bool, ctx: Context) -> HttpCheck:
     if view.enum("codec_client_type") == "HTTP3":
         view.reject("codec_client_type", "HTTP3 is not supported: HTTP1 and HTTP2 are")
-    if view.use_alpn_protocol:
+    if view.use_alpn_protocol and (cluster.transports is None or cluster.transports.default.tls is None):
         words = f"use_alpn_protocol configured for the health check of cluster {cluster.name}"
         view.reject("use_alpn_protocol", f"{words} which has a non-ALPN transport socket")
     method = view.enum("method")

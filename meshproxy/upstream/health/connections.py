@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from meshproxy.net.count import UNLIMITED
-from meshproxy.net.transport_options import NO_OPTIONS
+from meshproxy.net.transport_options import NO_OPTIONS, Secured, TransportOptions
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
@@ -25,9 +25,17 @@ class CheckConnections:
         # Stands in for the cluster, whose counters and limits are for requests.
         self._double: Cluster | None = None
 
-    @property
-    def secured(self) -> bool:
-        return self.cluster.transports is not None
+    def scheme(self, double: Endpoint) -> str:
+        """Of requests: what TLS makes of it."""
+        secured = self.secured(double)
+        return "https" if secured is not None and secured.tls is not None else "http"
+
+    def secured(self, double: Endpoint) -> Secured | None:
+        """For a connection that is of no pool."""
+        return self.cluster.secured(double, self._options())
+
+    def _options(self) -> TransportOptions:
+        return NO_OPTIONS._replace(alpn=self.alpn) if self.alpn else NO_OPTIONS
 
     def double(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint as checks see it: at the address for checks, with connections of its own."""
@@ -39,8 +47,7 @@ class CheckConnections:
     def pool(self, double: Endpoint) -> Pool:
         pool = self._cluster().pool(double)
         assert pool is not None, "nothing limits how many there are"
-        if self.alpn:
-            pool.options = NO_OPTIONS._replace(alpn=self.alpn)
+        pool.options = self._options()
         return pool
 
     def _cluster(self) -> Cluster:

@@ -26,6 +26,7 @@ class ExchangeProbe:
         self._connections = connections
         self._reuse = reuse
         self._double = connections.double(session.endpoint)
+        self.scheme = connections.scheme(self._double)
         self._pool: Pool | None = None
         self._client: UpstreamStream | None = None
         self._begun = False
@@ -72,6 +73,7 @@ class ExchangeProbe:
         if self._double.address != self.endpoint.check_address:
             self._disconnect()
             self._double = self._connections.double(self.endpoint)
+            self.scheme = self._connections.scheme(self._double)
         self.waiting = True
         pool = self._pool = self._connections.pool(self._double)
         client = pool.take(self)

@@ -32,7 +32,6 @@ class GrpcProbe(ExchangeProbe):
     def __init__(self, session: Session, connections: CheckConnections, check: GrpcCheck) -> None:
         super().__init__(session, connections, check.reuse)
         self._check = check
-        self._scheme = "https" if connections.secured else "http"
         self._reader = MessageReader(_LIMIT)
         self._answer: bytes | None = None
 
@@ -41,7 +40,7 @@ class GrpcProbe(ExchangeProbe):
         self._reader, self._answer = MessageReader(_LIMIT), None
         authority = (checking.hostname if checking is not None else "") or check.authority
         pairs = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "Envoy/HC")]
-        request = RequestHeaders("POST", _PATH, authority, pairs, scheme=self._scheme)
+        request = RequestHeaders("POST", _PATH, authority, pairs, scheme=self.scheme)
         check.edit(self.endpoint, request)
         return request
 

@@ -48,7 +48,6 @@ class HttpProbe(ExchangeProbe):
         super().__init__(session, connections, check.reuse)
         self._check = check
         self._stats = stats
-        self._scheme = "https" if connections.secured else "http"
         self._response: ResponseHeaders | None = None
         self._received = b""
 
@@ -57,7 +56,7 @@ class HttpProbe(ExchangeProbe):
         self._response, self._received = None, b""
         checking = self.endpoint.checking
         host = (checking.hostname if checking is not None else "") or check.host
-        request = RequestHeaders(check.method, check.path, host, [("user-agent", "Envoy/HC")], scheme=self._scheme)
+        request = RequestHeaders(check.method, check.path, host, [("user-agent", "Envoy/HC")], scheme=self.scheme)
         if check.edit is not None:
             check.edit(self.endpoint, request)
         if check.send:

@@ -9,7 +9,7 @@ from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, dial
 from meshproxy.net.proxy_protocol import proxy_header
 from meshproxy.net.tasks import start_task
-from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.health.connections import CheckConnections
 from meshproxy.upstream.health.payload import contains
 from meshproxy.upstream.health.session import NETWORK, Session
 
@@ -33,9 +33,9 @@ class TcpCheck:
 class TcpProbe:
     """One check after the other; a connection that lives serves the next one."""
 
-    def __init__(self, session: Session, cluster: Cluster, check: TcpCheck) -> None:
+    def __init__(self, session: Session, connections: CheckConnections, check: TcpCheck) -> None:
         self._session = session
-        self._cluster = cluster
+        self._connections = connections
         self._check = check
         self._connection: _Connection | None = None
         self._dial: asyncio.Task[Any] | None = None
@@ -59,10 +59,10 @@ class TcpProbe:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        address, options = self._session.endpoint.check_address, self._cluster.socket_options
+        double, options = self._connections.double(self._session.endpoint), self._connections.cluster.socket_options
         try:
-            secured = self._cluster.secured(self._session.endpoint)
-            connection = await dial(loop, lambda: _Connection(self), address, 0, options, secured)
+            secured = self._connections.secured(double)
+            connection = await dial(loop, lambda: _Connection(self), double.address, 0, options, secured)
         except DialError:
             self._dial = None
             self._session.failed(NETWORK)
