@@ -1,6 +1,5 @@
 """Servers that answer health checks, from before the proxy starts until it ends, as a script says at the moment."""
 
-import asyncio
 import json
 import re
 import socket
@@ -32,13 +31,8 @@ class CheckedServer(Upstream):
             raise ScenarioError(f"{self.name} has no answer {answer!r}")
         self.answer = answer
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            sock, _ = await loop.sock_accept(self.sock)
-            connection = CheckedConnection(Wire(sock), self.steps, self)
-            self.connections.append(connection)
-            self.tasks.append(asyncio.create_task(connection.run()))
+    def _connection(self, wire: Wire) -> Connection:
+        return CheckedConnection(wire, self.steps, self)
 
     def seen(self) -> list[Any]:
         """What came so far."""
