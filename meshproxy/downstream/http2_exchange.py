@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.h1_lines import lower_ascii
 from meshproxy.http.h2 import frames
-from meshproxy.http.h2.errors import TOO_LARGE
+from meshproxy.http.h2.errors import UNWANTED
 from meshproxy.http.h2.heads import RequestHead
 from meshproxy.http.h2.stream import Http2Stream
 from meshproxy.http.headers import Headers, Pair, RequestHeaders, ResponseHeaders, nameless_request
@@ -107,7 +107,7 @@ class Http2Exchange(Http2Stream):
             stream.receive_reset("DR", "http2.remote_refuse" if refused else details)
         elif details == "downstream_remote_disconnect":
             stream.receive_reset("DC", details)
-        elif details in TOO_LARGE:
+        elif details in UNWANTED:
             stream.receive_reset("DR", details)
         else:
             stream.receive_reset("DPE", details)

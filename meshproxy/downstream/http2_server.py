@@ -6,7 +6,7 @@ from meshproxy.downstream.closing import close_connection
 from meshproxy.downstream.http2_exchange import Http2Exchange
 from meshproxy.http.h2 import frames
 from meshproxy.http.h2.connection import Http2Connection
-from meshproxy.http.h2.errors import ConnectionBroken, Flood
+from meshproxy.http.h2.errors import UNDERSCORE, ConnectionBroken, Flood, MessageInvalid
 from meshproxy.http.h2.heads import RequestHead, parse_request
 from meshproxy.http.h2.stream import Http2Stream
 from meshproxy.http.headers import Pair
@@ -127,7 +127,21 @@ class Http2Server(Http2Connection):
         return self.exchange(self, stream_id)
 
     def parse_head(self, pairs: list[Pair]) -> RequestHead:
+        if self.options.underscores != "allow":
+            pairs = self._judge_underscores(pairs)
         return parse_request(pairs, self.options)
+
+    def _judge_underscores(self, pairs: list[Pair]) -> list[Pair]:
+        """headers_with_underscores_action: other servers may take `_` for `-` and so see another header."""
+        kept = [pair for pair in pairs if "_" not in pair[0]]
+        if len(kept) == len(pairs):
+            return pairs
+        if self.options.underscores == "reject":
+            raise MessageInvalid(UNDERSCORE)
+        self.stats.dropped_headers_with_underscores += len(pairs) - len(kept)
+        # Each such head is judged, and counted, anew.
+        self.decoder.changed = True
+        return kept
 
     def on_ping_ack(self, data: bytes) -> None:
         if self.manager.keepalives is not None:
@@ -188,7 +202,8 @@ class Http2Server(Http2Connection):
     def leave(self) -> None:
         """Says that the connection will end (RFC 9113 §6.8), and serves what comes until then."""
         self.leaving = True
-        self.send_goaway(frames.NO_ERROR, frames.LARGEST_STREAM_ID)
+        # A notice: it is not counted, and every stream is served.
+        self.write(frames.goaway(frames.LARGEST_STREAM_ID, frames.NO_ERROR))
 
     def end_drain(self) -> None:
         """Streams that come now are not served; those that are there end in peace."""

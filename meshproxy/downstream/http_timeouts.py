@@ -286,7 +286,7 @@ class Timekeeper:
     def _flush_too_slow(self, exchange: "Http2Exchange") -> float:
         """The client does not take the rest of a response (stream_flush_timeout)."""
         exchange.connection.stats.tx_flush_timeout += 1
-        exchange.write_reset(frames.NO_ERROR)
+        exchange.write_reset(frames.INTERNAL_ERROR)
         return 0.0
 
     def _head_too_slow(self, server: "Http1Server") -> float:

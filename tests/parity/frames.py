@@ -29,6 +29,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEAD = 9
 DEFAULT_WINDOW = 65535
 LARGEST_FRAME = 16384
+DEFAULT_TABLE = 4096
 CODES = (
     "NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
     "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
@@ -215,6 +216,8 @@ class H2Wire:
         for stream in self.streams.values():
             stream.window += self.settings.get("initial_window_size", DEFAULT_WINDOW) - before
         self.opened.set()
+        if "header_table_size" in self.settings:
+            self._encoder.header_table_size = min(self.settings["header_table_size"], DEFAULT_TABLE)
         await self.send_frame(SettingsFrame(0, flags=["ACK"]))
 
     def _take_window(self, frame: WindowUpdateFrame) -> None:

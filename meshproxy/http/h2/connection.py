@@ -7,7 +7,7 @@ write at its end. What a peer does wrong is judged as the library in Envoy (nght
 from typing import Any
 
 from meshproxy.http.h2 import frames
-from meshproxy.http.h2.errors import INVALID_MESSAGE, TOO_LARGE, UNKNOWN_ERROR, ConnectionBroken, MessageInvalid
+from meshproxy.http.h2.errors import INVALID_MESSAGE, UNKNOWN_ERROR, UNWANTED, ConnectionBroken, MessageInvalid
 from meshproxy.http.h2.heads import parse_trailers
 from meshproxy.http.h2.link import Http2Link
 from meshproxy.http.h2.stream import Http2Stream
@@ -304,8 +304,8 @@ class Http2Connection(Http2Link):
 
     def _invalid(self, stream: Http2Stream, error: MessageInvalid) -> None:
         """A message that HTTP does not allow costs its connection, without a word, unless that is not wanted."""
-        if error.details in TOO_LARGE:
-            self.stats.count_too_large(error.details, self.client)
+        if error.details in UNWANTED:
+            self.stats.count_unwanted(error.details)
             self._reset(stream, frames.INTERNAL_ERROR, error.details)
             return
         self.stats.rx_messaging_error += 1

@@ -9,10 +9,10 @@ INVALID_HEADER = "http2.invalid.header.field"
 UNKNOWN_ERROR = "http2.unknown.nghttp2.error"
 INVALID_MESSAGE = "http2.violation.of.messaging.rule"
 UNDERSCORE = "http2.unexpected_underscore"
-# Of heads with more in them than is allowed, which never harm more than their stream.
+# Of heads that Envoy itself does not like, which never harm more than their stream.
 TOO_MANY_HEADERS = "http2.too_many_headers"
 HEAD_TOO_LARGE = "http2.header_list_size_too_large"
-TOO_LARGE = frozenset({TOO_MANY_HEADERS, HEAD_TOO_LARGE})
+UNWANTED = frozenset({TOO_MANY_HEADERS, HEAD_TOO_LARGE, UNDERSCORE})
 
 
 class ConnectionBroken(Exception):

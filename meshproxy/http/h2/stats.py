@@ -1,6 +1,6 @@
 """The stats of HTTP/2 codecs, named as Envoy names them: `http2.*` of servers, `cluster.<name>.http2.*` of clients."""
 
-from meshproxy.http.h2.errors import HEAD_TOO_LARGE
+from meshproxy.http.h2.errors import HEAD_TOO_LARGE, UNDERSCORE
 from meshproxy.observe.stats import StatGroup
 
 
@@ -24,10 +24,11 @@ class Http2Stats(StatGroup):
 
     __slots__ = (*COUNTERS, *GAUGES, *HISTOGRAMS)
 
-    def count_too_large(self, details: str, client: bool) -> None:
-        """A head had more in it than is allowed: bytes, or headers. client: a response."""
-        if details == HEAD_TOO_LARGE:
+    def count_unwanted(self, details: str) -> None:
+        """A head was refused for something that HTTP allows."""
+        if details == UNDERSCORE:
+            self.requests_rejected_with_underscores_in_headers += 1
+        elif details == HEAD_TOO_LARGE:
             self.header_list_size_too_large += 1
-            if client:
-                return
-        self.header_overflow += 1
+        else:
+            self.header_overflow += 1
