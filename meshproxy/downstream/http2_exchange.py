@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _STATUS: dict[int, Pair] = {status: (":status", str(status)) for status in range(100, 600)}
 # Headers of HTTP/1 connections, which no HTTP/2 response may have.
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
+# Response flags.
+_CONNECTION_ERRORS = frozenset({"UF", "UC"})
 _CONTINUE = [(":status", "100")]
 
 
@@ -69,6 +71,19 @@ class Http2Exchange(Http2Stream):
             stream.reply(LocalReply(400, b"", "query_missing_content_type"))
         else:
             manager.run(stream, end)
+            if not end:
+                self._expect_more()
+
+    def _expect_more(self) -> None:
+        """What came so far goes on at the end of the read, if the rest has not come by then."""
+        unfinished = self.carrier.unfinished
+        if not unfinished or unfinished[-1] is not self:
+            unfinished.append(self)
+
+    def read_ended(self) -> None:
+        stream = self.stream
+        if stream is not None and not stream.request_complete:
+            stream.manager.terminal.flush(stream)
 
     def _continue(self, request: RequestHeaders) -> None:
         if lower_ascii(request.index["expect"]) == "100-continue":
@@ -81,8 +96,8 @@ class Http2Exchange(Http2Stream):
         if stream is not None:
             stream.last_activity = stream.manager.loop.time()
             stream.receive_data(data, end)
-            if not end and not stream.done:
-                stream.manager.terminal.flush(stream)
+            if not end:
+                self._expect_more()
 
     def on_trailers(self, pairs: list[Pair]) -> None:
         stream = self.stream
@@ -98,8 +113,8 @@ class Http2Exchange(Http2Stream):
                 # The response is whole, and was waiting for windows.
                 return
             stream = self.stream = server.manager.start_multiplexed(self, server, nameless_request())
-        if remote and code == frames.NO_ERROR:
-            # No failure to Envoy, whatever is missing.
+        if remote and code == frames.NO_ERROR and stream.response is None:
+            # No failure to Envoy, whatever is missing of the request.
             stream.abort_terminal()
             stream.finish()
         elif remote:
@@ -161,7 +176,11 @@ class Http2Exchange(Http2Stream):
         """Nothing is held back."""
 
     def reset(self, stream: Stream) -> None:
-        self.write_reset(frames.CONNECT_ERROR if stream.upgraded else frames.INTERNAL_ERROR)
+        if stream.upgraded and not _CONNECTION_ERRORS.isdisjoint(stream.flags):
+            # What is wrong with a tunnel's far connection has a code of its own (RFC 9113 §8.5).
+            self.write_reset(frames.CONNECT_ERROR)
+        else:
+            self.write_reset(frames.INTERNAL_ERROR)
 
     def on_write_paused(self) -> None:
         stream = self.stream

@@ -43,7 +43,7 @@ class Http2Server(Http2Connection):
 
     __slots__ = (
         "_closed_streams", "_ending", "_greeted", "_premature", "connection", "counted",
-        "last_activity", "leaving", "manager", "requests", "unsent",
+        "last_activity", "leaving", "manager", "requests", "unfinished", "unsent",
     )  # fmt: skip
 
     exchange: type[Http2Exchange] = Http2Exchange
@@ -64,6 +64,8 @@ class Http2Server(Http2Connection):
         self.leaving = False
         # It closes with its last stream.
         self._ending = False
+        # Exchanges of which something came in the read that is being worked on, and more is to come.
+        self.unfinished: list[Http2Exchange] = []
         # Something came, and our settings went out.
         self._greeted = False
         # Streams that were over, and those of them that the client had reset before there was an answer.
@@ -86,6 +88,13 @@ class Http2Server(Http2Connection):
         if not self._greeted:
             self._greet()
         super().data_received(data)
+
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        if self.unfinished:
+            unfinished, self.unfinished = self.unfinished, []
+            for exchange in unfinished:
+                exchange.read_ended()
 
     def serve(self, data: bytes) -> None:
         """What came before it was known that this is HTTP/2; it was counted then."""

@@ -56,7 +56,6 @@ class Http2Client(Http2Connection):
         # What exchanges are told that the end of the connection ends.
         self.failure: Failure = CONNECTION_TERMINATED
         self.ended = False
-        self.stats.nghttp2_upstream_connections += 1
 
     # ---- the transport's callbacks ----
 

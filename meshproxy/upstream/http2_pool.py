@@ -121,6 +121,7 @@ class Http2Pool(Pool):
 
     def _count_dial(self) -> None:
         self.stats.upstream_cx_http2_total += 1
+        self.stats.http2.nghttp2_upstream_connections += 1
 
     def _serve_with(self, client: Http2Client) -> None:
         self._make_ready(client)

@@ -238,6 +238,8 @@ class H2Wire:
         block, self._block = self._block, b""
         lines = [f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in
                  ((bytes(pair[0]), bytes(pair[1])) for pair in self._decoder.decode(block, raw=True))]  # fmt: skip
+        # The order of pseudo headers means nothing; that of the others stays.
+        lines.sort(key=lambda line: line.partition(": ")[0] if line.startswith(":") else "~")
         head, stream = self._block_head, self.stream(frame.stream_id)
         if lines and lines[0].startswith(":"):
             stream.heads.append(lines)
