@@ -49,6 +49,9 @@ def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Ba
             make = from_extension(cluster.load_balancing_policy, scope)
     else:
         make = _from_enum(cluster, scope)
+        if cluster.lb_subset_config.locality_weight_aware and not common.has("locality_weighted_lb_config"):
+            asked = f"requires that a locality_weighted_lb_config be set in {cluster.name}"
+            cluster.reject("lb_subset_config", f"Locality weight aware subset LB {asked}")
         # As in Envoy, nothing but selectors makes subsets.
         if cluster.lb_subset_config.subset_selectors:
             if cluster.enum("lb_policy") == "CLUSTER_PROVIDED":

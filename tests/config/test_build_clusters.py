@@ -370,6 +370,8 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
          "lb_policy: cluster manager: cluster provided LB not specified but cluster 'c' provided one"),
         (("lb_subset_config: {subset_selectors: [{keys: [a], fallback_policy: KEYS_SUBSET}]}",),
          "lb_subset_config.subset_selectors[0].fallback_keys_subset: fallback_keys_subset cannot be empty"),
+        (("lb_subset_config: {locality_weight_aware: true}",),
+         "Locality weight aware subset LB requires that a locality_weighted_lb_config be set in c"),
         (("lb_policy: CLUSTER_PROVIDED, lb_subset_config: {subset_selectors: [{keys: [a]}]}",),
          "lb_subset_config: cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config"),
         (("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"

@@ -12,6 +12,7 @@ import json
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,7 @@ def cluster_of(name: str) -> dict[str, Any]:
     return {"name": name, "connect_timeout": "1s", "load_assignment": assignment, **case}
 
 
-def _bootstrap() -> dict[str, Any]:
-    routes = [
-        {
-            "match": {"path": f"/{i}"},
-            "route": {"cluster": name, "hash_policy": [{"header": {"header_name": "x-key"}}]},
-        }
-        for i, name in enumerate(CASES)
-    ]
+def _bootstrap(clusters: list[Any], routes: list[Any], more: dict[str, Any]) -> dict[str, Any]:
     told = [{"header": {"key": "x-endpoint", "value": "%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}]
     host_of_all = {"name": "all", "domains": ["*"], "routes": routes, "response_headers_to_add": told}
     hcm = {
@@ -133,28 +127,25 @@ def _bootstrap() -> dict[str, Any]:
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
     }  # fmt: skip
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": _PROXY}}
     return {
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": _ADMIN}}},
-        "static_resources": {
-            "listeners": [{
-                "address": {"socket_address": {"address": "127.0.0.1", "port_value": _PROXY}},
-                "filter_chains": [chain],
-            }],
-            "clusters": [{**cluster_of(name), "alt_stat_name": f"c{i}"} for i, name in enumerate(CASES)],
-        },
-    }  # fmt: skip
+        "static_resources": {"listeners": [{"address": address, "filter_chains": [chain]}], "clusters": clusters},
+        **more,
+    }
 
 
-def _get(url: str, **headers: str) -> Any:
+def get(url: str, **headers: str) -> Any:
+    """The endpoint that answered, and the body."""
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as response:
         return response.headers.get("x-endpoint"), response.read().decode()
 
 
-def _ask() -> dict[str, Any]:
+def _ask(port: int, admin: int) -> dict[str, Any]:
     golden = {}
     for i, name in enumerate(CASES):
-        picks = [_get(f"http://127.0.0.1:{_PROXY}/{i}", **{"x-key": key})[0] for key in KEYS]
-        _, text = _get(f"http://127.0.0.1:{_ADMIN}/stats?filter=^cluster.c{i}.(ring_hash|maglev)_lb")
+        picks = [get(f"http://127.0.0.1:{port}/{i}", **{"x-key": key})[0] for key in KEYS]
+        _, text = get(f"http://127.0.0.1:{admin}/stats?filter=^cluster.c{i}.(ring_hash|maglev)_lb")
         counts = dict(line.split(": ") for line in text.splitlines())
         stats = {key.rpartition(".")[2]: int(value) for key, value in counts.items()}
         golden[name] = {"picks": [int(pick.rpartition(".")[2]) for pick in picks], "stats": stats}
@@ -169,19 +160,32 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.close()
 
 
-async def main() -> None:
+async def served_by(
+    clusters: list[Any], routes: list[Any], ask: Callable[[int, int], Any], more: dict[str, Any] | None = None
+) -> Any:
+    """What `ask` finds out of an Envoy with these clusters and routes, by its port and that of its admin interface."""
     server = await asyncio.start_server(_answer, "0.0.0.0", PORT)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        yaml.safe_dump(_bootstrap(), config)
+        yaml.safe_dump(_bootstrap(clusters, routes, more or {}), config)
         config.flush()
-        envoy = subprocess.Popen([ENVOY, "-c", config.name, "--log-level", "error", "--use-dynamic-base-id"])
+        flags = ["--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1"]
+        envoy = subprocess.Popen([ENVOY, "-c", config.name, *flags])
         try:
             await asyncio.sleep(2)
-            golden = await asyncio.to_thread(_ask)
+            return await asyncio.to_thread(ask, _PROXY, _ADMIN)
         finally:
             envoy.terminate()
             envoy.wait()
-    server.close()
+            server.close()
+
+
+async def main() -> None:
+    policy = [{"header": {"header_name": "x-key"}}]
+    clusters = [{**cluster_of(name), "alt_stat_name": f"c{i}"} for i, name in enumerate(CASES)]
+    routes = [
+        {"match": {"path": f"/{i}"}, "route": {"cluster": name, "hash_policy": policy}} for i, name in enumerate(CASES)
+    ]
+    golden = await served_by(clusters, routes, _ask)
     lines = [f"{json.dumps(name)}: {json.dumps(values)}" for name, values in golden.items()]
     GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
