@@ -57,7 +57,7 @@ class Bench:
         self.upstreams = Upstreams()
 
     def start(self, name: str, case: Case) -> Proxy:
-        how = case.routes, case.workers, case.log, case.clusters, case.cluster
+        how = case.routes, case.workers, case.log, case.clusters, case.cluster, case.action
         return Proxy(name, case.kind, getattr(self.upstreams, case.kind), *how)
 
     def run(self, case: Case) -> dict[str, list[Figures]]:

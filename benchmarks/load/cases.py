@@ -31,6 +31,7 @@ class Case:
     log: str = ""  # the format of an access log
     clusters: int = 0  # beside the one that is used
     cluster: dict[str, Any] = field(default_factory=dict)  # more fields of the one that is used
+    action: dict[str, Any] = field(default_factory=dict)  # what every route has beside its cluster
     fresh: bool = False  # a new process in each round
     http2: bool = False  # clients speak HTTP/2, which the bare pass-through does not
     goals: dict[str, float] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class Case:
     @property
     def on_bare(self) -> bool:
         """Whether the bare pass-through can do it."""
-        more = self.log or self.clusters or self.http2 or self.cluster
+        more = self.log or self.clusters or self.http2 or self.cluster or self.action
         return self.routes == 10 and self.workers == 1 and not more
 
 
@@ -115,6 +116,7 @@ def _memory_of_workers(proxy: Proxy, seconds: float) -> Figures:
 
 
 CPU = "CPU µs per request"
+RETRIES = {"retry_policy": {"retry_on": "5xx,reset,connect-failure", "num_retries": 2}}
 CASES = [
     Case("get", "small GET, keep-alive", _requests(SMALL), goals={CPU: 1.0}),
     Case("get-varied", "small GET, no two heads the same", _requests(SMALL, varied=True)),
@@ -130,6 +132,7 @@ CASES = [
     Case("log-text", "small GET, logged as Istio does", _requests(SMALL), log="text"),
     Case("log-json", "small GET, logged as JSON", _requests(SMALL), log="json"),
     Case("outliers", "small GET, outlier detection and breakers", _requests(SMALL), cluster=OUTLIERS),
+    Case("retry-policy", "small GET, retry policy set and not used", _requests(SMALL), action=RETRIES),
     Case("tcp-down", "TCP from upstream", _bytes(down=True), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case("tcp-up", "TCP to upstream", _bytes(down=False), kind="tcp", goals={"CPU ms per GB": 1.0}),
     Case(

@@ -62,12 +62,16 @@ def _access_log(form: str) -> list[dict[str, Any]]:
     return [{"name": "log", "typed_config": {"@type": kind, "path": "/dev/null", "log_format": _FORMATS[form]}}]
 
 
-def http(admin: int, listen: int, upstream: int, routes: int = 10, log: str = "") -> dict[str, Any]:
-    """``routes`` prefix routes, of which the last takes everything; ``log``: a format that requests are logged in."""
-    table = [
-        {"match": {"prefix": f"/service-{number}/"}, "route": {"cluster": "upstream"}} for number in range(routes - 1)
-    ]
-    table.append({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}})
+def http(
+    admin: int, listen: int, upstream: int, routes: int = 10, log: str = "", action: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """``routes`` prefix routes, of which the last takes everything; ``log``: a format that requests are logged in.
+
+    ``action``: what the routes have beside their cluster.
+    """
+    route = {"cluster": "upstream", **(action or {})}
+    table = [{"match": {"prefix": f"/service-{number}/"}, "route": route} for number in range(routes - 1)]
+    table.append({"match": {"prefix": "/"}, "route": route})
     manager = {
         "@type": f"{_TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",

@@ -62,6 +62,7 @@ class Proxy:
         log: str = "",
         clusters: int = 0,
         cluster: dict[str, Any] | None = None,
+        action: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
@@ -71,7 +72,8 @@ class Proxy:
         if name == "bare":
             arguments = [sys.executable, "-m", "benchmarks.load.passthrough", kind, str(self.port), str(upstream)]
         else:
-            arguments = [*_command(name), "-c", str(self._config(kind, upstream, routes, log, clusters, cluster or {}))]
+            config = self._config(kind, upstream, routes, log, clusters, cluster or {}, action or {})
+            arguments = [*_command(name), "-c", str(config)]
             arguments += ["--concurrency", str(workers)]
             arguments += ["--disable-hot-restart", "-l", "error"]
         self.started = time.monotonic()
@@ -79,12 +81,13 @@ class Proxy:
             self.process = pinned(arguments, PROXY_CORE, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def _config(
-        self, kind: str, upstream: int, routes: int, log: str, clusters: int, cluster: dict[str, Any]
+        self, kind: str, upstream: int, routes: int, log: str, clusters: int, cluster: dict[str, Any],
+        action: dict[str, Any],
     ) -> Path:  # fmt: skip
         if kind == "tcp":
             content = configs.tcp(self.admin, self.port, upstream)
         else:
-            content = configs.http(self.admin, self.port, upstream, routes, log)
+            content = configs.http(self.admin, self.port, upstream, routes, log, action)
             content["static_resources"]["clusters"][0].update(cluster)
             configs.add_clusters(content, clusters, upstream)
         # YAML as people write it; a table of thousands comes from a control plane or a program, which write JSON.

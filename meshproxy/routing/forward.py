@@ -55,6 +55,7 @@ class Forward:
         "name_of",
         "not_found_status",
         "plan",
+        "plan_is_simple",
         "priority",
         "queue",
         "rate_limits",
@@ -77,6 +78,8 @@ class Forward:
         self.queue: TimeoutQueue[Stream] = deadlines.queue(timeout, response_timed_out)
         # What there is beside one plain try, for requests that ask for nothing; None: nothing.
         self.plan: Plan | None = None
+        # It does not depend on the request.
+        self.plan_is_simple = False
         # The same as it is configured, for requests that ask for something.
         self.configured_plan: Plan | None = None
         self.rewrites: tuple[PathRewrite, ...] = ()
@@ -119,8 +122,13 @@ class Forward:
             edit(stream)
         for rewrite in self.rewrites:
             rewrite(stream, not router.suppress_envoy_headers)
-        if self.plan is None and stream.asked is None:
-            attempt = router.attempt(router, stream, cluster, self)
+        plan = self.plan
+        if stream.asked is None and (plan is None or self.plan_is_simple):
+            if plan is None:
+                attempt = router.attempt(router, stream, cluster, self)
+            else:
+                attempt = (router.attended if plan.attended else router.judged)(router, stream, cluster, self)
+                attempt.plan = plan
         else:
             attempt = self._planned(router, stream, cluster)
         stream.upstream = attempt
@@ -155,6 +163,7 @@ class Forward:
         effective = plan.effective(self.timeout)
         if not effective.plain:
             self.plan = effective
+            self.plan_is_simple = effective.retry is None or not effective.retry.request_headers
             if not effective.hedge:
                 self.expected_text = _milliseconds(effective.per_try_timeout or self.timeout)
 
@@ -211,7 +220,7 @@ class Forward:
             plan = replace(plan, retry=None)
         if plan is None or plan.plain:
             return router.attempt(router, stream, cluster, self)
-        attempt = router.judged(router, stream, cluster, self)
+        attempt = (router.attended if plan.attended else router.judged)(router, stream, cluster, self)
         attempt.plan = plan
         return attempt
 

@@ -12,6 +12,7 @@ from meshproxy.http.meter import Meter
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
+from meshproxy.routing.attended_attempt import AttendedAttempt
 from meshproxy.routing.judged_attempt import JudgedAttempt
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.sides import UpstreamStream
@@ -87,6 +88,8 @@ class UpstreamRecord:
 
 class LoggedAttempt(Attempt):
     """Tells its record what passes."""
+
+    __slots__ = ()
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
         super().__init__(router, stream, cluster, action)
@@ -184,3 +187,11 @@ class LoggedAttempt(Attempt):
 
 class LoggedJudgedAttempt(LoggedAttempt, JudgedAttempt):
     """One entry for each of several tries."""
+
+    __slots__ = ()
+
+
+class LoggedAttendedAttempt(LoggedAttempt, AttendedAttempt):
+    """The same for tries with times of their own."""
+
+    __slots__ = ()

@@ -1,13 +1,14 @@
 """What a route wants of its tries beside the plain one: retries, hedging, times per try, internal redirects."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.runtime import Runtime
 from meshproxy.routing.internal_redirects import InternalRedirects
 from meshproxy.routing.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
+    from meshproxy.net.timeouts import TimeoutQueue
     from meshproxy.routing.asked import Asked
     from meshproxy.routing.mirror import MirrorPolicy
 
@@ -30,6 +31,12 @@ class Plan:
     old_buffer_limit: int | None = None
     redirects: InternalRedirects | None = None
     mirrors: "tuple[MirrorPolicy, ...]" = ()
+    # The request has asked for the per_try_timeout.
+    per_try_asked: bool = False
+    # Tries have times of their own, or company.
+    attended: bool = False
+    # The queues of the two times, once a try had need of them.
+    clocks: "tuple[TimeoutQueue[Any], ...] | None" = None
     # x-envoy-is-timeout-retry tells upstreams why they are asked again.
     tell_timeout_retry: bool = False
 
@@ -51,7 +58,9 @@ class Plan:
             retry = (retry or RetryPolicy()).with_asked(words)
         per_try = self.per_try_timeout if asked.per_try_timeout is None else asked.per_try_timeout
         hedge = {"true": True, "false": False}.get(words.get("x-envoy-hedge-on-per-try-timeout", ""), self.hedge)
-        return replace(self, retry=retry, per_try_timeout=per_try, hedge=hedge).effective(timeout)
+        found = replace(self, retry=retry, per_try_timeout=per_try, hedge=hedge, clocks=None)
+        found.per_try_asked = asked.per_try_timeout is not None
+        return found.effective(timeout)
 
     def effective(self, timeout: float) -> "Plan":
         """Without what has no effect: a time per try no shorter than that of all, a policy without conditions.
@@ -61,4 +70,5 @@ class Plan:
         per_try = self.per_try_timeout if not timeout or self.per_try_timeout < timeout else 0.0
         retry = self.retry if self.retry is not None and self.retry.conditions else None
         limit = self.old_buffer_limit if self.buffer_limit is None else self.buffer_limit
-        return replace(self, retry=retry, per_try_timeout=per_try, buffer_limit=limit)
+        attended = bool(per_try or self.per_try_idle_timeout or self.mirrors)
+        return replace(self, retry=retry, per_try_timeout=per_try, buffer_limit=limit, attended=attended)

@@ -4,8 +4,14 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers
 from meshproxy.http.stream import Stream
 from meshproxy.routing.attempt import Attempt
+from meshproxy.routing.attended_attempt import AttendedAttempt
 from meshproxy.routing.judged_attempt import JudgedAttempt
-from meshproxy.routing.logged_attempt import LoggedAttempt, LoggedJudgedAttempt, UpstreamLog
+from meshproxy.routing.logged_attempt import (
+    LoggedAttempt,
+    LoggedAttendedAttempt,
+    LoggedJudgedAttempt,
+    UpstreamLog,
+)
 from meshproxy.routing.strict_headers import first_invalid
 
 
@@ -16,7 +22,7 @@ class Router:
     """
 
     __slots__ = (
-        "attempt", "dynamic_stats", "judged", "respect_expected_rq_timeout", "strict_headers",
+        "attempt", "attended", "dynamic_stats", "judged", "respect_expected_rq_timeout", "strict_headers",
         "suppress_envoy_headers", "upstream_log",
     )  # fmt: skip
 
@@ -30,12 +36,14 @@ class Router:
         # What its tries are, those that may be made again, and what is logged of them.
         self.attempt: type[Attempt] = Attempt
         self.judged: type[JudgedAttempt] = JudgedAttempt
+        self.attended: type[AttendedAttempt] = AttendedAttempt
         self.upstream_log: UpstreamLog | None = None
 
     def log_tries(self, log: UpstreamLog) -> None:
         self.upstream_log = log
         self.attempt = LoggedAttempt
         self.judged = LoggedJudgedAttempt
+        self.attended = LoggedAttendedAttempt
 
     def start(self, stream: Stream, end: bool) -> None:
         route = stream.route

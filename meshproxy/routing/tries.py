@@ -152,7 +152,8 @@ class Tries:
         if self._plan.tell_timeout_retry:
             stream.request.set("x-envoy-is-timeout-retry", "true" if self._timed_out else "false")
         action.note_time_left(self.router, stream, self._plan)
-        attempt = self.router.judged(self.router, stream, self.cluster, action)
+        router = self.router
+        attempt = (router.attended if self._plan.attended else router.judged)(router, stream, self.cluster, action)
         attempt.plan = self._plan
         self.running.append(attempt)
         attempt.start_again(self)

@@ -135,7 +135,8 @@ class Attempt:
 def forwarded(monkeypatch: pytest.MonkeyPatch, table: RouteTable, asking: Stream) -> Stream:
     """The stream at the moment in which its request would go out."""
     monkeypatch.setattr(asking.manager.terminal, "attempt", Attempt)
-    monkeypatch.setattr(asking.manager.terminal, "judged", Attempt)
+    for kind in ("judged", "attended"):
+        monkeypatch.setattr(asking.manager.terminal, kind, Attempt)
     asking.route = table.match(asking)
     asking.manager.terminal.start(asking, False)
     return asking
