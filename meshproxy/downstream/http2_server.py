@@ -140,6 +140,11 @@ class Http2Server(Http2Connection):
             pairs = self._judge_underscores(pairs)
         return parse_request(pairs, self.options)
 
+    def parse_trailers(self, pairs: list[Pair]) -> list[Pair]:
+        if self.options.underscores != "allow":
+            pairs = self._judge_underscores(pairs)
+        return super().parse_trailers(pairs)
+
     def _judge_underscores(self, pairs: list[Pair]) -> list[Pair]:
         """headers_with_underscores_action: other servers may take `_` for `-` and so see another header."""
         kept = [pair for pair in pairs if "_" not in pair[0]]

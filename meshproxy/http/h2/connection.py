@@ -8,7 +8,6 @@ from typing import Any
 
 from meshproxy.http.h2 import frames
 from meshproxy.http.h2.errors import INVALID_MESSAGE, UNKNOWN_ERROR, UNWANTED, ConnectionBroken, MessageInvalid
-from meshproxy.http.h2.heads import parse_trailers
 from meshproxy.http.h2.link import Http2Link
 from meshproxy.http.h2.stream import Http2Stream
 
@@ -285,10 +284,12 @@ class Http2Connection(Http2Link):
             self.forget(stream)
 
     def _on_trailers(self, stream: Http2Stream, block: bytes, end: bool) -> None:
+        if not self.client:
+            self.stats.trailers += 1
         decoder = self.decoder
         pairs = decoder.known_trailers.get(block)
         if pairs is None:
-            pairs = parse_trailers(decoder.decode(block), self.options)
+            pairs = self.parse_trailers(decoder.decode(block))
             if not decoder.changed and len(block) <= _KNOWN_SIZE:
                 if len(decoder.known_trailers) >= _KNOWN_BLOCKS:
                     decoder.known_trailers.clear()
@@ -296,8 +297,6 @@ class Http2Connection(Http2Link):
         if not end or stream.content_left > 0:
             raise MessageInvalid(INVALID_MESSAGE)
         stream.remote_closed = True
-        if not self.client:
-            self.stats.trailers += 1
         stream.on_trailers(pairs)
         if stream.local_closed:
             self.forget(stream)

@@ -216,6 +216,6 @@ def parse_trailers(pairs: list[Pair], options: Http2Options) -> list[Pair]:
     _check_size(pairs, options)
     index = dict(pairs)
     _check_fields(pairs, index)
-    if not _FORBIDDEN.isdisjoint(index):
-        raise MessageInvalid(INVALID_HEADER)
+    if not _LOOKED_AT.isdisjoint(index):
+        _check_special(index, pairs)
     return pairs

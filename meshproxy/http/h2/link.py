@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.h2 import frames
 from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.heads import parse_trailers
 from meshproxy.http.h2.hpack_decoder import HpackDecoder
 from meshproxy.http.h2.hpack_encoder import HpackEncoder
 from meshproxy.http.h2.limits import Limits
@@ -91,6 +92,10 @@ class Http2Link(asyncio.Protocol):
     def parse_head(self, pairs: list[Pair]) -> Any:
         """What `on_headers` of streams is given; MessageInvalid where the pairs are no head."""
         raise NotImplementedError
+
+    def parse_trailers(self, pairs: list[Pair]) -> list[Pair]:
+        """What `on_trailers` of streams is given; MessageInvalid where the pairs are no trailers."""
+        return parse_trailers(pairs, self.options)
 
     def on_settings(self) -> None:
         """The peer's settings are known, or have changed."""
