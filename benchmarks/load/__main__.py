@@ -30,18 +30,19 @@ TOOLS = ("wrk", "h2load", "iperf3", "taskset")
 
 
 class Upstreams:
-    """What the proxies forward to: one for HTTP, one for iperf3."""
+    """What the proxies forward to: by kind of case, for HTTP/1.1, HTTP/2 and iperf3."""
 
     def __init__(self) -> None:
-        self.http, self.tcp = free([0, 1]).values()
+        self.http, self.http2, self.tcp = free([0, 1, 2]).values()
         servers = [[sys.executable, "-m", "benchmarks.load.upstream", str(self.http)]]
+        servers.append([sys.executable, "-m", "benchmarks.load.http2_upstream", str(self.http2)])
         servers.append(["iperf3", "-s", "-p", str(self.tcp), "--bind", "127.0.0.1"])
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.processes = [pinned(server, LOAD_CORE, **silent) for server in servers]
 
     def wait(self) -> None:
         until = time.monotonic() + 10
-        while not (clients.answers(self.http) and clients.listens(self.tcp)):
+        while not (clients.answers(self.http) and clients.listens(self.http2) and clients.listens(self.tcp)):
             if time.monotonic() > until:
                 raise BenchmarkError("the upstreams do not start")
             time.sleep(0.02)
@@ -69,8 +70,8 @@ class Bench:
         try:
             for name in names:
                 running[name] = self.start(name, case)
-                running[name].wait(clients.answers if case.kind == "http" else clients.listens)
-                if case.kind == "http":
+                running[name].wait(clients.listens if case.kind == "tcp" else clients.answers)
+                if case.kind != "tcp":
                     clients.wrk(running[name].port, cases.SMALL, 1)
             if case.name == "latency":
                 cases.set_half_load(running[names[0]])

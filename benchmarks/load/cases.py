@@ -57,8 +57,22 @@ def _requests(
 def _http2(path: str, body: int = 0) -> Callable[[Proxy, float], Figures]:
     def measure(proxy: Proxy, seconds: float) -> Figures:
         before = proxy.cpu_s()
-        total = clients.h2load(proxy.port, path, seconds, body)
+        total = clients.h2load(proxy.port, path, seconds, b"x" * body)
         return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
+
+    return measure
+
+
+def _grpc(messages: int) -> Callable[[Proxy, float], Figures]:
+    """Calls whose answer is one small message (0), or so many of 1 KiB."""
+    text = b"%d" % messages
+    body = b"\0" + len(text).to_bytes(4, "big") + text
+    unit = "message" if messages else "request"
+
+    def measure(proxy: Proxy, seconds: float) -> Figures:
+        before = proxy.cpu_s()
+        total = clients.h2load(proxy.port, "/bench.Bench/Call", seconds, body, grpc=True) * (messages or 1)
+        return {f"CPU µs per {unit}": (proxy.cpu_s() - before) * 1e6 / total}
 
     return measure
 
@@ -117,6 +131,8 @@ def _memory_of_workers(proxy: Proxy, seconds: float) -> Figures:
 
 CPU = "CPU µs per request"
 RETRIES = {"retry_policy": {"retry_on": "5xx,reset,connect-failure", "num_retries": 2}}
+MESSAGE = "CPU µs per message"
+TO_HTTP2: dict[str, Any] = {"kind": "http2", "http2": True, "cluster": {"http2_protocol_options": {}}}
 CASES = [
     Case("get", "small GET, keep-alive", _requests(SMALL), goals={CPU: 1.0}),
     Case("get-varied", "small GET, no two heads the same", _requests(SMALL, varied=True)),
@@ -127,6 +143,9 @@ CASES = [
     Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
     Case("h2-get", "small GET over HTTP/2, to HTTP/1.1", _http2(SMALL), http2=True, goals={CPU: 1.5}),
     Case("h2-up-1k", "POST of 1 KiB over HTTP/2, to HTTP/1.1", _http2(SMALL, 1024), http2=True, goals={CPU: 1.5}),
+    Case("h2-h2-get", "small GET over HTTP/2, to HTTP/2", _http2(SMALL), goals={CPU: 2.0}, **TO_HTTP2),
+    Case("grpc-unary", "a gRPC call with small messages", _grpc(0), goals={CPU: 2.0}, **TO_HTTP2),
+    Case("grpc-stream", "gRPC, a stream of 100 messages of 1 KiB", _grpc(100), goals={MESSAGE: 2.0}, **TO_HTTP2),
     Case("latency", "small GET at half of Envoy's load", _latency),
     Case("routes-10000", "small GET, last of 10,000 routes", _requests(SMALL), routes=10_000),
     Case("log-text", "small GET, logged as Istio does", _requests(SMALL), log="text"),

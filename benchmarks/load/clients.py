@@ -86,14 +86,16 @@ def wrk(
 STREAMS = 10  # at once on each connection that speaks HTTP/2
 
 
-def h2load(port: int, path: str, seconds: float, body: int = 0) -> int:
+def h2load(port: int, path: str, seconds: float, body: bytes = b"", grpc: bool = False) -> int:
     """Requests over HTTP/2 (prior knowledge) that were answered by 200; any other answer is an error."""
-    with tempfile.NamedTemporaryFile("w") as data:
+    with tempfile.NamedTemporaryFile() as data:
         arguments = ["h2load", "-t1", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-D{seconds:.0f}"]
         if body:
-            data.write("x" * body)
+            data.write(body)
             data.flush()
             arguments += [f"--data={data.name}"]
+        if grpc:
+            arguments += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
     done = re.search(r"(\d+) succeeded, (\d+) failed", printed)
     good = re.search(r"status codes: (\d+) 2xx", printed)

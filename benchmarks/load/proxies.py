@@ -50,7 +50,7 @@ def _command(name: str) -> list[str]:
 
 
 class Proxy:
-    """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http" or "tcp"."""
+    """One proxy of NAMES in front of 127.0.0.1:``upstream``; ``kind`` is "http", "http2" or "tcp"."""
 
     def __init__(
         self,
