@@ -16,13 +16,15 @@ from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.listener_filter import CLOSE, MORE, ListenerFilter, Look
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, Verdict
 from meshproxy.downstream.tcp_proxy import TCP_CLUSTER
+from meshproxy.http.failures import grpc_status_of
 from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
+from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
 from meshproxy.net.count import Count
 from meshproxy.net.dial import SocketOptions
-from meshproxy.net.filter_state import kept_text
+from meshproxy.net.filter_state import StateObject, kept_text
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import Buckets, TokenBucket
@@ -62,6 +64,7 @@ __all__ = [
     "ResponseHeaders",
     "SocketOptions",
     "StatGroup",
+    "StateObject",
     "Stream",
     "TerminalFilter",
     "TokenBucket",
@@ -79,6 +82,8 @@ __all__ = [
     "compile_format",
     "descriptors",
     "fold_case",
+    "grpc_status_of",
+    "is_grpc",
     "kept_text",
     "parse_client_hello",
     "read_data_source",

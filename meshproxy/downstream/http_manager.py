@@ -440,10 +440,8 @@ class HttpManager:
     def _log(self, stream: Stream) -> None:
         if self.log is None:
             return
-        route = stream.route
-        if stream.cluster is None and route is not None and isinstance(route.action, Forward):
-            # Not with the router yet, or answered before it: the log names the cluster nevertheless.
-            stream.cluster = route.action.find_cluster(stream)
+        # Not with the router yet, or answered before it: the log names the cluster nevertheless.
+        stream.cluster = stream.find_cluster()
         self.log(stream)
 
 

@@ -50,7 +50,7 @@ class LocalReplies:
         body, content_type = reply.body, reply.content_type
         if self._mappers or self._format is not None:
             body, content_type = self._map(stream, reply, headers)
-        if is_grpc(stream.request):
+        if stream.replies_as_grpc and is_grpc(stream.request):
             _speak_grpc(stream, reply, headers, body)
             return b""
         if body:
@@ -79,7 +79,7 @@ class LocalReplies:
             return body, reply.content_type
         stream.local_reply_body = body.decode("latin-1")
         text = form.format(stream)
-        if form.json and is_grpc(stream.request):
+        if form.json and stream.replies_as_grpc and is_grpc(stream.request):
             text = text.removesuffix("\n")
         return text.encode("latin-1"), form.content_type
 

@@ -96,13 +96,18 @@ def hold_data(stream: "Stream", hold: Hold, data: bytes, end: bool) -> None:
         hold.chunks.append(data)
     hold.size += len(data)
     hold.ended = end
+    if hold.waiter is not None and not hold.waiter.done() and (end or hold.size >= hold.limit):
+        hold.waiter.set_result(None)
     if hold.size > hold.limit and not hold.full:
         hold.full = True
         stream.manager.terminal.pause_reading(stream)
 
 
-def pass_data(stream: "Stream", data: bytes, end: bool) -> None:
-    for _, hook in stream.hooks.response_data:
+def pass_data(stream: "Stream", data: bytes, end: bool, behind: int | None = None) -> None:
+    """behind: the place in the chain whose filter made the data; those that the response has yet to meet see it."""
+    for place, hook in stream.hooks.response_data:
+        if behind is not None and place >= behind:
+            continue
         try:
             changed = hook(stream, data, end)
         except Exception:
@@ -116,12 +121,15 @@ def pass_data(stream: "Stream", data: bytes, end: bool) -> None:
 
 
 def pass_trailers(stream: "Stream", trailers: Headers) -> None:
-    for _, hook in stream.hooks.response_trailers:
+    for place, hook in stream.hooks.response_trailers:
         try:
             outcome = hook(stream)
         except Exception:
             stream.hook_failed(hook)
             return
+        if isinstance(outcome, bytes):
+            pass_data(stream, outcome, False, place)
+            continue
         if isinstance(outcome, LocalReply):
             stream.reply(outcome)
             return

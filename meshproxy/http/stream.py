@@ -88,6 +88,8 @@ class Stream:
     # %LOCAL_REPLY_BODY%
     local_reply_body = ""
     route_cleared = False
+    # Answers of ours to a gRPC request are gRPC; False where a filter made gRPC of something else.
+    replies_as_grpc = True
     _kept: dict[object, Any] | None = None
 
     def __init__(
@@ -311,6 +313,13 @@ class Stream:
                 _log.exception("filter %s failed in on_done", owner_of(hook))
         self.manager.finish(self)
 
+    def find_cluster(self) -> Any:
+        """The cluster that it goes to; before the router has it, the one that its route says. None: none."""
+        route = self.route
+        if self.cluster is None and route is not None and route.action.forwards:
+            return route.action.find_cluster(self)
+        return self.cluster
+
     def clear_route(self) -> None:
         """For filters that changed what routes match on: the route is looked up again before the next filter."""
         self.route_cleared = True
@@ -365,6 +374,26 @@ class Stream:
             hold.full = False
         await hold.waiter
         return b"".join(hold.chunks)
+
+    async def read_response(self, limit: int) -> bytes:
+        """The response body, for an `async` response hook; once there are `limit` bytes no more is waited for."""
+        hold = self.response_hold
+        if hold is None:
+            raise RuntimeError("read_response is for an async response hook")
+        if not hold.ended and hold.size < limit:
+            hold.limit = limit
+            hold.waiter = asyncio.get_running_loop().create_future()
+            await hold.waiter
+        return b"".join(hold.chunks)
+
+    def drop_response_body(self) -> None:
+        """For the same: the response ends with its head, whatever there is of a body and of trailers."""
+        hold = self.response_hold
+        if hold is None:
+            raise RuntimeError("drop_response_body is for an async response hook")
+        if not hold.ended:
+            self.abort_terminal()
+        hold.chunks, hold.trailers, hold.ended, hold.full = [b""], None, True, False
 
     # ---- for the walks ----
 

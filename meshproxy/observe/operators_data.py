@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from meshproxy.net.filter_state import StateObject
 from meshproxy.observe.demand import DEMAND
 from meshproxy.observe.json_text import wire_text
 from meshproxy.observe.operators import (
@@ -123,7 +124,9 @@ def filter_state(argument: str, length: int | None) -> Getter:
         for state in (stream.filter_state, stream.connection.filter_state):
             if state is not None and key in state:
                 value = state[key]
-                if field:
+                if isinstance(value, StateObject):
+                    value = None if field else value.text if kind == "PLAIN" else value.tree
+                elif field:
                     value = value.get(field) if isinstance(value, dict) else None
                 elif kind == "PLAIN":
                     value = text_of(value)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from meshproxy.http.h2.stats import Http2Stats
 from meshproxy.net.count import Counts
+from meshproxy.observe.named_stats import NamedStats
 from meshproxy.observe.stats import Histogram, Kind, Row, StatGroup, clean_prefix
 from meshproxy.upstream.limits import Limits
 
@@ -123,7 +124,8 @@ class ClusterStats(StatGroup):
     })  # fmt: skip
 
     __slots__ = (
-        *_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "endpoints", "http2", "limits", "responses", "total_match_count",
+        *_COUNTED, *_GAUGED, *HISTOGRAMS, "_external", "endpoints", "http2", "limits", "_named", "responses",
+        "total_match_count",
     )  # fmt: skip
 
     def __init__(self, counts: Counts | None = None) -> None:
@@ -133,6 +135,7 @@ class ClusterStats(StatGroup):
         # By prefix: `external.` and `internal.` (which sum up to no prefix), `canary.`, `retry.`, `zone.<from>.<to>.`.
         self.responses: dict[str, Responses] = {}
         self._external: tuple[Responses, ...] | None = None
+        self._named: NamedStats | None = None
         # Of each routing priority: default, high.
         counts = counts or Counts()
         self.limits = Priorities(Limits(counts), Limits(counts))
@@ -162,6 +165,13 @@ class ClusterStats(StatGroup):
         """For `default.total_match_count`: `default` is the transport socket that all endpoints have."""
         return self
 
+    @property
+    def named(self) -> NamedStats:
+        """Of filters that count by what requests say (gRPC by method)."""
+        if self._named is None:
+            self._named = NamedStats()
+        return self._named
+
     def update(self) -> None:
         # Envoy touches it with every read.
         if self.upstream_cx_rx_bytes_total is not False:
@@ -183,6 +193,8 @@ class ClusterStats(StatGroup):
         super().reset()
         self.total_match_count = self.total_match_count and 0
         self.http2.reset()
+        if self._named is not None:
+            self._named.reset()
         for responses in self.responses.values():
             responses.reset()
 
@@ -195,6 +207,8 @@ class ClusterStats(StatGroup):
                 yield "counter", name, False
         if self.upstream_cx_http2_total:
             yield from [(kind, f"http2.{name}", value) for kind, name, value in self.http2.rows()]
+        if self._named is not None:
+            yield from self._named.rows()
         if self.endpoints is not None:
             yield from self._endpoint_rows(self.endpoints())
         sums: dict[str, Responses] = {}
