@@ -62,6 +62,8 @@ class Attempt:
     _asked = 0.0
     # It failed.
     _over = False
+    # The endpoint's monitor knows that it takes long.
+    timeout_told = False
 
     def __init__(self, router: "Router", stream: Stream, cluster: Cluster, action: "Forward") -> None:
         self.router = router
@@ -341,7 +343,7 @@ class Attempt:
         for stats in self.stream.extra_stats:
             stats.upstream_rq_timeout += 1
         if self.stream.response is None:
-            if (monitor := self.pool.endpoint.monitor) is not None:
+            if not self.timeout_told and (monitor := self.pool.endpoint.monitor) is not None:
                 monitor.on_timeout(status)
             self._charge_failure(status)
 

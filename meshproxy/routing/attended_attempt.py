@@ -158,6 +158,7 @@ class AttendedAttempt(JudgedAttempt):
         assert self.pool is not None
         stream, tries = self.stream, self.tries
         self.pool.endpoint.stats.rq_timeout += 1
+        self._tell_timeout()
         retry = None if self.settled or stream.response is not None else self.plan.retry
         if retry is not None and (retry.wants_after(LOCAL_RESET, True) or tries is not None):
             tries = tries or Tries(self)
@@ -171,9 +172,16 @@ class AttendedAttempt(JudgedAttempt):
             self._charge_failure(reply.status)
         self.action.answer(stream, reply)
 
+    def _tell_timeout(self) -> None:
+        if self.pool is not None and (monitor := self.pool.endpoint.monitor) is not None:
+            monitor.on_timeout(timeout_reply(self.stream, "").status)
+            # Once is enough, should all of the stream's time be over later.
+            self.timeout_told = True
+
     def _hedge(self) -> None:
         """Another try is made beside this one, whatever the policy says of failures, while there are retries left."""
-        if self.plan.retry is None:
+        self._tell_timeout()
+        if self.plan.retry is None or self.settled or self.stream.response is not None:
             return
         tries = self.tries or Tries(self)
         if tries.decide(True, timed_out=True):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from meshproxy.http.failures import CONNECTION_TERMINATED, Failure
+from meshproxy.http.failures import CONNECTION_TERMINATED, OVERFLOW, Failure
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.routing.attempt import Attempt
@@ -132,12 +132,14 @@ class JudgedAttempt(Attempt):
             elif wanted or tries is not None:
                 tries = tries or Tries(self)
                 if tries.decide(wanted, retry.asked_to_wait(headers) if wanted else 0.0):
-                    self._drop_answer(headers.status)
+                    if self.router.dynamic_stats:
+                        self.cluster.stats.responses_of("retry.").charge(headers.status)
+                    self._drop_answer(headers)
                     return True
                 could_not = wanted
         if tries is not None:
             if could_not and tries.has_others(self):
-                self._drop_answer(None)
+                self._drop_answer(headers)
                 return True
             tries.settle(self)
         self.settled = True
@@ -155,6 +157,7 @@ class JudgedAttempt(Attempt):
             stats.upstream_internal_redirect_failed_total += 1
             return False
         stats.upstream_internal_redirect_succeeded_total += 1
+        self._tell_monitor(headers)
         self._leave()
         stream.upstream = None
         chunks = body.chunks if body is not None and stream.request.method == method else ()
@@ -166,15 +169,16 @@ class JudgedAttempt(Attempt):
             withheld.pool.release(withheld)
         return True
 
-    def _drop_answer(self, status: int | None) -> None:
-        """status: counted as that of an answer for which there is another try."""
-        if self.tries is not None:
-            self.tries.forget(self)
-        if self.pool is not None:
-            self.pool.endpoint.stats.rq_error += 1
-        if status is not None and self.router.dynamic_stats:
-            self.cluster.stats.responses_of("retry.").charge(status)
+    def _drop_answer(self, headers: ResponseHeaders) -> None:
+        assert self.tries is not None and self.pool is not None
+        self.tries.forget(self)
+        self.pool.endpoint.stats.rq_error += 1
+        self._tell_monitor(headers)
         self._leave()
+
+    def _tell_monitor(self, headers: ResponseHeaders) -> None:
+        if self.pool is not None and (monitor := self.pool.endpoint.monitor) is not None:
+            monitor.on_headers(self.stream.request, headers)
 
     def _leave(self) -> None:
         """The stream goes on without this try."""
@@ -199,7 +203,7 @@ class JudgedAttempt(Attempt):
         tries = tries or Tries(self)
         again = not self.settled and tries.decide(wanted)
         if again or tries.has_others(self):
-            self._fail_quietly(reason, again)
+            self._fail_quietly(failure, reason, again)
             return
         tries.settle(self)
         super().on_reset(failure, reason)
@@ -208,7 +212,7 @@ class JudgedAttempt(Attempt):
     def sent(self) -> bool:
         return self.client is not None
 
-    def _fail_quietly(self, reason: str, again: bool) -> None:
+    def _fail_quietly(self, failure: Failure, reason: str, again: bool) -> None:
         """It failed, and the stream still hopes for another try."""
         stream = self.stream
         if self.client is None:
@@ -216,6 +220,8 @@ class JudgedAttempt(Attempt):
         stream.upstream_failure = reason
         assert self.tries is not None
         self.tries.forget(self)
+        if self.pool is not None and failure is not OVERFLOW and (monitor := self.pool.endpoint.monitor) is not None:
+            monitor.on_failure()
         if not again:
             self._charge_failure(503)
         elif self.pool is not None:

@@ -195,3 +195,8 @@ class LoggedAttendedAttempt(LoggedAttempt, AttendedAttempt):
     """The same for tries with times of their own."""
 
     __slots__ = ()
+
+    def _time_out(self, details: str) -> None:
+        self._record.flags = ("SI" if details == "upstream_per_try_idle_timeout" else "UT",)
+        self._log_end()
+        super()._time_out(details)
