@@ -12,6 +12,7 @@ TABLE: dict[str, str] = {
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": "http.cors:Cors",
     "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "http.grpc_stats:GrpcStats",
     "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb": "http.grpc_web:GrpcWeb",
+    "envoy.extensions.filters.http.fault.v3.HTTPFault": "http.fault:Fault",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "http.header_mutation:HeaderMutation",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": "http.header_mutation:HeaderMutation",
     "envoy.extensions.filters.http.header_to_metadata.v3.Config": "http.header_to_metadata:HeaderToMetadata",

@@ -7,7 +7,7 @@ from meshproxy.config.build_matchers import build_header_matchers, build_string_
 from meshproxy.config.build_mutations import build_mutations
 from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_rewrites import build_substitution
-from meshproxy.config.build_route_match import build_fraction
+from meshproxy.config.build_route_match import build_fraction, build_percent
 from meshproxy.config.build_token_bucket import build_token_bucket
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.errors import ConfigError
@@ -25,6 +25,7 @@ from meshproxy.net.connection import Connection
 from meshproxy.net.count import Count
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.filter_state import StateObject, kept_text
+from meshproxy.net.randomness import source as random_source
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import Buckets, TokenBucket
@@ -75,6 +76,7 @@ __all__ = [
     "build_header_matchers",
     "build_header_value",
     "build_mutations",
+    "build_percent",
     "build_rate_limits",
     "build_string_matcher",
     "build_substitution",
@@ -86,6 +88,7 @@ __all__ = [
     "is_grpc",
     "kept_text",
     "parse_client_hello",
+    "random_source",
     "read_data_source",
     "read_header",
     "struct_dict",

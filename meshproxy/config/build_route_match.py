@@ -88,8 +88,12 @@ def build_predicates(view: View, ctx: Context) -> tuple[Predicate, ...]:
 
 def build_fraction(view: View) -> Fraction:
     """envoy.config.core.v3.RuntimeFractionalPercent."""
-    percent = view.default_value
-    return Fraction(percent.numerator, _DENOMINATORS[percent.enum("denominator")], view.runtime_key)
+    return build_percent(view.default_value, view.runtime_key)
+
+
+def build_percent(view: View, key: str = "") -> Fraction:
+    """envoy.type.v3.FractionalPercent. key: of the runtime."""
+    return Fraction(view.numerator, _DENOMINATORS[view.enum("denominator")], key)
 
 
 def _fraction(view: View, ctx: Context) -> Predicate:

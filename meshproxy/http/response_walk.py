@@ -133,5 +133,4 @@ def pass_trailers(stream: "Stream", trailers: Headers) -> None:
         if isinstance(outcome, LocalReply):
             stream.reply(outcome)
             return
-    stream.server.send_trailers(stream, trailers)
-    stream.response_ended()
+    stream.send_response_trailers(trailers)

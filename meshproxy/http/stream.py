@@ -15,6 +15,7 @@ from meshproxy.http import request_walk, response_walk
 from meshproxy.http.filter import Hooks, LocalReply, owner_of
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
 from meshproxy.http.hold import Hold
+from meshproxy.http.pace import Pace
 from meshproxy.http.sides import Manager, ServerSide
 from meshproxy.net.randomness import source
 
@@ -75,6 +76,8 @@ class Stream:
     flags: tuple[str, ...] = ()
     metadata: dict[str, dict[str, Any]] | None = None
     filter_state: dict[str, Any] | None = None
+    # What slows its response down.
+    pace: Pace | None = None
     # A health check, as the health_check filter has found: such are counted as Envoy counts them, or not at all.
     health_check = False
     # The codec must not serve another request on this connection.
@@ -104,7 +107,7 @@ class Stream:
         # The terminal filter's state for this stream: the router keeps its attempts here.
         self.upstream: Any = None
         # Queues in which this stream waits to expire.
-        self.timeouts: tuple[TimeoutQueue[Stream], ...] = ()
+        self.timeouts: tuple[TimeoutQueue[Stream] | Pace, ...] = ()
         # What the logs say of route and upstream: these outlive the attempt.
         self.route: Any = None
         self.virtual_host: Any = None
@@ -416,7 +419,28 @@ class Stream:
         if end:
             self.response_ended()
 
+    def limit_response(self, rate: int) -> None:
+        """The body of the response, whose head a hook sees now, goes on with so many KiB per second."""
+        self.pace = Pace(self, rate)
+        self.timeouts = (*self.timeouts, self.pace)
+
     def send_response_data(self, data: bytes, end: bool) -> None:
+        if self.pace is None:
+            self.emit_response_data(data, end)
+        else:
+            self.pace.take_data(data, end)
+
+    def send_response_trailers(self, trailers: Headers) -> None:
+        if self.pace is None:
+            self.emit_response_trailers(trailers)
+        else:
+            self.pace.take_trailers(trailers)
+
+    def emit_response_trailers(self, trailers: Headers) -> None:
+        self.server.send_trailers(self, trailers)
+        self.response_ended()
+
+    def emit_response_data(self, data: bytes, end: bool) -> None:
         self.bytes_sent += len(data)
         self.server.send_data(self, data, end)
         if end:
