@@ -1,5 +1,6 @@
 """A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from meshproxy.config.build_addresses import Address, is_ip, pipe_address, socket_address
@@ -24,17 +25,20 @@ _HEALTH = {
 
 def build_endpoints(assignment: View) -> list[Endpoint]:
     """Endpoints in the order of the configuration. Hosts that are names stay names: discovery resolves them."""
+    return list(each_endpoint(assignment))
+
+
+def each_endpoint(assignment: View) -> Iterator[Endpoint]:
+    """One after the other (60 µs each), for `Cluster.change_endpoints` to take them while others have their turns."""
     if assignment.named_endpoints:
         assignment.reject("named_endpoints", "named endpoints are not supported")
     # The cluster's own name, or the name that EDS asks for: either way the caller knows it.
     _ = assignment.cluster_name
-    endpoints: list[Endpoint] = []
     for group in assignment.endpoints:
-        endpoints.extend(_build_group(group))
-    return endpoints
+        yield from _each_of(group)
 
 
-def _build_group(group: View) -> list[Endpoint]:
+def _each_of(group: View) -> Iterator[Endpoint]:
     if group.has("leds_cluster_locality_config"):
         group.reject("leds_cluster_locality_config", "LEDS is not supported")
     if group.has("load_balancer_endpoints"):
@@ -44,12 +48,10 @@ def _build_group(group: View) -> list[Endpoint]:
     where = group.locality
     locality: Locality = (where.region, where.zone, where.sub_zone)
     weight = group.get("load_balancing_weight", 0)
-    endpoints = []
     for view in group.lb_endpoints:
         endpoint = _build_endpoint(view, group.priority, locality)
         endpoint.locality_weight = weight
-        endpoints.append(endpoint)
-    return endpoints
+        yield endpoint
 
 
 def _build_endpoint(view: View, priority: int, locality: Locality) -> Endpoint:
