@@ -3,7 +3,7 @@
 import ssl
 from dataclasses import replace
 
-from meshproxy.config.build_tls import build_common
+from meshproxy.config.build_tls import build_common, tls_stats
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.tls_secrets import Source, build_ticket_keys, secret_ticket_keys
@@ -29,7 +29,7 @@ def build_downstream_tls(view: View, ctx: Context, name: str, timeout: float) ->
     def finish(settings: TlsSettings) -> TlsSettings:
         trust = settings.trust
         verify = ssl.CERT_NONE
-        if required or (not trust.allow_untrusted and (trust.names or trust.hashes or trust.spkis)):
+        if required or (not trust.allow_untrusted and (trust.names or trust.hashes or trust.spkis or trust.domains)):
             verify = ssl.CERT_REQUIRED
         elif trust.checks:
             verify = ssl.CERT_OPTIONAL
@@ -47,8 +47,8 @@ def build_downstream_tls(view: View, ctx: Context, name: str, timeout: float) ->
         if keys is not None:
             loader.more.append(keys)
         live = DownstreamTls(ctx.loop, loader, name, timeout)
+    live.count_in(tls_stats(f"{ctx.listener_prefix}.ssl", ctx))
     ctx.tls_files.add(live)
-    ctx.stats.add(f"{ctx.listener_prefix}.ssl", live.stats)
     ctx.stats.add(f"{ctx.listener_prefix}.server_ssl_socket_factory", live.factory_stats)
     return live
 

@@ -26,10 +26,10 @@ class IdentitySource:
         if self.pkcs12 is not None:
             with at("pkcs12"):
                 chain, key = _open_pkcs12(self.pkcs12.read(), password)
-            return Identity(chain, key, b"", shown(self.pkcs12), self.name)
+            return Identity(chain, key, b"", shown(self.pkcs12), self.name, None)
         chain, key = _part(self.chain, "certificate_chain"), _part(self.key, "private_key")
         assert self.chain is not None
-        return Identity(chain, key, password, shown(self.chain), self.name)
+        return Identity(chain, key, password, shown(self.chain), self.name, self.chain.inline)
 
     def directories(self) -> set[str]:
         return directories_of(self.watched, self.chain, self.key, self.pkcs12, self.password)

@@ -6,6 +6,7 @@ from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.downstream.http_stats import HttpStats
+from meshproxy.http import client_cert
 from meshproxy.http import request_steps as steps
 from meshproxy.http.client_address import Detection, Ranges, custom_header, forwarded_for, forwarded_past
 from meshproxy.http.filter import LocalReply
@@ -44,6 +45,7 @@ def build_request_steps(view: View, ctx: Context, stats: HttpStats, internal_onl
         *_identity_steps(view, ctx),
         *([steps.external_address] if edge else []),
         *_request_id_steps(view, edge),
+        *_client_cert_steps(view),
     ]
     ordinary = not view.append_x_forwarded_port and not view.original_ip_detection_extensions
     if ordinary and len(chain) == 4 and chain[3] is steps.make_request_id:
@@ -94,13 +96,28 @@ def _early_mutations(view: View, ctx: Context) -> list[Step]:
 
 
 def _client_cert_headers(view: View) -> frozenset[str]:
-    """Without mutual TLS everything but ALWAYS_FORWARD_ONLY takes x-forwarded-client-cert away."""
-    if view.set_current_client_cert_details:
-        view.ignore("set_current_client_cert_details", why="plain connections have no client certificate")
+    """x-forwarded-client-cert where it is taken away from everybody."""
     if view.forward_client_cert_matcher:
         view.reject("forward_client_cert_matcher", "not supported: use forward_client_cert_details")
-    forwarded = view.enum("forward_client_cert_details") == "ALWAYS_FORWARD_ONLY"
-    return frozenset() if forwarded else frozenset({"x-forwarded-client-cert"})
+    sanitized = view.enum("forward_client_cert_details") == "SANITIZE"
+    return frozenset({client_cert.HEADER}) if sanitized else frozenset()
+
+
+def _client_cert_steps(view: View) -> list[Step]:
+    """What upstreams hear of the client's certificate."""
+    how = view.enum("forward_client_cert_details")
+    details = view.set_current_client_cert_details
+    if how not in ("APPEND_FORWARD", "SANITIZE_SET"):
+        if details:
+            view.ignore("set_current_client_cert_details", why=f"nothing is told under {how}")
+        return [client_cert.forward_only()] if how == "FORWARD_ONLY" else []
+    told = tuple(name for name in ("cert", "chain", "subject", "uri", "dns", "issuer") if _asked(details, name))
+    as_json = details.enum("format") == "JSON"
+    return [client_cert.tell(told, append=how == "APPEND_FORWARD", as_json=as_json)]
+
+
+def _asked(details: View, name: str) -> bool:
+    return bool(details.get("subject", False) if name == "subject" else getattr(details, name))
 
 
 def _address_steps(view: View, ctx: Context, stats: HttpStats, edge: bool, may_trust: bool) -> list[Step]:

@@ -12,6 +12,7 @@ from meshproxy.config.tls_ciphers import openssl_ciphers, openssl_curves
 from meshproxy.config.tls_secrets import FileSecret, Source, secret_identity, secret_trust
 from meshproxy.config.view import View
 from meshproxy.net.tls_settings import CIPHERS, CURVES, Identity, TlsSettings
+from meshproxy.net.tls_stats import TlsStats
 from meshproxy.net.tls_verify import Trust
 
 _VERSIONS = {
@@ -57,7 +58,8 @@ class CommonLoader:
                 trust = self._trust.read()
         if trust is None:
             return None
-        return self._finish(replace(self._base, identities=tuple(identities), trust=trust))
+        has_trust = self._trust is not None
+        return self._finish(replace(self._base, identities=tuple(identities), trust=trust, has_trust=has_trust))
 
     def directories(self) -> set[str]:
         sources = [*self._identities, *self.more, *([self._trust] if self._trust is not None else [])]
@@ -76,6 +78,15 @@ def build_common(view: View, ctx: Context, finish: Finish, *, server: bool) -> C
             view.reject(field, why)
     base = _build_parameters(view, server)
     return CommonLoader(base, _build_identities(view, ctx, server), _build_trust(view, ctx), finish)
+
+
+def tls_stats(prefix: str, ctx: Context) -> TlsStats:
+    """Those of a listener or cluster, which its contexts have together."""
+    stats: TlsStats | None = ctx.tls_files.stats.get(prefix)
+    if stats is None:
+        stats = ctx.tls_files.stats[prefix] = TlsStats(ctx.connections.allowed)
+        ctx.stats.add(prefix, stats)
+    return stats
 
 
 def _build_parameters(view: View, server: bool) -> TlsSettings:

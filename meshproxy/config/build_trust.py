@@ -44,7 +44,10 @@ class TrustSource:
             raise ConfigError(f"Failed to load trusted CA certificates from {shown(self.authorities)}")
         if self.crl is not None and b"-----BEGIN X509 CRL-----" not in crl:
             raise ConfigError(f"Failed to load CRL from {shown(self.crl)}")
-        return replace(self.trust, authorities=authorities, crl=crl, domains=tuple(domains), name=self.name)
+        return replace(
+            self.trust, authorities=authorities, crl=crl, domains=tuple(domains), name=self.name,
+            inline=_inline(self.authorities),
+        )  # fmt: skip
 
     def _read(self, field: str, source: DataSource | None) -> bytes:
         if source is None:
@@ -85,6 +88,10 @@ def build_trust(view: View, ctx: Context, name: str = "") -> TrustSource:
     if source.authorities is None and not trust.system_roots and not view.custom_validator_config:
         _check_untrusting(source)
     return source
+
+
+def _inline(source: DataSource | None) -> bytes:
+    return source.inline if source is not None else b""
 
 
 def _check_untrusting(source: TrustSource) -> None:

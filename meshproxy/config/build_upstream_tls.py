@@ -3,7 +3,7 @@
 import ssl
 from dataclasses import replace
 
-from meshproxy.config.build_tls import build_common
+from meshproxy.config.build_tls import build_common, tls_stats
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
@@ -26,7 +26,7 @@ def build_upstream_tls(view: View, ctx: Context, cluster: str) -> UpstreamTls:
     live.expects_server_name = view.auto_sni_san_validation
     if live.expects_server_name and live.settings is not None and not live.settings.trust.has_authorities:
         raise ConfigError("'auto_sni_san_validation' was configured without a validation context")
+    live.count_in(tls_stats(f"cluster.{cluster}.ssl", ctx))
     ctx.tls_files.add(live)
-    ctx.stats.add(f"cluster.{cluster}.ssl", live.stats)
     ctx.stats.add(f"cluster.{cluster}.client_ssl_socket_factory", live.factory_stats)
     return live

@@ -56,10 +56,15 @@ def shortcut(steps: Sequence[Step], looked_at: frozenset[str]) -> Step:
     def step(stream: "Stream") -> LocalReply | None:
         request = stream.request
         index = request.index
-        if stream.connection.tls is None and plain(index):
+        if plain(index):
             request_id = index["x-request-id"] = new_request_id()
-            index["x-forwarded-proto"] = "http"
-            request.pairs += (_HTTP, ("x-request-id", request_id))
+            pair = _HTTP
+            if stream.connection.tls is not None:
+                pair = _HTTPS
+                if stream.protocol != "HTTP/2":
+                    request.scheme = "https"
+            index["x-forwarded-proto"] = pair[1]
+            request.pairs += (pair, ("x-request-id", request_id))
             return None
         for each in steps:
             reply = each(stream)

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 # What stands in front of the values of a name: OpenSSL's short names, by number.
@@ -120,12 +121,32 @@ class Certificate:
         return {"_EllipticCurvePublicKey": "ECPublicKey", "_RSAPublicKey": "RSAPublicKey"}.get(name, name)
 
     @cached_property
+    def usual_signature(self) -> str:
+        """The algorithm that its key is usually used with, as TLS calls it, or ""."""
+        key = self._parsed.public_key()
+        if isinstance(key, rsa.RSAPublicKey):
+            return "rsa_pss_rsae_sha256"
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            bits = {256: 256, 384: 384, 521: 512}.get(key.key_size)
+            return f"ecdsa_{key.curve.name}_sha{bits}" if bits else ""
+        return ""
+
+    @cached_property
     def signs(self) -> bool:
         """Whether its key may sign handshakes, as far as the certificate says what it is for."""
         try:
             return bool(self._parsed.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature)
         except (x509.ExtensionNotFound, ValueError):
             return True
+
+    @cached_property
+    def only_identifies(self) -> bool:
+        """It says what its key is for, and that is not to sign certificates or lists of revoked ones."""
+        try:
+            usage = self._parsed.extensions.get_extension_for_class(x509.KeyUsage).value
+        except (x509.ExtensionNotFound, ValueError):
+            return False
+        return not usage.key_cert_sign and not usage.crl_sign
 
     @cached_property
     def is_authority(self) -> bool:

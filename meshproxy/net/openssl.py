@@ -51,6 +51,11 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "X509_STORE_CTX_get_error": (c_int, (c_void_p,)),
     "X509_STORE_CTX_get_error_depth": (c_int, (c_void_p,)),
     "X509_STORE_CTX_get_current_cert": (c_void_p, (c_void_p,)),
+    "X509_STORE_CTX_new": (c_void_p, ()),
+    "X509_STORE_CTX_init": (c_int, (c_void_p, c_void_p, c_void_p, c_void_p)),
+    "X509_STORE_CTX_free": (None, (c_void_p,)),
+    "X509_STORE_CTX_set_error_depth": (None, (c_void_p, c_int)),
+    "SSL_CTX_get_cert_store": (c_void_p, (c_void_p,)),
     "X509_STORE_CTX_set_error": (None, (c_void_p, c_int)),
     "X509_verify_cert_error_string": (c_char_p, (c_long,)),
     "X509_free": (None, (c_void_p,)),
@@ -83,6 +88,22 @@ class Store:
     def verify(self) -> bool:
         """By the authorities of its context, as OpenSSL does it; otherwise `error`, `depth` and `culprit` say why."""
         return bool(library().X509_verify_cert(self._pointer) == 1)
+
+    def verify_by(self, context: "TlsContext") -> bool:
+        """The same by the authorities of another context."""
+        lib = library()
+        other = lib.X509_STORE_CTX_new()
+        try:
+            leaf = lib.X509_STORE_CTX_get0_cert(self._pointer)
+            sent = lib.X509_STORE_CTX_get0_untrusted(self._pointer)
+            if not other or not lib.X509_STORE_CTX_init(other, lib.SSL_CTX_get_cert_store(context.pointer), leaf, sent):
+                return False
+            good = bool(lib.X509_verify_cert(other) == 1)
+            self.error = lib.X509_STORE_CTX_get_error(other)
+            lib.X509_STORE_CTX_set_error_depth(self._pointer, lib.X509_STORE_CTX_get_error_depth(other))
+            return good
+        finally:
+            lib.X509_STORE_CTX_free(other)
 
     @property
     def error(self) -> int:

@@ -92,6 +92,10 @@ class TlsClient(TlsTransport):
         return names
 
     @property
+    def expected_of_sni(self) -> bool:  # type: ignore[override]
+        return not self._secured.options.names
+
+    @property
     def _key(self) -> Any:
         """Sessions made with it are of use to connections that have the same."""
         return id(self._context), self.expected, self._server_name

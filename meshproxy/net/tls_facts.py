@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 class TlsFacts:
     """server_name: what a client has said by SNI. There from the start, and whole once hands are shaken."""
 
-    __slots__ = ("_tls", "handshake_ms", "server_name", "verdict")
+    __slots__ = ("_tls", "forwarded", "handshake_ms", "server_name", "verdict")
 
     def __init__(self, tls: ssl.SSLObject, server_name: str = "") -> None:
         self._tls = tls
         self.server_name = server_name
         # What came of the verification of the peer's certificate, if there was one.
         self.verdict: Verdict | None = None
+        # What x-forwarded-client-cert says of the peer, as text and as JSON, once somebody has asked.
+        self.forwarded: tuple[str, str] | None = None
         # How long the handshake took.
         self.handshake_ms = 0
 

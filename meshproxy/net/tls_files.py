@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.tasks import start_task
 
@@ -19,6 +19,8 @@ class TlsFiles:
 
     def __init__(self) -> None:
         self.all: list[LiveTls] = []
+        # The stats of each listener and cluster that has any contexts (TlsStats), by what their names begin with.
+        self.stats: dict[str, Any] = {}
         self._watch: FileWatch | None = None
         self._dirty: dict[LiveTls, None] = {}
         self._working = False

@@ -4,11 +4,13 @@ Whoever makes a connection asks for the context of the moment. What a file says 
 what cannot be used is reported and leaves things as they were.
 """
 
+import hashlib
 import logging
 from typing import Protocol
 
+from meshproxy.net.certificate import certificates_in
 from meshproxy.net.tls_settings import TlsSettings
-from meshproxy.net.tls_stats import SocketFactoryStats, TlsStats
+from meshproxy.net.tls_stats import NEVER, SocketFactoryStats, TlsStats
 from meshproxy.observe.stats import StatGroup
 
 _log = logging.getLogger("secret")
@@ -49,7 +51,7 @@ class LiveTls:
         self._loader = loader
         self._name = name
         self.settings: TlsSettings | None = None
-        self.stats = TlsStats()
+        self.stats: TlsStats
         self.factory_stats = SocketFactoryStats()
         self.settings = loader.load()
         if self.settings is not None:
@@ -58,6 +60,25 @@ class LiveTls:
     def make(self, settings: TlsSettings) -> None:
         """Connections from now on are of these. Raises ValueError where that cannot be."""
         raise NotImplementedError
+
+    def count_in(self, stats: TlsStats) -> None:
+        """Contexts of one listener or cluster have their stats together."""
+        self.stats = stats
+        stats.contexts.append(self.expirations)
+
+    def expirations(self) -> dict[str, int]:
+        """When certificates end, by Envoy's name for each, in seconds since the epoch."""
+        settings = self.settings
+        if settings is None:
+            return {}
+        found = {_name("cert", each.name, each.inline): _end(each.chain) for each in settings.identities}
+        trust = settings.trust
+        for i, (_, authorities) in enumerate(trust.domains):
+            found[f"unnamed_ca_cert_{i}"] = _end(authorities)
+        if settings.has_trust and not trust.domains:
+            name = trust.name or (_name("ca_cert", "", trust.inline) if trust.authorities else "unnamed_ca_cert")
+            found[name] = _end(trust.authorities)
+        return found
 
     def directories(self) -> set[str]:
         return self._loader.directories()
@@ -77,3 +98,14 @@ class LiveTls:
         self.settings = settings
         self.factory_stats.ssl_context_update_by_sds += 1
         _log.info("TLS certificates of %s were loaded again", self._name)
+
+
+def _name(kind: str, name: str, inline: bytes | None) -> str:
+    """A secret's name, or one made of what stands in the configuration."""
+    return name or f"unnamed_{kind}_{hashlib.sha256(inline).hexdigest()[:8] if inline is not None else ''}"
+
+
+def _end(pem: bytes) -> int:
+    """Of the certificate that ends first."""
+    found = certificates_in(pem)
+    return min(int(each.ends) for each in found) if found else NEVER

@@ -18,7 +18,7 @@ CURVES = "X25519:P-256"
 class Identity:
     """A certificate with its chain, and its key, both PEM. password: of the key, where it has one.
 
-    source: where the chain is from, for words; name: of its secret, for stats.
+    source: where the chain is from, for words. name: of its secret, for stats.
     """
 
     chain: bytes
@@ -26,6 +26,8 @@ class Identity:
     password: bytes = field(default=b"", repr=False)
     source: str = "<inline>"
     name: str = ""
+    # Of the chain, where the configuration has it; None of a PKCS 12.
+    inline: bytes | None = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class TlsSettings:
     client_decides: bool = False
     full_scan: bool = False
     require_sni: bool = False
+    # There is a validation context, be it empty.
+    has_trust: bool = False
 
     def session_digest(self, leaves: tuple[str, ...]) -> bytes:
         """Sessions are resumed between contexts that trust the same peers and are the same server to them.

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
+from meshproxy.net.count import Count
 from meshproxy.net.openssl import peer_signature_of
 from meshproxy.net.tls_transport import TlsTransport
 from meshproxy.observe.stats import Row, StatGroup
 
-# Of a secret that is not there: as Envoy shows what never ends.
-_NEVER = 9223372036854775807
+# When what is not there ends.
+NEVER = 9223372036854775807
 
 
 class TlsStats(StatGroup):
@@ -19,13 +20,15 @@ class TlsStats(StatGroup):
         "ocsp_staple_responses", "session_reused",
     )  # fmt: skip
 
-    __slots__ = (*COUNTERS, "_named", "expirations")
+    __slots__ = (*COUNTERS, "_named", "_shown", "contexts")
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Count) -> None:
         super().__init__()
         self._named: dict[str, int] = {}
-        # When certificates end, by name, in the process that shows it: seconds since the epoch.
-        self.expirations: Callable[[], dict[str, int]] = dict
+        # What tells of each context when its certificates end, by name, in seconds since the epoch.
+        self.contexts: list[Callable[[], dict[str, int]]] = []
+        # Which process shows that.
+        self._shown = shown
 
     def shaken(self, transport: TlsTransport) -> None:
         """A handshake is done."""
@@ -35,14 +38,15 @@ class TlsStats(StatGroup):
             self._failed(facts.verdict.counter)
         if facts.reused:
             self.session_reused += 1
-        tls = transport.tls
         self._count("ciphers", facts.cipher)
         self._count("versions", facts.version)
         self._count("curves", facts.group)
-        if facts.verdict is None and tls.getpeercert(True) is None:
+        peer = facts.peer
+        if peer is None:
             self.no_certificate += 1
         else:
-            self._count("sigalgs", peer_signature_of(tls))
+            # In a session that is resumed it is not written how the peer has signed.
+            self._count("sigalgs", peer_signature_of(transport.tls) or peer.usual_signature)
 
     def broken(self, reason: str, transport: TlsTransport) -> None:
         """A handshake failed, or a connection afterwards; reason: BoringSSL's name of it."""
@@ -67,8 +71,11 @@ class TlsStats(StatGroup):
     def more(self) -> Iterator[Row]:
         for name, value in self._named.items():
             yield "counter", name, value
-        for name, ends in self.expirations().items():
-            yield "gauge", f"certificate.{name}.expiration_unix_time_seconds", ends
+        if not self._shown.shown_here:
+            return
+        ends = {name: end for context in self.contexts for name, end in context().items()}
+        for name, end in ends.items():
+            yield "gauge", f"certificate.{name}.expiration_unix_time_seconds", end
 
     def reset(self) -> None:
         super().reset()

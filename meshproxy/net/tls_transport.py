@@ -44,6 +44,7 @@ class TlsTransport(asyncio.Protocol):
 
     # Names of which the peer's certificate has to have one.
     expected: tuple[str, ...] = ()
+    expected_of_sni = False
 
     def __init__(
         self, context: TlsContext, inner: Any, server_name: str | None = None, session: ssl.SSLSession | None = None, *,
@@ -160,7 +161,7 @@ class TlsTransport(asyncio.Protocol):
         _incoming.write(data)
         judge = self._judge
         if judge is not None:
-            judge.expected, judge.verdict = self.expected, None
+            judge.expected, judge.expected_of_sni, judge.verdict = self.expected, self.expected_of_sni, None
         try:
             self.tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -173,6 +174,11 @@ class TlsTransport(asyncio.Protocol):
             self._break(error)
             return
         self._note(judge)
+        if judge is not None and self.tls.session_reused and (late := judge.judge_again(self.facts.peer)) is not None:
+            self.facts.verdict = late
+            _incoming.read()
+            self._break(_outlived())
+            return
         if _outgoing.pending:
             self._raw.write(_outgoing.read())
         rest = _incoming.read()
@@ -310,3 +316,10 @@ class TlsTransport(asyncio.Protocol):
         if name == "ssl_object":
             return self.tls
         return self.facts if name == "tls" else self._raw.get_extra_info(name, default)
+
+
+def _outlived() -> ssl.SSLError:
+    """The session of a certificate that is good no more."""
+    error = ssl.SSLError("certificate verify failed")
+    error.reason = "CERTIFICATE_VERIFY_FAILED"
+    return error

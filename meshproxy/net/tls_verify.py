@@ -5,10 +5,11 @@ It runs inside the handshake, so that a peer that is not trusted hears it by an 
 
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from meshproxy.net.certificate import AltName, Certificate, certificate, certificates_in, printable
+from meshproxy.net.certificate import AltName, Certificate, certificate, certificates_in
 from meshproxy.net.openssl import Store, TlsContext, verify_words
 from meshproxy.net.tls_memory import in_memory
 
@@ -77,8 +78,9 @@ class Trust:
     name_authorities: bool = True
     # Authorities by trust domain (envoy.tls.cert_validator.spiffe).
     domains: tuple[tuple[str, bytes], ...] = ()
-    # Of its secret, for stats.
+    # Of its secret, for stats, and the authorities that stand in the configuration.
     name: str = ""
+    inline: bytes = b""
 
     @property
     def has_authorities(self) -> bool:
@@ -117,6 +119,8 @@ class Judge:
     def __init__(self, trust: Trust) -> None:
         self.trust = trust
         self.expected: tuple[str, ...] = ()
+        # It is what SNI says.
+        self.expected_of_sni = False
         self.verdict: Verdict | None = None
 
     def __call__(self, store: Store) -> bool:
@@ -147,16 +151,29 @@ class Judge:
             return Verdict(False, False, "cert hash and spki", cause, "fail_verify_cert_hash")
         return Verdict(True, trust.checks or bool(self.expected), issuer=store.issuer)
 
+    def judge_again(self, peer: Certificate | None) -> Verdict | None:
+        """Of a session that is resumed: None unless the peer's certificate has ended since it was looked at."""
+        if peer is None or not self.trust.has_authorities or self.trust.allow_expired or self.trust.allow_untrusted:
+            return None
+        if peer.ends >= time.time():
+            return None
+        words = "X509_verify_cert: certificate verification error at depth 0: certificate has expired"
+        cause = f"{peer.subject} expired at {peer.not_after:%Y-%m-%dT%H:%M:%SZ}"
+        return Verdict(False, False, words, cause, "fail_verify_error", (peer.der,))
+
     def judge_names(self, leaf: Certificate) -> Verdict | None:
         """None where the certificate has the names that it should have."""
         names = leaf.alt_names
+        shown = ", ".join(name.value for name in names)
         if self.expected and not any(_answers_to(name, wanted) for name in names for wanted in self.expected):
-            cause = f"expected {', '.join(self.expected)}; the certificate is for {_listed(leaf)}"
-            return Verdict(False, False, "verify SAN list", cause, "fail_verify_san")
+            wanted = ", ".join(self.expected)
+            words = f"verify SAN list, expected SANs: [{wanted}], certificate SANs: [{shown}]"
+            if self.expected_of_sni:
+                words = f"SAN matcher, certificate SANs are [{shown}]"
+            return Verdict(False, False, words, f"expected {wanted}", "fail_verify_san")
         matchers = self.trust.names
         if matchers and not any(matcher.fits(name) for matcher in matchers for name in names):
             cause = f"expected {', '.join(matcher.text for matcher in matchers)}"
-            shown = ", ".join(name.value for name in names)
             return Verdict(False, False, f"SAN matcher, certificate SANs are [{shown}]", cause, "fail_verify_san")
         return None
 
@@ -188,17 +205,48 @@ def _answers_to(name: AltName, wanted: str) -> bool:
     return name.kind in ("URI", "IP_ADDRESS") and name.value == wanted
 
 
-def _listed(leaf: Certificate) -> str:
-    return ", ".join(name.value for name in leaf.alt_names) or f"nobody but {printable(leaf.subject)}"
+class SpiffeJudge(Judge):
+    """envoy.tls.cert_validator.spiffe: each trust domain has authorities of its own."""
+
+    def __init__(self, trust: Trust) -> None:
+        super().__init__(trust)
+        self._domains: dict[str, TlsContext] = {}
+        for domain, authorities in trust.domains:
+            context = self._domains[domain] = TlsContext(ssl.PROTOCOL_TLS_SERVER)
+            _load_authorities(context, replace(trust, authorities=authorities, domains=()))
+
+    def judge(self, store: Store) -> Verdict:
+        leaf = certificate(store.leaf)
+        if leaf.is_authority or not leaf.only_identifies:
+            cause = "it has to say by its key usage that it is no authority's"
+            return Verdict(False, False, "cert precheck", cause, "fail_verify_error")
+        context = self._find(leaf)
+        if context is None:
+            shown = ", ".join(leaf.names("URI")) or "none"
+            cause = f"its SPIFFE identity is {shown}; trusted are {', '.join(self._domains)}"
+            return Verdict(False, False, "no trust bundle store", cause, "fail_verify_error")
+        if not store.verify_by(context):
+            return untrusted(store)
+        verdict = self.judge_names(leaf)
+        if verdict is not None:
+            return replace(verdict, reason="SAN match", cause=f"{verdict.reason}; {verdict.cause}")
+        return Verdict(True, True)
+
+    def _find(self, leaf: Certificate) -> TlsContext | None:
+        for uri in leaf.names("URI"):
+            scheme, _, rest = uri.partition("://")
+            if scheme == "spiffe" and rest.partition("/")[0] in self._domains:
+                return self._domains[rest.partition("/")[0]]
+        return None
 
 
 def set_trust(context: TlsContext, trust: Trust) -> None:
     """Has a context verify peers by `trust`. Raises ValueError in Envoy's words."""
-    if trust.has_authorities:
+    if trust.authorities or trust.system_roots:
         _load_authorities(context, trust)
     if trust.depth is not None:
         context.set_verify_depth(trust.depth)
-    judge = Judge(trust)
+    judge = SpiffeJudge(trust) if trust.domains else Judge(trust)
     context.judge = judge
     context.set_verifier(judge)
 

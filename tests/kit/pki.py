@@ -31,6 +31,8 @@ class Wanted:
     days: tuple[int, int] = (-1, 30)
     subject: str = ""
     usages: tuple[str, ...] = ()
+    # It says that its key is for signatures alone.
+    signs: bool = False
 
 
 STANDARD = {
@@ -44,13 +46,19 @@ STANDARD = {
     "nameless": Wanted(subject="CN=nameless.example"),
     "client": Wanted(
         names=("URI:spiffe://mesh.example/ns/a/sa/b", "DNS:client.example", "EMAIL:c@client.example", "IP:10.0.0.7"),
-        subject=r"CN=client,O=Mesh\; Inc,C=DE",
+        subject=r"CN=client,O=Mesh\; Inc,C=DE", signs=True,
     ),
     "other-name": Wanted(names=("OTHER:1.2.3.4.5:somebody",)),
-    "two-names": Wanted(names=("URI:spiffe://mesh.example/x", "URI:spiffe://mesh.example/y", "DNS:a.example")),
+    "two-names": Wanted(
+        names=("URI:spiffe://mesh.example/x", "URI:spiffe://mesh.example/y", "DNS:a.example"), signs=True
+    ),
     "odd-name": Wanted(names=("URI:spiffe://mesh.example/a,b;c=d", 'DNS:x"y'), subject=r'CN=a\"b\,c'),
     "deep": Wanted(issuer="intermediate", names=("DNS:deep.example",)),
     "foreign": Wanted(issuer="other-ca", names=("DNS:example.com", "URI:spiffe://mesh.example/ns/a/sa/b")),
+    "elsewhere": Wanted(issuer="other-ca", names=("URI:spiffe://elsewhere.example/ns/x",), signs=True),
+    "elsewhere-expired": Wanted(
+        issuer="other-ca", names=("URI:spiffe://elsewhere.example/ns/x",), signs=True, days=(-10, -2)
+    ),
     "self-signed": Wanted(issuer="self-signed", names=("DNS:example.com",)),
     "expired": Wanted(names=("DNS:example.com",), days=(-10, -2)),
     "early": Wanted(names=("DNS:example.com",), days=(2, 10)),
@@ -113,9 +121,16 @@ def _issue(
     if wanted.usages:
         usages = [getattr(ExtendedKeyUsageOID, _USAGES[usage]) for usage in wanted.usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    if wanted.signs:
+        no = dict.fromkeys(_OTHER_USES, False)
+        builder = builder.add_extension(x509.KeyUsage(digital_signature=True, **no), critical=True)
     return builder.sign(signer, hashes.SHA256())
 
 
+_OTHER_USES = (
+    "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+    "encipher_only", "decipher_only",
+)  # fmt: skip
 _USAGES = {"serverAuth": "SERVER_AUTH", "clientAuth": "CLIENT_AUTH"}
 
 

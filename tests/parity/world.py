@@ -49,7 +49,7 @@ class World:
         folder = self.folder / id
         folder.mkdir(parents=True)
         for name, text in scenario.files.items():
-            (folder / name).write_text(render.fill_pki(text))
+            (folder / name).write_text(render.fill_pki(text.replace("${dir}", str(folder))))
         for name, origin in scenario.copies.items():
             shutil.copy(pki_folder() / origin, folder / name)
         sockets = {
