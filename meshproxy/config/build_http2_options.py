@@ -26,7 +26,8 @@ def read_http2_options(options: Http2Options, view: View) -> None:
         setattr(options, attribute, view.get(field, getattr(options, attribute)))
     options.initial_connection_window = view.get("initial_connection_window_size", options.initial_connection_window)
     options.allow_connect = view.allow_connect
-    options.allow_metadata = view.allow_metadata
+    if view.allow_metadata:
+        view.ignore("allow_metadata", why="METADATA frames are dropped, as where it is not allowed")
     old = view.stream_error_on_invalid_http_messaging
     options.stream_error = view.get("override_stream_error_on_invalid_http_message", old or options.stream_error)
     view.ignore("use_oghttp2_codec", why="there is one codec")

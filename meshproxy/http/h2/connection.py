@@ -54,18 +54,6 @@ class Http2Connection(Http2Link):
             self._reading = False
         self.flush()
 
-    def _break(self, error: ConnectionBroken, before: int) -> None:
-        """before: how much waited to be written when the read began."""
-        self._buffer = b""
-        if error.told:
-            # Envoy's library sends it, and Envoy counts only what it sends itself.
-            self.goaway_sent = True
-            self.write(frames.goaway(self.last_peer, error.code, error.reason.encode()))
-        else:
-            # As in Envoy, which gives up in the middle of a read: what that has caused is not sent any more.
-            self._drop_unwritten(before)
-        self.on_broken(error)
-
     # ---- reading ----
 
     def _read_preface(self, data: bytes) -> int:
@@ -154,7 +142,7 @@ class Http2Connection(Http2Link):
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "DATA: stream in idle")
         if stream_id not in self._reset_here:
             # It is over, and not because of us: the peer should know.
-            self.write_control(frames.rst_stream(stream_id, frames.STREAM_CLOSED))
+            self.write_answer(frames.rst_stream(stream_id, frames.STREAM_CLOSED))
 
     def _judge_length(self, stream: Http2Stream, size: int, end: bool) -> bool:
         """Whether the body is as long as content-length said, as far as one knows."""
@@ -250,7 +238,7 @@ class Http2Connection(Http2Link):
                 reason = "request HEADERS: max concurrent streams exceeded"
                 raise ConnectionBroken(frames.PROTOCOL_ERROR, reason, told=False)
             self.stats.stream_refused_errors += 1
-            self.write_control(frames.rst_stream(stream_id, frames.REFUSED_STREAM))
+            self.write_answer(frames.rst_stream(stream_id, frames.REFUSED_STREAM))
             return None
         stream = self.make_stream(stream_id)
         self.open(stream)
@@ -360,10 +348,9 @@ class Http2Connection(Http2Link):
             self._set(name, value)
         if self._no_priorities is None:
             self._no_priorities = 0
-        self.write_control(frames.SETTINGS_ACK)
+        self.write_answer(frames.SETTINGS_ACK)
         self.on_settings()
-        if self.waiting:
-            self.pump()
+        self.pump_all()
 
     def _set(self, name: int, value: int) -> None:
         if name == frames.HEADER_TABLE_SIZE:
@@ -407,7 +394,7 @@ class Http2Connection(Http2Link):
         if flags & frames.ACK:
             self.on_ping_ack(payload)
         else:
-            self.write_control(frames.ping(payload, ack=True))
+            self.write_answer(frames.ping(payload, ack=True))
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) < 8:
@@ -442,6 +429,7 @@ class Http2Connection(Http2Link):
         if stream.send_window > frames.MAX_WINDOW:
             self._reset(stream, frames.FLOW_CONTROL_ERROR, UNKNOWN_ERROR)
         elif stream.queue is not None:
+            self.waiting[stream] = None
             self.pump()
 
 

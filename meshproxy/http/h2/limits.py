@@ -16,7 +16,7 @@ _GAPS_KNOWN = 16
 class Limits:
     """Counts per connection. A method raises Flood past its limit."""
 
-    __slots__ = ("_gaps", "_options", "_priorities", "_stats", "_updates", "control", "empty_frames")
+    __slots__ = ("_gaps", "_options", "_priorities", "_stats", "_updates", "control", "empty_frames", "heads_blocked")
 
     def __init__(self, options: "Http2Options", stats: "Http2Stats") -> None:
         self._options = options
@@ -27,6 +27,8 @@ class Limits:
         self._gaps: list[range] = []
         # Control frames that were written since the socket had taken everything; who reads looks when it has.
         self.control = self._priorities = self._updates = 0
+        # Heads that were written since the socket takes no more.
+        self.heads_blocked = 0
 
     def stream_opened(self, last: int, stream_id: int) -> None:
         """The peer opens a stream; `last` was the number of the one before it."""
@@ -38,11 +40,25 @@ class Limits:
         return any(stream_id in gap for gap in self._gaps)
 
     def control_frame(self) -> None:
-        """We write one more frame that is no data and no head."""
-        self.control += 1
-        if self.control > self._options.max_outbound_control_frames:
-            self._stats.outbound_control_flood += 1
+        """We write one more frame that is no data and no head, as an answer to what is being read."""
+        if self.is_one_too_many():
             raise Flood("Too many control frames in the outbound queue.")
+
+    def is_one_too_many(self) -> bool:
+        """The same where nobody could catch it."""
+        self.control += 1
+        if self.control <= self._options.max_outbound_control_frames:
+            return False
+        self._stats.outbound_control_flood += 1
+        return True
+
+    def is_head_too_many(self) -> bool:
+        """We write one more head to a socket that takes no more."""
+        self.heads_blocked += 1
+        if self.heads_blocked <= self._options.max_outbound_frames:
+            return False
+        self._stats.outbound_flood += 1
+        return True
 
     def empty_frame(self, stream: Any) -> None:
         self.empty_frames += 1

@@ -1,10 +1,11 @@
 """What an HTTP/2 connection is at either end, without what it reads: settings, streams, windows, writing (RFC 9113)."""
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.h2 import frames
-from meshproxy.http.h2.errors import ConnectionBroken
+from meshproxy.http.h2.errors import ConnectionBroken, Flood
 from meshproxy.http.h2.heads import parse_trailers
 from meshproxy.http.h2.hpack_decoder import HpackDecoder
 from meshproxy.http.h2.hpack_encoder import HpackEncoder
@@ -40,8 +41,8 @@ class Http2Link(asyncio.Protocol):
         self.client = client
         self.transport: Any = None
         self.streams: dict[int, Http2Stream] = {}
-        # Streams with something in their queue, in the order in which it is their turn.
-        self.waiting: dict[Http2Stream, None] = {}
+        # Streams with something in their queue that their own windows let go, in the order in which it is their turn.
+        self.waiting: OrderedDict[Http2Stream, None] = OrderedDict()
         self.decoder = HpackDecoder(options.max_headers * _FACTOR)
         self.encoder = HpackEncoder(options.hpack_table_size)
         self.limits = Limits(options, stats)
@@ -156,6 +157,7 @@ class Http2Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.blocked = False
+        self.limits.heads_blocked = 0
         self.pump()
         for stream in list(self.streams.values()):
             stream.judge_queue()
@@ -183,10 +185,42 @@ class Http2Link(asyncio.Protocol):
         self._soon = False
         self.flush()
 
-    def write_control(self, data: bytes) -> None:
-        """One frame that is no data and no head: a peer that makes us write too many of them is flooding."""
+    def write_answer(self, data: bytes) -> None:
+        """One frame that answers what is being read: a peer that makes us write too many of them is flooding."""
         self.limits.control_frame()
         self.write(data)
+
+    def write_reset(self, data: bytes) -> None:
+        """RST_STREAM, from wherever it is called; these count too."""
+        self.write(data)
+        if self.limits.is_one_too_many():
+            self.end_soon(Flood("Too many control frames in the outbound queue."))
+
+    def head_blocked(self) -> None:
+        """A head is written although the socket takes no more: it needs no window, and must be limited otherwise."""
+        if self.limits.is_head_too_many():
+            self.end_soon(Flood("Too many frames in the outbound queue."))
+
+    def end_soon(self, error: ConnectionBroken) -> None:
+        """Ends the connection, but not in the middle of what goes on."""
+        asyncio.get_running_loop().call_soon(self._end_now, error)
+
+    def _end_now(self, error: ConnectionBroken) -> None:
+        if not self.closing:
+            self._break(error, len(self._out))
+            self.flush()
+
+    def _break(self, error: ConnectionBroken, before: int) -> None:
+        """before: how much waited to be written when the read began."""
+        self._buffer = b""
+        if error.told:
+            # Envoy's library sends it, and Envoy counts only what it sends itself.
+            self.goaway_sent = True
+            self.write(frames.goaway(self.last_peer, error.code, error.reason.encode()))
+        else:
+            # As in Envoy, which gives up in the middle of a read: what that has caused is not sent any more.
+            self._drop_unwritten(before)
+        self.on_broken(error)
 
     def write_later(self, data: bytes) -> None:
         """Bytes that leave with the next ones, in front of them."""
@@ -283,10 +317,21 @@ class Http2Link(asyncio.Protocol):
     def pump(self) -> None:
         """Everybody who waits sends a frame, in turn, as long as windows and socket allow."""
         waiting = self.waiting
-        moved = True
-        while moved and waiting and not self.blocked:
-            moved = False
-            for stream in list(waiting):
-                if not self.blocked and stream.pump():
-                    moved = True
-                    stream.judge_queue()
+        while waiting and not self.blocked:
+            stream = next(iter(waiting))
+            if not stream.pump():
+                if stream.send_window > 0:
+                    # It is the window of the connection that is used up.
+                    return
+                # Until its own window opens there is no need to ask it again.
+                del waiting[stream]
+            elif stream in waiting:
+                waiting.move_to_end(stream)
+                stream.judge_queue()
+
+    def pump_all(self) -> None:
+        """The same where the windows of all streams may have become larger."""
+        for stream in self.streams.values():
+            if stream.queue is not None:
+                self.waiting[stream] = None
+        self.pump()

@@ -15,7 +15,6 @@ class Http2Options:
     initial_connection_window: int = 24 * _MIB
     # Extended CONNECT (RFC 8441) is announced and taken.
     allow_connect: bool = False
-    allow_metadata: bool = False
     # A message that is invalid ends its stream, and not the connection.
     stream_error: bool = False
     # Floods: frames that wait to be written, those of them that are no data, frames in a row that carry nothing,

@@ -54,6 +54,8 @@ class Http2Stream:
         if self.local_closed:
             return
         connection = self.connection
+        if connection.blocked:
+            connection.head_blocked()
         block = connection.encoder.encode(pairs)
         connection.write(frames.headers(self.id, block, end, connection.peer_frame_size))
         if end:
@@ -112,7 +114,7 @@ class Http2Stream:
         self.local_closed = self.remote_closed = True
         connection.stats.tx_reset += 1
         connection.note_reset(self)
-        connection.write_control(frames.rst_stream(self.id, code))
+        connection.write_reset(frames.rst_stream(self.id, code))
         connection.forget(self)
 
     def end_early(self) -> None:
@@ -164,7 +166,7 @@ class Http2Stream:
         data, end = item
         size = len(data)
         room = min(self.send_window, connection.send_window, connection.peer_frame_size)
-        if size > room:
+        if size and size > room:
             if room <= 0:
                 return False
             queue[0] = (data[room:], end)

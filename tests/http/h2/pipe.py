@@ -18,6 +18,7 @@ class FakeTransport:
         self.written = b""
         self.writes = 0
         self.closed = False
+        self.size = 0
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -28,7 +29,7 @@ class FakeTransport:
         return data
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.size
 
     def set_write_buffer_limits(self, high: int) -> None: ...
 
