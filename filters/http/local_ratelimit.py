@@ -21,7 +21,7 @@ from meshproxy.api import (
     descriptors,
 )
 
-from .rate_limiter import Limiter, build_limiter
+from .rate_limiter import OK, SHADOW, Limiter, build_limiter
 
 _NEVER = Fraction(0)
 _TOO_MANY = 429
@@ -55,6 +55,7 @@ class LocalRateLimit(HttpFilter):
         code = config.status.take().code if config.status else _TOO_MANY
         self._status = code if code >= 400 else _TOO_MANY
         self._grpc_status = _RESOURCE_EXHAUSTED if config.rate_limited_as_resource_exhausted else None
+        self._retry_after: bool = config.enable_retry_after_header
         self._response_edit = _edit(config, "response_headers_to_add")
         self._request_edit = _edit(config, "request_headers_to_add_when_not_enforced")
         self.stats = LocalRateLimitStats()
@@ -80,18 +81,23 @@ class LocalRateLimit(HttpFilter):
         stats = self.stats
         stats.enabled += 1
         limiter = self._of_connection(stream) if self._per_connection else self._limiter
-        taken, bucket = limiter.take(self._descriptors(stream) if self._wants_descriptors else ())
+        verdict, bucket = limiter.take(self._descriptors(stream) if self._wants_descriptors else ())
         self.decided(stream, bucket)
-        if taken:
+        if verdict is OK:
             stats.ok += 1
             return None
         stats.rate_limited += 1
+        if verdict is SHADOW:
+            stats.shadow_mode += 1
+            return None
         if not self._is_on(self._enforced):
             self._request_edit.apply(stream, stream.request)
             return None
         stats.enforced += 1
         headers = ResponseHeaders(self._status, [])
         self._response_edit.apply(stream, headers)
+        if self._retry_after and bucket is not None:
+            headers.set("retry-after", str(bucket.seconds_to_next()))
         return LocalReply(
             self._status, b"local_rate_limited", "local_rate_limited", headers=headers.pairs, flag="RL",
             grpc_status=self._grpc_status,

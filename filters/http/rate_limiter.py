@@ -6,6 +6,8 @@ from typing import Any
 from meshproxy.api import Buckets, ConfigError, Descriptor, TokenBucket, build_token_bucket, wire_text
 
 _MAX_DYNAMIC = 20
+# What comes of asking a limiter.
+OK, OVER, SHADOW = "ok", "over", "shadow"
 
 
 class DescriptorBuckets:
@@ -15,42 +17,43 @@ class DescriptorBuckets:
     __slots__ = ("_any", "_exact", "_most")
 
     def __init__(self, most: int = _MAX_DYNAMIC) -> None:
-        self._exact: dict[Descriptor, TokenBucket] = {}
-        self._any: list[tuple[Descriptor, TokenBucket, Buckets]] = []
+        # Each bucket with whether it is in shadow mode: then it refuses nothing.
+        self._exact: dict[Descriptor, tuple[TokenBucket, bool]] = {}
+        self._any: list[tuple[Descriptor, TokenBucket, Buckets, bool]] = []
         self._most = most
 
     def __bool__(self) -> bool:
         return bool(self._exact or self._any)
 
-    def add(self, pattern: Descriptor, bucket: TokenBucket) -> None:
+    def add(self, pattern: Descriptor, bucket: TokenBucket, shadow: bool) -> None:
         if all(value for _, value in pattern):
             if pattern in self._exact:
                 words = ", ".join(f"{key}={value}" for key, value in pattern)
                 raise ConfigError(f"duplicate descriptor in the local rate descriptor: {words}")
-            self._exact[pattern] = bucket
+            self._exact[pattern] = bucket, shadow
         else:
-            self._any.append((pattern, bucket, bucket.family(self._most)))
+            self._any.append((pattern, bucket, bucket.family(self._most), shadow))
 
-    def matching(self, descriptors: Iterable[Descriptor]) -> list[TokenBucket]:
-        """The buckets of these descriptors, the strictest first."""
-        found = [bucket for each in descriptors if (bucket := self._find(each)) is not None]
-        found.sort(key=lambda bucket: bucket.rate)
+    def matching(self, descriptors: Iterable[Descriptor]) -> list[tuple[TokenBucket, bool]]:
+        """The buckets of these descriptors, the strictest first, and whether they are in shadow mode."""
+        found = [one for each in descriptors if (one := self._find(each)) is not None]
+        found.sort(key=lambda one: one[0].rate)
         return found
 
-    def _find(self, descriptor: Descriptor) -> TokenBucket | None:
-        bucket = self._exact.get(descriptor)
-        if bucket is not None:
-            return bucket
-        for pattern, _, buckets in self._any:
+    def _find(self, descriptor: Descriptor) -> tuple[TokenBucket, bool] | None:
+        found = self._exact.get(descriptor)
+        if found is not None:
+            return found
+        for pattern, _, buckets, shadow in self._any:
             if _fits(pattern, descriptor):
-                return buckets.find(descriptor)
+                return buckets.find(descriptor), shadow
         return None
 
     def fresh(self) -> "DescriptorBuckets":
         """The same with full buckets."""
         copy = DescriptorBuckets(self._most)
-        copy._exact = {descriptor: bucket.fresh() for descriptor, bucket in self._exact.items()}
-        copy._any = [(pattern, bucket, bucket.fresh().family(self._most)) for pattern, bucket, _ in self._any]
+        copy._exact = {descriptor: (bucket.fresh(), shadow) for descriptor, (bucket, shadow) in self._exact.items()}
+        copy._any = [(which, one, one.fresh().family(self._most), shadow) for which, one, _, shadow in self._any]
         return copy
 
 
@@ -64,16 +67,22 @@ class Limiter:
         self._buckets = buckets
         self._always_default = always_default
 
-    def take(self, descriptors: Iterable[Descriptor]) -> tuple[bool, TokenBucket | None]:
-        """Whether the request may go on, and the bucket that decided (None: there is no limit)."""
+    def take(self, descriptors: Iterable[Descriptor]) -> tuple[str, TokenBucket | None]:
+        """OK, OVER, or SHADOW where the request is over a limit that is only tried out; and the bucket that decided
+        (None: there is no limit)."""
         matching = self._buckets.matching(descriptors) if self._buckets else []
-        for bucket in matching:
+        shadowed = None
+        for bucket, shadow in matching:
             if not bucket.take():
-                return False, bucket
+                if not shadow:
+                    return OVER, bucket
+                shadowed = shadowed or bucket
         default = self._default
         if default is not None and (self._always_default or not matching) and not default.take():
-            return False, default
-        return True, matching[0] if matching else default
+            return OVER, default
+        if shadowed is not None:
+            return SHADOW, shadowed
+        return OK, matching[0][0] if matching else default
 
     def fresh(self) -> "Limiter":
         """The same with full buckets."""
@@ -96,7 +105,6 @@ def build_limiter(config: Any, ctx: Any) -> Limiter:
     buckets = DescriptorBuckets(config.get("max_dynamic_descriptors", _MAX_DYNAMIC))
     for i, view in enumerate(config.descriptors):
         with config.at("descriptors", i):
-            view.ignore("shadow_mode", why="a descriptor that is over its limit counts")
             pattern = tuple((wire_text(entry.key), wire_text(entry.value)) for entry in view.entries)
-            buckets.add(pattern, build_token_bucket(view.token_bucket, ctx))
+            buckets.add(pattern, build_token_bucket(view.token_bucket, ctx), view.shadow_mode)
     return Limiter(default, buckets, config.get("always_consume_default_token_bucket", True))
