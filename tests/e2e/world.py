@@ -108,8 +108,8 @@ def descriptors() -> int:
 
 
 async def settled(condition: Callable[[], bool], what: str) -> None:
-    """Waits until `condition` holds; fails after ten seconds, saying what did not happen."""
-    deadline = asyncio.get_running_loop().time() + 10
+    """Waits until `condition` holds; fails after a minute, saying what did not happen."""
+    deadline = asyncio.get_running_loop().time() + 60
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
