@@ -1,6 +1,7 @@
 """envoy.config.accesslog.v3.AccessLog: loggers that write lines to files and to the standard streams."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 from meshproxy.config.build_format import build_format
 from meshproxy.config.build_log_filters import build_log_filter
@@ -13,8 +14,9 @@ from meshproxy.observe.formatter import DEFAULT_FORMAT, Formatter, compile_forma
 _LOGGERS = "envoy.extensions.access_loggers."
 # They are imported when they are wanted: few are, and messages are much to read.
 _OVER_GRPC = {
-    f"{_LOGGERS}grpc.v3.HttpGrpcAccessLogConfig": "build_http_grpc",
-    f"{_LOGGERS}grpc.v3.TcpGrpcAccessLogConfig": "build_tcp_grpc",
+    f"{_LOGGERS}grpc.v3.HttpGrpcAccessLogConfig": ("build_grpc_access_logs", "build_http_grpc"),
+    f"{_LOGGERS}grpc.v3.TcpGrpcAccessLogConfig": ("build_grpc_access_logs", "build_tcp_grpc"),
+    f"{_LOGGERS}open_telemetry.v3.OpenTelemetryAccessLogConfig": ("build_otel_access_log", "build_open_telemetry"),
 }
 
 
@@ -32,9 +34,8 @@ def _build(view: View, ctx: Context, later: bool) -> AccessLog:
         with view.at("filter"):
             keep = build_log_filter(view.filter, ctx)
     if name in _OVER_GRPC:
-        from meshproxy.config import build_grpc_access_logs
-
-        log: AccessLog = getattr(build_grpc_access_logs, _OVER_GRPC[name])(config.unpack(), ctx, keep)
+        module, function = _OVER_GRPC[name]
+        log: AccessLog = getattr(import_module(f"meshproxy.config.{module}"), function)(config.unpack(), ctx, keep)
         return log
     build = _BUILDERS.get(name)
     if build is None:

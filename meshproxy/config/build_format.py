@@ -22,7 +22,7 @@ _FORMATTERS: dict[str, Operators] = {
 
 def build_format(view: View) -> tuple[Formatter, str]:
     """The function from a stream to text, and the content type that goes with it."""
-    extra = _extra_operators(view)
+    extra = extra_operators(view)
     view.ignore("json_format_options", why="JSON properties are always sorted")
     omit = view.omit_empty_values
     kind = view.which("format")
@@ -41,7 +41,7 @@ def build_format(view: View) -> tuple[Formatter, str]:
         return compile_format(text, "" if omit else "-", extra), view.content_type or "text/plain"
 
 
-def _extra_operators(view: View) -> Operators:
+def extra_operators(view: View) -> Operators:
     found: dict[str, Operator] = {}
     for i, extension in enumerate(view.formatters):
         with view.at("formatters", i):

@@ -12,7 +12,7 @@ from meshproxy.config.node_message import node_message
 from meshproxy.config.types import message_class
 from meshproxy.config.view import View
 from meshproxy.observe.access_log import AccessLog, Filter
-from meshproxy.upstream.log_stream import LogStream, LogStreamStats
+from meshproxy.upstream.log_stream import LogBatchStats, LogStream
 
 _PATH = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 _INTERVAL = 1.0
@@ -57,8 +57,8 @@ def _stream(common: View, ctx: Context, kind: str) -> LogStream:
     limit = common.get("buffer_size_bytes", _BUFFER)
     key = kind, common.take().SerializeToString(deterministic=True)
     stream = ctx.log_streams.get(key)
-    if stream is None:
-        stats = LogStreamStats()
+    if not isinstance(stream, LogStream):
+        stats = LogBatchStats()
         ctx.stats.add("access_logs.grpc_access_log", stats)
         wrap = _wrapper(common.log_name, kind, ctx)
         stream = ctx.log_streams[key] = LogStream(client, _PATH, wrap, interval, limit, stats)

@@ -24,7 +24,7 @@ from meshproxy.upstream.cluster import Clusters
 from meshproxy.upstream.dns_names import Lookup
 from meshproxy.upstream.host_states import HostStates
 from meshproxy.upstream.local_cluster import LocalCluster
-from meshproxy.upstream.log_stream import LogStream
+from meshproxy.upstream.log_stream import LogBatch
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Context:
     stats_config: StatsConfig = field(default_factory=StatsConfig)
     log_files: LogFiles = field(default_factory=LogFiles)
     # Of access loggers that send over gRPC, by their configuration.
-    log_streams: dict[tuple[str, bytes], LogStream] = field(default_factory=dict)
+    log_streams: dict[tuple[str, bytes], LogBatch] = field(default_factory=dict)
     # Where connections to upstreams come from, if their cluster does not say it (ClusterManager.upstream_bind_config).
     upstream_bind: SocketOptions = field(default_factory=SocketOptions)
     failures: Failures = field(default_factory=Failures)

@@ -1,45 +1,46 @@
-"""Entries of an access log that a service takes in batches, over one gRPC stream that stays open.
+"""Entries of an access log that a service takes in batches: over one gRPC stream that stays open, or in a call each.
 
 Source: Envoy's Common::GrpcAccessLogger. As there, a batch that cannot be sent is kept until it is full, and what comes
 beyond that is dropped and counted; a stream that ended is opened anew with the next batch.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from meshproxy.net.tasks import start_task
 from meshproxy.observe.stats import StatGroup
-from meshproxy.upstream.grpc_client import GrpcClient, GrpcStream
+from meshproxy.upstream.grpc_client import GrpcClient, GrpcError, GrpcStream
+
+_log = logging.getLogger("stats")
+
+# Calls that are not answered yet; past them batches are kept.
+_CALLS = 16
 
 
-class LogStreamStats(StatGroup):
-    """`access_logs.grpc_access_log.*`, of all loggers together."""
+class LogBatchStats(StatGroup):
+    """`access_logs.grpc_access_log.*` and its like, of all loggers of a kind together."""
 
     COUNTERS = ("grpc_entries_flush_failed", "grpc_entries_flushed", "logs_dropped", "logs_written")
 
     __slots__ = COUNTERS
 
 
-class LogStream:
-    """wrap: makes the message of a batch; its second argument says whether it is the first of its stream.
+class LogBatch:
+    """interval: seconds after which a batch is sent in any case. limit: bytes of entries that make it full; 0 sends
+    each at once."""
 
-    interval: seconds after which a batch is sent in any case. limit: bytes of entries that make a batch full; 0 sends
-    each at once.
-    """
-
-    def __init__(
-        self, client: GrpcClient, path: str, wrap: Callable[[list[bytes], bool], bytes], interval: float, limit: int,
-        stats: LogStreamStats,
-    ) -> None:  # fmt: skip
-        self._client = client
-        self._path = path
-        self._wrap = wrap
+    def __init__(self, interval: float, limit: int, stats: LogBatchStats) -> None:
         self._interval = interval
         self._limit = limit
         self._stats = stats
         self._entries: list[bytes] = []
         self._size = 0
-        self._stream: GrpcStream | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, entries: list[bytes]) -> bool:
+        """False where they are to be kept: there is no room for them at the moment."""
+        raise NotImplementedError
 
     def add(self, entry: bytes) -> None:
         """One entry, serialised."""
@@ -57,36 +58,87 @@ class LogStream:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._on_timer)
 
     def flush(self) -> None:
-        """Sends what there is, unless the service takes no more at the moment."""
-        if not self._entries:
-            return
-        stream = self._stream
-        first = stream is None or stream.over
-        if stream is None or first:
-            stream = self._stream = self._client.stream(self._path, timeout=0)
-        if stream.blocked or stream.unsent > max(self._limit, 1):
-            self._stats.grpc_entries_flush_failed += len(self._entries)
-            return
-        entries, self._entries = self._entries, []
-        self._size = 0
-        if stream.over:
-            # There is nobody to take them.
-            self._stats.grpc_entries_flush_failed += len(entries)
-            return
-        stream.send(self._wrap(entries, first))
-        self._stats.grpc_entries_flushed += len(entries)
+        """Sends what there is, unless there is no room for it."""
+        if self._entries and self.send(self._entries):
+            self._entries = []
+            self._size = 0
 
     def close(self) -> None:
-        """Sends what there is, and ends the stream."""
+        """Sends what there is."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.flush()
-        if self._stream is not None:
-            self._stream.end_sending()
 
     def _on_timer(self) -> None:
         self._timer = None
         self.flush()
         if self._entries:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._on_timer)
+
+
+class LogStream(LogBatch):
+    """wrap: makes the message of a batch; its second argument says whether it is the first of its stream."""
+
+    def __init__(
+        self, client: GrpcClient, path: str, wrap: Callable[[list[bytes], bool], bytes], interval: float, limit: int,
+        stats: LogBatchStats,
+    ) -> None:  # fmt: skip
+        super().__init__(interval, limit, stats)
+        self._client = client
+        self._path = path
+        self._wrap = wrap
+        self._stream: GrpcStream | None = None
+
+    def send(self, entries: list[bytes]) -> bool:
+        stream = self._stream
+        first = stream is None or stream.over
+        if stream is None or first:
+            stream = self._stream = self._client.stream(self._path, timeout=0)
+        if stream.over or stream.blocked or stream.unsent > max(self._limit, 1):
+            self._stats.grpc_entries_flush_failed += len(entries)
+            # Where there is nobody to take them they are lost.
+            return stream.over
+        stream.send(self._wrap(entries, first))
+        self._stats.grpc_entries_flushed += len(entries)
+        return True
+
+    def close(self) -> None:
+        """Sends what there is, and ends the stream."""
+        super().close()
+        if self._stream is not None:
+            self._stream.end_sending()
+
+
+class LogCalls(LogBatch):
+    """wrap: makes the message of a batch."""
+
+    def __init__(
+        self, client: GrpcClient, path: str, wrap: Callable[[list[bytes]], bytes], interval: float, limit: int,
+        stats: LogBatchStats,
+    ) -> None:  # fmt: skip
+        super().__init__(interval, limit, stats)
+        self._client = client
+        self._path = path
+        self._wrap = wrap
+        self._calls = 0
+        self._failing = False
+
+    def send(self, entries: list[bytes]) -> bool:
+        if self._calls >= _CALLS:
+            return False
+        self._calls += 1
+        start_task(self._call(self._wrap(entries), len(entries)), "log entries")
+        return True
+
+    async def _call(self, message: bytes, count: int) -> None:
+        try:
+            await self._client.unary(self._path, message)
+            self._failing = False
+        except GrpcError as error:
+            self._stats.grpc_entries_flush_failed += count
+            if not self._failing:
+                self._failing = True
+                _log.warning("log entries to cluster '%s' are lost: %s", self._client.cluster_name, error.message)
+        finally:
+            self._calls -= 1

@@ -225,3 +225,12 @@ def test_the_filter_decides_what_is_written(tmp_path: Path) -> None:
     assert written(path, view, ctx=ctx) == ""
     ctx.runtime.set_layer("base", {"k": 200})
     assert written(path, view, ctx=ctx) != ""
+
+
+def test_records_of_opentelemetry_are_made_of_texts() -> None:
+    view = view_of("AccessLog", {"typed_config": {
+        "@type": f"{LOGGERS}.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+        "grpc_service": {"envoy_grpc": {"cluster_name": "x"}}, "log_name": "x", "body": {"int_value": "5"},
+    }})  # fmt: skip
+    with pytest.raises(ConfigError, match="Only string values, nested key value lists and array values are supported"):
+        build_access_logs([view], context())

@@ -31,7 +31,7 @@ def test_example(example: dict[str, Any], tmp_path: Path) -> None:
         entry["filter"] = example["filter"]
     else:
         entry["typed_config"] |= example
-    over_grpc = ".grpc." in entry["typed_config"]["@type"]
+    over_grpc = ".file." not in entry["typed_config"]["@type"]
     if not over_grpc:
         entry["typed_config"]["path"] = str(path)
     message, problems = parse(entry, "envoy.config.accesslog.v3.AccessLog")

@@ -15,6 +15,7 @@ SERVICES = {
     "logs": ("envoy.service.accesslog.v3.AccessLogService", "StreamAccessLogs", "StreamAccessLogsMessage"),
     "stats": ("envoy.service.metrics.v3.MetricsService", "StreamMetrics", "StreamMetricsMessage"),
 }
+_EXPORT = "opentelemetry.proto.collector.logs.v1"
 
 
 class Telemetry:
@@ -24,6 +25,8 @@ class Telemetry:
         self.port = 0
         self.logs: list[list[dict[str, Any]]] = []
         self.stats: list[list[dict[str, Any]]] = []
+        # Of OpenTelemetry, whose messages come in calls.
+        self.exports: list[dict[str, Any]] = []
 
     def taker(self, name: str) -> Any:
         service, _, message = SERVICES[name]
@@ -33,14 +36,21 @@ class Telemetry:
             stream: list[dict[str, Any]] = []
             getattr(self, name).append(stream)
             for each in requests:
-                stream.append(
-                    json_format.MessageToDict(
-                        kind.FromString(each), preserving_proto_field_name=True, descriptor_pool=api_pool()
-                    )
-                )
+                stream.append(_tree(kind.FromString(each)))
             return b""
 
         return grpc.stream_unary_rpc_method_handler(take)
+
+    def export(self, request: bytes, _context: Any) -> bytes:
+        self.exports.append(_tree(message_class(f"{_EXPORT}.ExportLogsServiceRequest").FromString(request)))
+        return b""
+
+
+def _tree(message: Any) -> dict[str, Any]:
+    tree: dict[str, Any] = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, descriptor_pool=api_pool()
+    )
+    return tree
 
 
 @contextmanager
@@ -51,6 +61,8 @@ def telemetry_server() -> Iterator[Telemetry]:
         grpc.method_handlers_generic_handler(service, {method: made.taker(name)})
         for name, (service, method, _) in SERVICES.items()
     ]
+    export = {"Export": grpc.unary_unary_rpc_method_handler(made.export)}
+    handlers.append(grpc.method_handlers_generic_handler(f"{_EXPORT}.LogsService", export))
     server.add_generic_rpc_handlers(handlers)
     made.port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -27,7 +27,7 @@ REQUESTS = (
 )
 # What differs from run to run, by the name of its field.
 CHANCE = re.compile(
-    r"start_time|time_to_.*|duration|stream_id|request_id|.*_wire_bytes_.*|.*_ms|extensions|user_agent_.*"
+    r"start_time|time_to_.*|time_unix_nano|duration|stream_id|request_id|.*_wire_bytes_.*|.*_ms|extensions|user_agent_.*"
     # An answer says how many milliseconds it took, in one digit or two.
     r"|response_headers_bytes|downstream_header_bytes_sent"
 )
@@ -66,7 +66,7 @@ async def see(kind: str, folder: Path, server: Telemetry) -> None:
             await exchange(port["http"], data)
         await exchange(port["tcp"], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         async with asyncio.timeout(20):
-            while len(entries(server)) < len(REQUESTS) + 2 or not told(server):
+            while len(entries(server)) < len(REQUESTS) + 2 or len(records(server)) < len(REQUESTS) or not told(server):
                 await asyncio.sleep(0.01)
     finally:
         await proxy.stop()
@@ -82,6 +82,16 @@ def entries(server: Telemetry) -> list[Any]:
 def _entries(message: dict[str, Any]) -> Iterator[Any]:
     for kind in ("http_logs", "tcp_logs"):
         yield from message.get(kind, {}).get("log_entry", [])
+
+
+def records(server: Telemetry) -> list[Any]:
+    return [
+        record
+        for export in server.exports
+        for logs in export["resource_logs"]
+        for scope in logs["scope_logs"]
+        for record in scope["log_records"]
+    ]
 
 
 def told(server: Telemetry) -> bool:
@@ -111,8 +121,16 @@ def test_what_a_server_is_sent(tmp_path: Path) -> None:
     assert identifiers(by_us.logs) == identifiers(by_envoy.logs)
     assert identifiers(by_us.stats) == identifiers(by_envoy.stats)
     assert forms(by_us) == forms(by_envoy)
+    assert steady(records(by_us)) == steady(records(by_envoy))
+    assert resources(by_us) == resources(by_envoy)
     # Every second stat of the other sink begins a message.
     assert {len(message["envoy_metrics"]) for message in of_sink(by_us, labelled=True)} <= {1, 2}
+
+
+def resources(server: Telemetry) -> Any:
+    """What every message of records says of us: the same."""
+    (resource,) = {json.dumps(logs["resource"]) for export in server.exports for logs in export["resource_logs"]}
+    return resource
 
 
 def identifiers(streams: list[list[dict[str, Any]]]) -> list[Any]:

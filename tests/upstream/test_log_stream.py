@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
-from meshproxy.upstream.log_stream import LogStream, LogStreamStats
+from meshproxy.net.tasks import running
+from meshproxy.upstream.grpc_client import GrpcError
+from meshproxy.upstream.log_stream import LogBatchStats, LogCalls, LogStream
 from meshproxy.upstream.message_stream import MessageStream
 from tests.upstream.fakes import on_loop
 
@@ -40,8 +42,8 @@ class FakeClient:
         return self.streams[-1]
 
 
-def logs(client: Any, limit: int, interval: float = 60.0) -> tuple[LogStream, LogStreamStats]:
-    stats = LogStreamStats()
+def logs(client: Any, limit: int, interval: float = 60.0) -> tuple[LogStream, LogBatchStats]:
+    stats = LogBatchStats()
 
     def wrap(entries: list[bytes], first: bool) -> bytes:
         return (b"we:" if first else b"") + b",".join(entries)
@@ -111,6 +113,44 @@ async def test_a_service_that_is_gone_and_comes_back() -> None:
     stream.add(b"b")
     assert client.streams[-1].sent == [b"we:b"]
     stream.close()
+
+
+@on_loop
+async def test_batches_in_calls(caplog: Any) -> None:
+    """So many at a time; the others are kept."""
+    waiting: list[tuple[bytes, asyncio.Future[bytes]]] = []
+
+    class Client:
+        cluster_name = "logs"
+
+        async def unary(self, _path: str, message: bytes) -> bytes:
+            waiting.append((message, asyncio.get_running_loop().create_future()))
+            return await waiting[-1][1]
+
+    client: Any = Client()
+    stats = LogBatchStats()
+    calls = LogCalls(client, "/path", b",".join, 60.0, 1, stats)
+    for number in range(18):
+        calls.add(b"%d" % number)
+    await asyncio.sleep(0)
+    assert [message for message, _ in waiting] == [b"%d" % number for number in range(16)]
+    # The one that fills the batch is kept, and what comes beyond it is dropped.
+    assert stats.logs_dropped == 1
+    for place, (_, answer) in enumerate(waiting):
+        if place < 2:
+            answer.set_exception(GrpcError(14, "gone"))
+        else:
+            answer.set_result(b"")
+    while running():
+        await asyncio.sleep(0)
+    assert stats.grpc_entries_flush_failed == 2
+    assert [record.getMessage() for record in caplog.records] == ["log entries to cluster 'logs' are lost: gone"]
+    calls.close()
+    await asyncio.sleep(0)
+    assert waiting[-1][0] == b"16"
+    waiting[-1][1].set_result(b"")
+    while running():
+        await asyncio.sleep(0)
 
 
 @on_loop
