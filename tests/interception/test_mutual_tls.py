@@ -3,6 +3,7 @@
 Through two Envoys, two meshproxies, and one of each: the same answers, identities and log entries.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,9 @@ def a_request_travels_as_tls_and_both_know_who_the_other_is(mesh: Mesh) -> None:
         seen = curl(mesh.a, f"http://10.96.0.10:9080/{SECRET}")
         wire = end()
     assert (seen["pod"], seen["line"]) == ("b", f"GET /{SECRET} HTTP/1.1")
+    # The application shows headers in lower case.
+    element = f'by={REVIEWS};hash=[0-9a-f]{{64}};subject="";uri={PRODUCTPAGE}'
+    assert re.fullmatch(element, seen["headers"]["x-forwarded-client-cert"]), seen["headers"]
     assert mesh.logged(mesh.a, 1) == [secured("client", cluster=CLUSTER, path=f"/{SECRET}", protocol="HTTP/1.1")]
     assert mesh.logged(mesh.b, 1) == [
         secured("server", chain="0.0.0.0_9080", cluster="inbound|9080||", path=f"/{SECRET}", protocol="HTTP/1.1",
