@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from meshproxy.config.build_hash_balancers import maglev, old_maglev, old_ring_hash, ring_hash
-from meshproxy.config.build_localities import old_localities, read_localities
+from meshproxy.config.build_localities import any_locality, old_localities, read_localities, weigh_localities
 from meshproxy.config.build_override_host import override_host
 from meshproxy.config.build_slow_start import build_slow_start
 from meshproxy.config.build_subsets import with_subsets
@@ -11,7 +11,7 @@ from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.lb_scope import LbScope, MakeBalancer
 from meshproxy.config.view import View
-from meshproxy.observe.stats import StatGroup
+from meshproxy.upstream.balancers.client_side_weighted import ClientSideWeighted, Reports, ReportSettings
 from meshproxy.upstream.balancers.least_request import LeastRequest
 from meshproxy.upstream.balancers.random import Random
 from meshproxy.upstream.balancers.round_robin import RoundRobin
@@ -20,6 +20,7 @@ from meshproxy.upstream.priorities import Balancer, PriorityBalancer, PrioritySe
 from meshproxy.upstream.stats import ClusterStats
 
 _POLICIES = "envoy.extensions.load_balancing_policies."
+_CLIENT_SIDE = "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin"
 _OLD_CONFIGS = {
     "ROUND_ROBIN": "round_robin_lb_config", "LEAST_REQUEST": "least_request_lb_config",
     "RING_HASH": "ring_hash_lb_config", "MAGLEV": "maglev_lb_config",
@@ -29,8 +30,8 @@ _PARTIAL = ("zone_aware_lb_config", "locality_weighted_lb_config", "consistent_h
 BuildPolicy = Callable[[View, LbScope], MakeBalancer]
 
 
-def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Balancer, dict[str, StatGroup]]:
-    """The balancer, and its own stats by what they are called below the cluster."""
+def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Balancer, LbScope]:
+    """The balancer, and what it has beside it."""
     scope = LbScope(ctx, stats, cluster)
     common = cluster.common_lb_config
     common.ignore("update_merge_window", why="every update is applied at once")
@@ -61,7 +62,7 @@ def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Ba
                 make = with_subsets(cluster.lb_subset_config, make, scope)
         else:
             cluster.ignore("lb_subset_config", why="there are no subset_selectors")
-    return make(), scope.groups
+    return make(), scope
 
 
 def provided_by_cluster(cluster: View) -> bool:
@@ -155,6 +156,38 @@ def _least_request(view: View, scope: LbScope) -> MakePolicy:
     return lambda: LeastRequest(choices, bias, full_scan, slow_start(), scope.ctx.runtime, key)
 
 
+def _client_side_weighted(view: View, scope: LbScope) -> MakePolicy:
+    asked = ("enable_oob_load_report", "oob_reporting_period", "oob_reporting_config")
+    view.ignore(*asked, why="endpoints report with their responses, and are not asked beside them")
+    settings = ReportSettings(
+        view.get("blackout_period", 10.0), view.get("weight_expiration_period", 180.0),
+        view.get("weight_update_period", 1.0), view.get("error_utilization_penalty", 0.0),
+        tuple(view.metric_names_for_computing_utilization),
+    )  # fmt: skip
+    reports = Reports(settings)
+    scope.load_reports = reports.hear
+    slow_start = build_slow_start(view.slow_start_config, scope.ctx)
+    return lambda: ClientSideWeighted(reports, slow_start())
+
+
+def _wrr_locality(view: View, scope: LbScope) -> MakeBalancer:
+    """Localities by weight, and within them by what endpoints report."""
+    policy = view.endpoint_picking_policy
+    for i, entry in enumerate(policy.policies):
+        kind = entry.typed_extension_config.typed_config.type_name.removeprefix(_POLICIES)
+        if kind == _CLIENT_SIDE:
+            _ = entry.typed_extension_config.name
+            for other in policy.policies[i + 1 :]:
+                other.ignore("typed_extension_config", why="another entry is used")
+            with policy.at("policies", i):
+                inner = entry.typed_extension_config.typed_config.unpack()
+                return _plain(scope, weigh_localities, _client_side_weighted(inner, scope))
+        if kind in KNOWN:
+            only = "ClientSideWeightedRoundRobinLoadBalancer as its endpoint picking policy."
+            view.reject("endpoint_picking_policy", f"Currently WrrLocalityLoadBalancer only supports {only}")
+    view.reject("endpoint_picking_policy", "No supported endpoint picking policy.")
+
+
 def _extended(make: Callable[[View, LbScope], MakePolicy]) -> BuildPolicy:
     """As an extension, a policy has what common_lb_config says of localities in itself."""
     return lambda view, scope: _plain(scope, read_localities(view.locality_lb_config), make(view, scope))
@@ -164,6 +197,8 @@ KNOWN: dict[str, BuildPolicy] = {
     "round_robin.v3.RoundRobin": _extended(_round_robin),
     "least_request.v3.LeastRequest": _extended(_least_request),
     "random.v3.Random": _extended(lambda view, scope: Random),
+    _CLIENT_SIDE: lambda view, scope: _plain(scope, any_locality, _client_side_weighted(view, scope)),
+    "wrr_locality.v3.WrrLocality": _wrr_locality,
     "ring_hash.v3.RingHash": ring_hash,
     "maglev.v3.Maglev": maglev,
     "subset.v3.Subset": _subset,

@@ -48,9 +48,9 @@ def build_cluster(view: View, ctx: Context) -> Cluster:
     for name, why in _IGNORED.items():
         view.ignore(name, why=why)
     stats = ClusterStats(ctx.counts)
-    balancer, groups = build_balancer(view, stats, ctx)
+    balancer, scope = build_balancer(view, stats, ctx)
     cluster = cluster_class(view)(view.name, balancer, build_pool_settings(view), stats)
-    cluster.stat_groups = groups
+    cluster.stat_groups, cluster.load_reports = scope.groups, scope.load_reports
     factor = view.load_assignment.policy.get("overprovisioning_factor")
     cluster.overprovisioning = cluster.overprovisioning if factor is None else factor
     cluster.drain_on_change = view.common_lb_config.close_connections_on_host_set_change

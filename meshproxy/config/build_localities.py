@@ -23,20 +23,22 @@ def _read(view: View, forced: bool) -> ReadLocalities:
     kind = view.which("locality_config_specifier")
     if kind == "locality_weighted_lb_config":
         _ = bool(view.locality_weighted_lb_config)
-        return _weigh
+        return weigh_localities
     if kind is None:
-        return _nothing
+        return any_locality
     zones = view.zone_aware_lb_config
     percent = int(zones.routing_enabled.value) if zones.has("routing_enabled") else 100
     direct = zones.force_locality_direct_routing if forced else False
     return partial(_by_zone, percent, zones.get("min_cluster_size", 6), zones.fail_traffic_on_panic, direct)
 
 
-def _weigh(settings: PrioritySettings) -> None:
+def weigh_localities(settings: PrioritySettings) -> None:
+    """Localities by their weights."""
     settings.locality_weighted = True
 
 
-def _nothing(settings: PrioritySettings) -> None: ...
+def any_locality(settings: PrioritySettings) -> None:
+    """Nothing is said of localities."""
 
 
 def _by_zone(percent: int, size: int, fail: bool, direct: bool, settings: PrioritySettings) -> None:

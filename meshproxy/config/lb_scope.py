@@ -5,7 +5,9 @@ from typing import Any
 
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
+from meshproxy.http.headers import Headers
 from meshproxy.observe.stats import StatGroup
+from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.priorities import PrioritySettings
 from meshproxy.upstream.stats import ClusterStats
 
@@ -16,12 +18,14 @@ MakeBalancer = Callable[[], Any]
 class LbScope:
     """The cluster whose balancer is built. groups: stats that the balancer has beside the cluster's, by their names."""
 
-    __slots__ = ("_cluster", "ctx", "groups", "stats")
+    __slots__ = ("_cluster", "ctx", "groups", "load_reports", "stats")
 
     def __init__(self, ctx: Context, stats: ClusterStats, cluster: View) -> None:
         self.ctx = ctx
         self.stats = stats
         self.groups: dict[str, StatGroup] = {}
+        # Hears of trailers, where the policy asks for what endpoints report of their load.
+        self.load_reports: Callable[[Endpoint, Headers], None] | None = None
         self._cluster = cluster
 
     def settings(self) -> PrioritySettings:

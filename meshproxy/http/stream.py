@@ -8,7 +8,8 @@ the bytes: no task, no Future, no timer, unless a hook asked to wait.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http import request_walk, response_walk
@@ -140,6 +141,11 @@ class Stream:
         asked: Mapping[str, Any] = self.route.action.metadata_match
         own = self.metadata.get("envoy.lb") if self.metadata is not None else None
         return asked if own is None else {**asked, **own}
+
+    def edit_response(self, edit: Callable[["Stream", ResponseHeaders], None]) -> None:
+        """An edit of this response alone, before those of its route; few ask for any."""
+        route = self.route = copy(self.route)
+        route.response_edits = (edit, *route.response_edits)
 
     def hash_key(self) -> int | None:
         """What its route hashes of it, for balancers that pick by hash."""

@@ -302,6 +302,9 @@ class Attempt:
         if self._grpc:
             self._grpc = False
             self._count_grpc(trailers)
+        endpoint = self.stream.endpoint
+        if endpoint is not None and endpoint.cluster is not None and endpoint.cluster.load_reports is not None:
+            endpoint.cluster.load_reports(endpoint, trailers)
         self._ended()
         self.stream.respond_trailers(trailers)
 

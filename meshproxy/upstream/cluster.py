@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from meshproxy.http.headers import Headers
 from meshproxy.net.collector import out_of_sight
 from meshproxy.net.dial import SocketOptions
 from meshproxy.net.runtime import Fraction, Runtime
@@ -59,7 +60,7 @@ class Cluster:
     __slots__ = (
         "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
         "changed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
-        "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
+        "load_reports", "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
         "socket_options", "stat_groups", "stats", "transports", "turns", "watchers",
     )  # fmt: skip
 
@@ -95,6 +96,8 @@ class Cluster:
         self.changed: list[Callable[[], None]] = []
         # All connections are given up when endpoints come or go (close_connections_on_host_set_change).
         self.drain_on_change = False
+        # Hears of trailers, where endpoints report their load.
+        self.load_reports: Callable[[Endpoint, Headers], None] | None = None
         self.turns = Turns()
         self.discovery: Discovery | None = None
         # In the order in which they hear of endpoints.

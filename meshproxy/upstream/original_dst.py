@@ -45,6 +45,8 @@ class OriginalDst:
 
     def pick(self, stream: Any, attempt: int = 0) -> Endpoint | None:
         """stream: a Stream or a ConnectionRecord. None where it is not known where the client meant to go."""
+        if stream is None:
+            return None
         connection = stream.connection
         address: Address | None = None
         if self.asked or stream.filter_state is not None or connection.filter_state is not None:

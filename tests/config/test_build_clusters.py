@@ -175,7 +175,8 @@ def test_which_protocol_it_speaks(ctx: Context, field: str, protocol: str) -> No
         ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
          f" {POLICIES}.random.v3.Random}}}}}}]}}", Random),
         ("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
-         f" {POLICIES}.wrr_locality.v3.WrrLocality}}}}}}, {{typed_extension_config: {{name: b, typed_config: {{'@type':"
+         f" {POLICIES}.load_aware_locality.v3.LoadAwareLocality}}}}}},"
+         " {typed_extension_config: {name: b, typed_config: {'@type':"
          f" {POLICIES}.least_request.v3.LeastRequest, selection_method: FULL_SCAN}}}}}}]}}", LeastRequest),
     ],
 )  # fmt: skip
@@ -328,6 +329,10 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
          "maglev_lb_config.table_size: The table size of maglev must be prime number"),
         (("lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 2, maximum_ring_size: 1}",),
          "ring_hash_lb_config.minimum_ring_size: ring hash: minimum_ring_size (2) > maximum_ring_size (1)"),
+        (("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
+          f" {POLICIES}.wrr_locality.v3.WrrLocality, endpoint_picking_policy: {{policies: [{{typed_extension_config:"
+          f" {{name: b, typed_config: {{'@type': {POLICIES}.random.v3.Random}}}}}}]}}}}}}}}]}}",),
+         "endpoint_picking_policy: Currently WrrLocalityLoadBalancer only supports ClientSideWeightedRoundRobin"),
         (("circuit_breakers: {per_host_thresholds: [{max_connections: 1, max_requests: 3}]}",),
          "circuit_breakers.per_host_thresholds: Unsupported field in per_host_thresholds"),
         (("lb_policy: LOAD_BALANCING_POLICY_CONFIG",), "cluster: field load_balancing_policy need to be set"),
@@ -375,7 +380,7 @@ def test_runtime_and_zone_are_the_processes(ctx: Context) -> None:
         (("lb_policy: CLUSTER_PROVIDED, lb_subset_config: {subset_selectors: [{keys: [a]}]}",),
          "lb_subset_config: cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config"),
         (("load_balancing_policy: {policies: [{typed_extension_config: {name: a, typed_config: {'@type':"
-          f" {POLICIES}.wrr_locality.v3.WrrLocality}}}}}}]}}",), "none of these policies is supported"),
+          f" {POLICIES}.load_aware_locality.v3.LoadAwareLocality}}}}}}]}}",), "none of these policies is supported"),
     ],
 )  # fmt: skip
 def test_what_is_refused(ctx: Context, fields: tuple[str, ...], reason: str) -> None:

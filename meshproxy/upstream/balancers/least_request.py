@@ -11,6 +11,8 @@ from meshproxy.upstream.balancers.table import Table, weights_differ
 from meshproxy.upstream.endpoint import Endpoint
 
 _chance = source("balancing")
+# The least number above 0.
+_LEAST = 5e-324
 _random, _choice = _chance.random, _chance.choice
 
 
@@ -88,5 +90,9 @@ class LeastRequest:
         return (yield from weighted_turn(endpoints, weigh))
 
     def _weigh(self, endpoint: Endpoint) -> float:
-        weight: float = endpoint.weight / (endpoint.stats.rq_active + 1) ** self._bias
+        try:
+            weight: float = endpoint.weight / (endpoint.stats.rq_active + 1) ** self._bias
+        except OverflowError:
+            # A bias may be any number: this endpoint comes last.
+            return _LEAST
         return weight
