@@ -14,6 +14,7 @@ from meshproxy.downstream.drain import DrainClose
 from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http2_exchange import Http2Exchange, MultiplexedStream
+from meshproxy.downstream.http2_metered import MeteredHttp2Server
 from meshproxy.downstream.http2_server import Http2Server, PrematureResets
 from meshproxy.downstream.http_stats import Http1Stats, HttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
@@ -133,7 +134,7 @@ class HttpManager:
         self.keepalives = Keepalives(self.loop, self.http2, cut)
 
     def _http2_server(self, connection: Connection) -> Http2Server:
-        return Http2Server(self, connection)
+        return (MeteredHttp2Server if DEMAND.wire else Http2Server)(self, connection)
 
     def take_http2(self, server: Http1Server, data: bytes) -> bool:
         """Whether what a connection began with is HTTP/2, which then serves it."""

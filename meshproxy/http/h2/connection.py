@@ -32,6 +32,9 @@ class Http2Connection(Http2Link):
 
     __slots__ = ()
 
+    # What takes each type of frame but the two that come most.
+    handlers: tuple[Any, ...]
+
     def data_received(self, data: bytes) -> None:
         self.count_received(len(data))
         if not self.closing:
@@ -92,8 +95,8 @@ class Http2Connection(Http2Link):
                 self._on_headers(flags, stream_id, payload)
             elif kind == frames.DATA:
                 self._on_data(flags, stream_id, payload)
-            elif kind < len(_HANDLERS):
-                _HANDLERS[kind](self, flags, stream_id, payload)
+            elif kind < len(HANDLERS):
+                self.handlers[kind](self, flags, stream_id, payload)
             if self.closing:
                 return b""
         return data[at:]
@@ -442,9 +445,11 @@ def _unpad(payload: bytes, kind: str) -> bytes:
     return payload[1 : len(payload) - padding]
 
 
-_HANDLERS: tuple[Any, ...] = (
+# By type of frame.
+HANDLERS: tuple[Any, ...] = (
     Http2Connection._on_data, Http2Connection._on_headers, Http2Connection._on_priority,
     Http2Connection._on_rst_stream, Http2Connection._on_settings, Http2Connection._on_push_promise,
     Http2Connection._on_ping, Http2Connection._on_goaway, Http2Connection._on_window_update,
     Http2Connection._on_continuation,
 )  # fmt: skip
+Http2Connection.handlers = HANDLERS

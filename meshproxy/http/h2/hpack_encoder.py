@@ -25,7 +25,9 @@ _NOT_INDEXED = frozenset(
 _SECRET = frozenset({"authorization", "proxy-authorization"})
 _SHORT_COOKIE = 20
 _LONG_VALUE = 512
+_SHORT_VALUE = 32
 _LITERALS_KEPT = 4096
+_NAMES_KEPT = 256
 
 
 class _Literals(dict[Pair, bytes]):
@@ -75,6 +77,18 @@ def name_of(name: str, first: int, most: int) -> bytes:
     return number(place, first, most) if place is not None else bytes((first,)) + string(name)
 
 
+class _Values(dict[str, bytes]):
+    """value -> its string."""
+
+    def __missing__(self, value: str) -> bytes:
+        text = string(value)
+        if len(text) <= _SHORT_VALUE:
+            if len(self) >= _LITERALS_KEPT:
+                self.clear()
+            self[value] = text
+        return text
+
+
 class _NameStarts(dict[str, bytes]):
     """name -> the beginning of a literal that gets no place."""
 
@@ -88,6 +102,7 @@ class _NameStarts(dict[str, bytes]):
 _PLACED = _Literals(0x40, 0x3F)
 _UNPLACED = _Literals(0, 0x0F)
 _STARTS = _NameStarts()
+_VALUES = _Values()
 
 
 class HpackEncoder:
@@ -96,7 +111,7 @@ class HpackEncoder:
     limit: bytes that its table may have, whatever the peer allows.
     """
 
-    __slots__ = ("_added", "_entries", "_limit", "_most", "_places", "_size", "_updates")
+    __slots__ = ("_added", "_entries", "_limit", "_most", "_names", "_places", "_size", "_updates")
 
     def __init__(self, limit: int) -> None:
         self._most = limit
@@ -104,6 +119,8 @@ class HpackEncoder:
         self._size = 0
         # pair -> how many had been added with it; and the pairs, the oldest first.
         self._places: dict[Pair, int] = {}
+        # The same by name, also of those that have left.
+        self._names: dict[str, int] = {}
         self._entries: deque[Pair] = deque()
         self._added = 0
         # Sizes of the table that the peer has to be told of in front of the next block.
@@ -151,15 +168,19 @@ class HpackEncoder:
             return _UNPLACED[pair]
         if name in _SECRET or (name == "cookie" and len(value) < _SHORT_COOKIE):
             return name_of(name, 0x10, 0x0F) + string(value)
+        if name not in NAMES and (added := self._names.get(name, 0)) > self._added - len(self._entries):
+            literal = number(_STATIC_SIZE + self._added - added, 0x40, 0x3F) + _VALUES[value]
+        else:
+            literal = _PLACED[pair]
         self._add(pair)
-        return _PLACED[pair]
+        return literal
 
     def _add(self, pair: Pair) -> None:
         size = len(pair[0]) + len(pair[1]) + OVERHEAD
         self._shrink(self._limit - size)
         if size <= self._limit:
             self._added += 1
-            self._places[pair] = self._added
+            self._places[pair] = self._names[pair[0]] = self._added
             self._entries.append(pair)
             self._size += size
 
@@ -168,6 +189,8 @@ class HpackEncoder:
         while self._size > room and entries:
             pair = entries.popleft()
             del places[pair]
+            if not entries or len(self._names) > _NAMES_KEPT:
+                self._names.clear()
             self._size -= len(pair[0]) + len(pair[1]) + OVERHEAD
 
     def _update(self) -> bytearray:
