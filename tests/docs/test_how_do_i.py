@@ -1,7 +1,9 @@
 """What the pages of recipes show is tried: each configuration is served, each command is run, its answer compared.
 
 A page's addresses 10.0.x.y are 127.10.x.y here, all of them one server that answers with its own address in the page's
-terms. In an answer `…` stands for anything; lines may come in any order; a command that comes twice gives the same.
+terms. `?broken=ADDRESS` makes that one answer 503, `?slow=ADDRESS` makes it slow (`all`: every one), `?to=URL` answers
+with a redirect, and `/last` with the host that the request before it named. In an answer `…` stands for anything; lines
+may come in any order; a command that comes twice gives the same.
 """
 
 import re
@@ -13,6 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -20,7 +23,7 @@ import yaml
 from tests.process.running import Running, config, running, wait_for
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("load-balancing.md", "circuit-breakers.md")
+PAGES = ("load-balancing.md", "circuit-breakers.md", "retries-and-timeouts.md", "mirroring.md")
 _BLOCK = re.compile(r"```(yaml|console)\n(.*?)```", re.DOTALL)
 
 
@@ -55,6 +58,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("0.0.0.0", 0), Answer)
         self.failing: set[str] = set()
+        self.last_host = ""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -63,11 +67,18 @@ class Answer(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        if self.path.startswith("/slow"):
-            time.sleep(0.5)
         name = self.connection.getsockname()[0].replace("127.10.", "10.0.", 1)
+        asked = dict(parse_qsl(urlsplit(self.path).query))
+        if self.path.startswith("/slow") or asked.get("slow") in (name, "all"):
+            time.sleep(0.5)
         body = f"{name}\n".encode()
-        self.send_response(503 if self.path == "/healthz" and name in self.server.failing else 200)
+        if self.path == "/last":
+            body = f"{self.server.last_host}\n".encode()
+        self.server.last_host = self.headers["host"]
+        fails = asked.get("broken") in (name, "all") or (self.path == "/healthz" and name in self.server.failing)
+        self.send_response(503 if fails else 302 if "to" in asked else 200)
+        if "to" in asked:
+            self.send_header("location", asked["to"])
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -119,6 +130,10 @@ def test_recipe(recipe: Recipe, tmp_path: Path) -> None:
         before: dict[str, list[str]] = {}
         for command, shown in recipe.commands:
             got = run(command, proxy, server)
+            if "9901/stats" in command:
+                # A mirror's answer is counted when it comes, which nobody waits for.
+                wait_for(lambda command=command, shown=shown: same(shown, run(command, proxy, server)))
+                continue
             assert same(shown, got), f"{command}\n" + "\n".join(got)
             if any("…" in line for line in shown):
                 assert before.setdefault(command, got) == got
