@@ -37,7 +37,7 @@ def build_balancer(cluster: View, stats: ClusterStats, ctx: Context) -> tuple[Ba
     common.ignore("update_merge_window", why="every update is applied at once")
     if not cluster.health_checks:
         common.ignore("ignore_new_hosts_until_first_hc", why="the cluster has no active health checks")
-    common.ignore("override_host_status", why="only the override_host policy reads it")
+    common.ignore("override_host_status", why="no filter here chooses hosts for sessions")
     if cluster.load_balancing_policy:
         if any(common.has(name) for name in _PARTIAL):
             what = f"partial fields ({', '.join(_PARTIAL)}) of common_lb_config"

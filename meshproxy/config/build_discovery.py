@@ -14,8 +14,8 @@ from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.upstream.aggregate import AggregateCluster
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.dns import DnsSettings, LogicalDns, StrictDns
-from meshproxy.upstream.dns_names import Lookup
+from meshproxy.upstream.dns import DnsDiscovery, DnsSettings, LogicalDns, StrictDns
+from meshproxy.upstream.dns_names import DnsStats, Lookup
 from meshproxy.upstream.endpoint import Endpoint
 
 _DNS_FIELDS = (
@@ -70,6 +70,11 @@ def build_discovery(cluster: Cluster, view: View, ctx: Context) -> None:
         view.ignore("cleanup_interval", "original_dst_lb_config", why="only ORIGINAL_DST clusters read it")
     kind.lookup = ctx.lookup
     build(cluster, view, kind)
+    if isinstance(cluster.discovery, DnsDiscovery):
+        if ctx.dns_stats is None:
+            ctx.dns_stats = DnsStats()
+            ctx.stats.add("dns.cares", ctx.dns_stats)
+        cluster.discovery.counts = ctx.dns_stats
 
 
 def _kind_of(view: View) -> _Kind:

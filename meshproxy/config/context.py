@@ -21,7 +21,7 @@ from meshproxy.observe.log_file import LogFiles
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
-from meshproxy.upstream.dns_names import Lookup
+from meshproxy.upstream.dns_names import DnsStats, Lookup
 from meshproxy.upstream.host_states import HostStates
 from meshproxy.upstream.local_cluster import LocalCluster
 from meshproxy.upstream.log_stream import LogBatch
@@ -54,6 +54,8 @@ class Context:
     outlier_log: Callable[[str], None] | None = None
     # How names are looked up unless a cluster says it; None for the system's resolver.
     lookup: Lookup | None = None
+    # Of all look-ups; None until there is a cluster that looks names up.
+    dns_stats: DnsStats | None = None
     runtime_layers: RuntimeLayers = field(default_factory=lambda: RuntimeLayers(Runtime()))
     node: Node = field(default_factory=Node)
     # Of limits that hold for the whole proxy: it has to be shared between workers, where there are any.

@@ -13,7 +13,7 @@ from typing import Any
 from meshproxy.net.randomness import source
 from meshproxy.net.tasks import start_task
 from meshproxy.upstream.cluster import Cluster
-from meshproxy.upstream.dns_names import Found, Lookup, LookupFailed
+from meshproxy.upstream.dns_names import DnsStats, Found, Lookup, LookupFailed
 from meshproxy.upstream.endpoint import Endpoint
 
 # The resolver knows for certain that there is no address; everything else may be different in a moment.
@@ -74,7 +74,7 @@ async def lookup_again(retries: int, name: str, family: str) -> Found:
 class DnsDiscovery(ABC):
     """`templates`: the endpoints of the configuration, whose hosts are names. Subclasses say what addresses become."""
 
-    __slots__ = ("_lookup", "_pending", "_settings", "_tasks", "_warm", "cluster", "templates")
+    __slots__ = ("_lookup", "_pending", "_settings", "_tasks", "_warm", "cluster", "counts", "templates")
 
     def __init__(
         self, cluster: Cluster, templates: list[Endpoint], settings: DnsSettings, resolve: Lookup = lookup
@@ -83,6 +83,8 @@ class DnsDiscovery(ABC):
         self.templates = templates
         self._settings = settings
         self._lookup = resolve
+        # Of all clusters together, where somebody shows them.
+        self.counts = DnsStats()
         self._tasks: list[asyncio.Task[Any]] = []
         self._pending = len(templates)
         self._warm = asyncio.Event()
@@ -134,7 +136,7 @@ class DnsDiscovery(ABC):
         stats = self.cluster.stats
         stats.update_attempt += 1
         try:
-            found = await self._lookup(template.address[0], self._settings.family)
+            found = await self._resolve(template.address[0])
             good = self.apply(template, found.addresses)
         except LookupFailed:
             good = False
@@ -143,6 +145,24 @@ class DnsDiscovery(ABC):
             return found
         stats.update_failure += 1
         return None
+
+    async def _resolve(self, name: str) -> Found:
+        counts = self.counts
+        counts.resolve_total += 1
+        counts.pending_resolutions += 1
+        try:
+            found = await self._lookup(name, self._settings.family)
+        except LookupFailed as error:
+            if error.timeout:
+                counts.timeouts += 1
+            else:
+                counts.get_addr_failure += 1
+            raise
+        finally:
+            counts.pending_resolutions -= 1
+        if not found.addresses:
+            counts.not_found += 1
+        return found
 
 
 class StrictDns(DnsDiscovery):

@@ -70,23 +70,23 @@ class DnsClient:
         return Found(every, ttl)
 
     async def _ask(self, name: str, kind: int) -> Reply:
-        reason = "there is no name server"
+        reason, silent = "there is no name server", False
         for server in self._servers():
             try:
                 asked = question(name, kind, secrets.randbits(16))
                 reply = await self._exchange(server, asked)
             except UnicodeError as error:
                 raise LookupFailed(f"{name}: not a host name") from error
+            except TimeoutError:
+                reason, silent = f"{server[0]} does not answer", True
+                continue
             except (OSError, asyncio.IncompleteReadError, BadMessage) as error:
                 reason = str(error) or type(error).__name__
-                continue
-            except TimeoutError:
-                reason = f"{server[0]} does not answer"
                 continue
             if reply.code in (NO_ERROR, NO_SUCH_NAME):
                 return reply
             reason = f"{server[0]} answers with code {reply.code}"
-        raise LookupFailed(f"{name}: {reason}")
+        raise LookupFailed(f"{name}: {reason}", silent)
 
     def _servers(self) -> Iterator[Server]:
         """Each as often as there are tries."""

@@ -5,6 +5,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from meshproxy.observe.stats import StatGroup
+
 
 class Found(NamedTuple):
     """The IP addresses of a name, none where it has none. ttl: seconds that they hold; 0 where that is not known."""
@@ -14,7 +16,21 @@ class Found(NamedTuple):
 
 
 class LookupFailed(Exception):
-    """The resolver gave no answer."""
+    """The resolver gave no answer. timeout: it was silent."""
+
+    def __init__(self, reason: str, timeout: bool = False) -> None:
+        super().__init__(reason)
+        self.timeout = timeout
+
+
+class DnsStats(StatGroup):
+    """`dns.cares.*`: look-ups of all clusters, under the name of Envoy's resolver."""
+
+    COUNTERS = ("get_addr_failure", "not_found", "reinits", "resolve_total", "timeouts")
+    GAUGES = ("pending_resolutions",)
+    # Every worker looks up the same names.
+    SAME = frozenset((*COUNTERS, *GAUGES))
+    __slots__ = (*COUNTERS, *GAUGES)
 
 
 # From a name and a Cluster.DnsLookupFamily to its addresses. Raises LookupFailed.

@@ -178,6 +178,10 @@ def test_endpoints_outlive_every_trouble_of_the_server(tmp_path: Path) -> None:
         server.code = NO_ERROR
         await until(lambda: len(cluster.endpoints) == 2)
         discovery.close()
+        counts = discovery.counts
+        assert counts.get_addr_failure > 0 and counts.timeouts > 0 and counts.not_found > 0
+        assert counts.resolve_total == stats.update_attempt
+        await until(lambda: not counts.pending_resolutions)
 
     run(work)
 
