@@ -92,6 +92,10 @@ class _Single(Http1Client):
         self.active = 0
         self.is_ready = False
 
+    def close(self) -> None:
+        self.pool.leave(self)  # type: ignore[attr-defined]
+        super().close()
+
 
 class _MeteredSingle(MeteredHttp1Client):
     """The same, counted."""
@@ -104,3 +108,7 @@ class _MeteredSingle(MeteredHttp1Client):
         super().__init__(pool)
         self.active = 0
         self.is_ready = False
+
+    def close(self) -> None:
+        self.pool.leave(self)  # type: ignore[attr-defined]
+        super().close()

@@ -1,6 +1,6 @@
 """One HTTP/2 connection to an upstream, and the exchanges on it: a stream each (RFC 9113)."""
 
-from collections import deque
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.http.failures import CONNECTION_TERMINATED, PROTOCOL_ERROR, Failure
@@ -27,7 +27,7 @@ class Http2Client(Http2Connection):
 
     __slots__ = (
         "active", "connected_at", "dial", "dialled_at", "ended", "failure", "id", "is_ready", "last_used", "limit",
-        "local", "pool", "requests", "tls", "touched", "unopened",
+        "local", "pool", "requests", "tls", "touched",
     )  # fmt: skip
 
     # %UPSTREAM_PROTOCOL%
@@ -51,8 +51,6 @@ class Http2Client(Http2Connection):
         self.tls: Any = None
         # Exchanges that heard something in the read that is being worked on.
         self.touched: list[Http2Exchange] = []
-        # Those that wait because the peer has as many streams as it wants.
-        self.unopened: deque[Http2Exchange] = deque()
         # What exchanges are told that the end of the connection ends.
         self.failure: Failure = CONNECTION_TERMINATED
         self.ended = False
@@ -83,7 +81,6 @@ class Http2Client(Http2Connection):
     def on_settings(self) -> None:
         self.limit = min(self.options.max_concurrent_streams, self.peer_max_streams)
         self.pool.limit_changed(self)
-        self._open_more()
 
     def on_goaway(self, last: int, code: int, debug: bytes) -> None:
         """The peer has not seen the streams above `last`, and takes no new ones."""
@@ -91,14 +88,9 @@ class Http2Client(Http2Connection):
         for stream in [stream for stream_id, stream in self.streams.items() if stream_id > last]:
             self.forget(stream)
             stream.on_reset(frames.REFUSED_STREAM, True, "")
-        while self.unopened:
-            exchange = self.unopened.popleft()
-            exchange.refused()
 
     def stream_closed(self, stream: Http2Stream) -> None:
         self.pool.stream_ended(self)
-        if self.unopened:
-            self._open_more()
 
     def on_broken(self, error: ConnectionBroken) -> None:
         self.pool.stats.upstream_cx_protocol_error += 1
@@ -115,6 +107,14 @@ class Http2Client(Http2Connection):
         self.close()
         self._end(local=True)
 
+    def close(self) -> None:
+        """Nobody gets it from the pool any more. A peer that does not even read does not get the rest."""
+        if not self.closing:
+            self.pool.leave(self)
+            super().close()
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()
+
     def count_received(self, size: int) -> None:
         self.pool.stats.upstream_cx_rx_bytes_total += size
 
@@ -123,18 +123,21 @@ class Http2Client(Http2Connection):
 
     # ---- inside ----
 
-    def _open_more(self) -> None:
-        while self.unopened and self.can_open():
-            self.unopened.popleft().open_late()
-
     def _end(self, local: bool) -> None:
         """The connection is over; the pool knows before the exchanges, which may ask it for another one."""
         if self.ended:
             return
         self.ended = True
         self.pool.lost(self, self.active > 0 and self.failure is CONNECTION_TERMINATED, local)
-        exchanges = [*self.streams.values(), *self.unopened]
-        self.unopened.clear()
-        for stream in exchanges:
+        self._tell_streams()
+
+    def _tell_streams(self) -> None:
+        for stream in list(self.streams.values()):
             self.forget(stream)
             stream.on_reset(frames.NO_ERROR, False, "")
+
+    def open(self, stream: Http2Stream) -> None:
+        super().open(stream)
+        if self.ended:
+            # It ended while the attempt had something else to do.
+            asyncio.get_running_loop().call_soon(self._tell_streams)

@@ -35,7 +35,7 @@ class Http2Exchange(Http2Stream):
     the read is done that brought it, so that a whole response goes on in one call.
     """
 
-    __slots__ = ("_head", "_held", "_late", "_touched", "_upgrade", "attempt", "bodiless", "response_started", "tunnel")
+    __slots__ = ("_head", "_held", "_touched", "_upgrade", "attempt", "bodiless", "response_started", "tunnel")
 
     connection: "Http2Client"
     # A request is never unsafe because its connection was used before: what a peer has not seen it says (GOAWAY).
@@ -45,9 +45,8 @@ class Http2Exchange(Http2Stream):
         super().__init__(connection, 0)
         self.attempt: Exchange | None = None
         self.response_started = self.tunnel = self.bodiless = self._touched = False
-        # The request's head while it is not written; and what else waits with it for the peer to take more streams.
+        # The request's head while it is not written.
         self._head: list[Pair] | None = None
-        self._late: list[tuple[bytes, bool] | list[Pair]] | None = None
         # A response's head.
         self._held: ResponseHeaders | None = None
         # What the client wants to speak instead of HTTP, as it spelled it; "" with a plain CONNECT.
@@ -69,10 +68,7 @@ class Http2Exchange(Http2Stream):
                 self.bodiless = True
             head = [(":authority", request.authority), (":path", request.path), (":method", method),
                     (":scheme", request.scheme), *request.pairs]  # fmt: skip
-        connection = self.connection
-        if not connection.can_open():
-            self._wait(head, end)
-        elif end or self._upgrade is not None:
+        if end or self._upgrade is not None:
             self._open()
             self.write_headers(head, end)
         else:
@@ -98,8 +94,6 @@ class Http2Exchange(Http2Stream):
         head = self._head
         if head is None:
             self.write_data(data, end)
-        elif self._late is not None:
-            self._late.append((data, end))
         else:
             self._head = None
             self._open()
@@ -110,15 +104,12 @@ class Http2Exchange(Http2Stream):
                 self.write_data(data, end)
 
     def send_trailers(self, trailers: Headers) -> None:
-        if self._late is not None:
-            self._late.append(trailers.pairs)
-        else:
-            self.flush()
-            self.write_trailers(trailers.pairs)
+        self.flush()
+        self.write_trailers(trailers.pairs)
 
     def flush(self) -> None:
         head = self._head
-        if head is not None and self._late is None:
+        if head is not None:
             self._head = None
             self._open()
             self.write_headers(head, False)
@@ -126,12 +117,13 @@ class Http2Exchange(Http2Stream):
     def abandon(self) -> None:
         attempt, self.attempt = self.attempt, None
         if self._head is not None:
-            self._forget_unopened()
+            self._head = None
+            self.unused()
         elif attempt is not None:
             self._cut()
 
     def unused(self) -> None:
-        """It was taken for an attempt that may not send."""
+        """It was taken for an attempt that sends nothing."""
         self.connection.stream_closed(self)
 
     def pause_reading(self) -> None:
@@ -139,44 +131,6 @@ class Http2Exchange(Http2Stream):
 
     def resume_reading(self) -> None:
         self.start_reading()
-
-    # ---- until the peer takes one more stream ----
-
-    def _wait(self, head: list[Pair], end: bool) -> None:
-        self._head = head
-        self._late = []
-        self.connection.unopened.append(self)
-        if end:
-            self._late.append((b"", True))
-        elif self.attempt is not None:
-            self.attempt.on_write_paused()
-
-    def open_late(self) -> None:
-        head, late = self._head, self._late
-        assert head is not None and late is not None
-        self._head = self._late = None
-        self._open()
-        self.write_headers(head, late == [(b"", True)])
-        for item in late:
-            if isinstance(item, list):
-                self.write_trailers(item)
-            else:
-                self.write_data(*item)
-        if self.attempt is not None and late != [(b"", True)]:
-            self.attempt.on_write_resumed()
-
-    def refused(self) -> None:
-        """The peer takes no more streams."""
-        self._head = self._late = None
-        self.on_reset(frames.REFUSED_STREAM, True, "")
-        self.connection.pool.stream_ended(self.connection)
-
-    def _forget_unopened(self) -> None:
-        self._head = None
-        if self._late is not None:
-            self._late = None
-            self.connection.unopened.remove(self)
-        self.connection.stream_closed(self)
 
     # ---- the response ----
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from meshproxy.upstream.endpoint import Endpoint
 
 
+# Their numbers are odd, and have 31 bits.
+_MOST_STREAMS = 1 << 30
+
+
 class Http2Pool(Pool):
     """Of its connections, `ready` ones take more streams; the one that was ready last goes first."""
 
@@ -102,6 +106,11 @@ class Http2Pool(Pool):
         self.stats.upstream_cx_close_notify += 1
         self._retire(client)
 
+    def leave(self, client: Http2Client) -> None:
+        """It takes no more streams."""
+        self._drop(client)
+        self.clients.discard(client)
+
     # ---- what the protocol says ----
 
     def capacity(self) -> int:
@@ -146,6 +155,8 @@ class Http2Pool(Pool):
         if 0 < self.settings.max_requests <= client.requests:
             self.stats.upstream_cx_max_requests += 1
             self._retire(client)
+        elif client.requests >= _MOST_STREAMS:
+            self._retire(client)
         elif client.active >= client.limit:
             self._drop(client)
         return Http2Exchange(client)
@@ -158,8 +169,7 @@ class Http2Pool(Pool):
             keepalives.ping(client)
 
     def _retire(self, client: Http2Client) -> None:
-        self._drop(client)
-        self.clients.discard(client)
+        self.leave(client)
         if not client.active:
             client.close()
 
