@@ -191,9 +191,13 @@ class Http2Link(asyncio.Protocol):
         self.write(data)
 
     def write_reset(self, data: bytes) -> None:
-        """RST_STREAM, from wherever it is called; these count too."""
+        """RST_STREAM, from wherever it is called; these count too, until the socket has taken them."""
         self.write(data)
-        if self.limits.is_one_too_many():
+        limits = self.limits
+        if limits.control and not self._reading and not self.transport.get_write_buffer_size():
+            # A peer that says nothing may read all the same: an upstream that hangs is no attack.
+            limits.control = 0
+        if limits.is_one_too_many():
             self.end_soon(Flood("Too many control frames in the outbound queue."))
 
     def head_blocked(self) -> None:
