@@ -91,12 +91,9 @@ def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:
         detector = build_outlier_detector(cluster, view.outlier_detection, view, checks, ctx)
     cluster.watchers = tuple([each for each in (detector, checks) if each is not None])
     cluster.keeps_healthy = checks is not None and not view.ignore_health_on_host_removal
-    view.ignore(
-        "close_connections_on_host_health_failure", why="as in Envoy, connections of pools end when they are free"
-    )  # fmt: skip
-    for part, each in (("health_check", checks), ("outlier_detection", detector)):
-        if each is not None:
-            ctx.stats.add(f"cluster.{cluster.alt_stat_name}.{part}", each.stats)
+    cluster.cuts_failed = view.close_connections_on_host_health_failure
+    if detector is not None:
+        ctx.stats.add(f"cluster.{cluster.alt_stat_name}.outlier_detection", detector.stats)
 
 
 def _read_circuit_breakers(cluster: Cluster, view: View, counts: Counts) -> None:

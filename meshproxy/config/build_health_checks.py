@@ -50,7 +50,12 @@ def build_health_checks(cluster: Cluster, view: View, ctx: Context) -> ClusterCh
             name = each.name
             if len(view.health_checks) > 1:
                 _check_name(i, name, names)
-            checks.checkers.append(_build(checks, each, ctx))
+            checker = _build(checks, each, ctx)
+            checks.checkers.append(checker)
+            where = f"cluster.{cluster.alt_stat_name}.health_check"
+            ctx.stats.add(f"{where}.name.{name}" if name else where, checker.stats)
+    if len(checks.checkers) > 1:
+        ctx.stats.add(f"cluster.{cluster.alt_stat_name}.health_check", checks.stats)
     return checks
 
 
@@ -65,7 +70,7 @@ def _check_name(index: int, name: str, names: set[str]) -> None:
 
 
 def _build(checks: ClusterChecks, view: View, ctx: Context) -> HealthChecker:
-    cluster, stats = checks.cluster, checks.stats
+    cluster, stats = checks.cluster, HealthCheckStats()
     kind, make_probe = _probe(cluster, view, ctx)
     events = HealthEvents(cluster.name, kind, _sinks(view, ctx))
     view.ignore("alt_port", "event_service", why="Envoy does not read it either")

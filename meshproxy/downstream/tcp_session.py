@@ -143,6 +143,8 @@ class TcpSession(ConnectionRecord):
             self.upstream_failure = ""
             if self.endpoint.monitor is not None:
                 self.endpoint.monitor.on_tcp_connected()
+            if cluster.cuts_failed:
+                self.endpoint.hold(self.cut)
             await self._join(upstream, sock)
             return
         cluster.stats.upstream_cx_connect_attempts_exceeded += 1
@@ -280,11 +282,16 @@ class TcpSession(ConnectionRecord):
         client.close(reset)
         if self._upstream is not None:
             self._upstream.closed(local=not by_upstream)
+            self.endpoint.let_go(self.cut)
         if self.flags and proxy.failed is not None:
             proxy.failed(self)
         self.connection.record = self
         self.connection.ended()
         self.log_end()
+
+    def cut(self) -> None:
+        """The endpoint has failed, and nobody is to stay connected to it."""
+        self.end(False)
 
     def log_end(self) -> None:
         log = self.proxy.log

@@ -59,7 +59,7 @@ class Cluster:
 
     __slots__ = (
         "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
-        "changed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
+        "changed", "cuts_failed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
         "load_reports", "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
         "socket_options", "stat_groups", "stats", "transports", "turns", "watchers",
     )  # fmt: skip
@@ -102,6 +102,8 @@ class Cluster:
         self.discovery: Discovery | None = None
         # In the order in which they hear of endpoints.
         self.watchers: tuple[Watcher, ...] = ()
+        # TCP connections to an endpoint that fails are closed (close_connections_on_host_health_failure).
+        self.cuts_failed = False
         # Endpoints that discovery does not name any more stay for as long as health checks find them well.
         self.keeps_healthy = False
         self.added_via_api = False

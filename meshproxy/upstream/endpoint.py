@@ -1,5 +1,6 @@
 """One address that serves a cluster (envoy.config.endpoint.v3.LbEndpoint)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.connection import address_text
@@ -65,9 +66,9 @@ class Endpoint:
     """
 
     __slots__ = (
-        "address", "address_text", "canary", "checking", "cluster", "connections", "degraded", "excluded", "hash_key",
-        "health_flags", "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata", "monitor",
-        "pools", "priority", "source_pools", "stats", "transports", "weight",
+        "_cuts", "address", "address_text", "canary", "checking", "cluster", "connections", "degraded", "excluded",
+        "hash_key", "health_flags", "healthy", "healthy_since", "hostname", "locality", "locality_weight", "metadata",
+        "monitor", "pools", "priority", "source_pools", "stats", "transports", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +100,8 @@ class Endpoint:
         self.hash_key: bytes | None = None
         self.checking: Checking | None = None
         self.monitor: HostMonitor | None = None
+        # What closes connections that are not to outlive the endpoint's health.
+        self._cuts: set[Callable[[], None]] | None = None
         self.stats = EndpointStats()
         # The HTTP connections of this worker to this endpoint, by routing priority; made on first use.
         self.pools: list[Pool | None] = [None, None]
@@ -169,8 +172,22 @@ class Endpoint:
             if pool is not None:
                 pool.drain()
 
+    def hold(self, cut: Callable[[], None]) -> None:
+        """A connection that is to end with the endpoint's health: `cut` is called then."""
+        if self._cuts is None:
+            self._cuts = set()
+        self._cuts.add(cut)
+
+    def let_go(self, cut: Callable[[], None]) -> None:
+        """It has ended."""
+        if self._cuts is not None:
+            self._cuts.discard(cut)
+
     def renew_connections(self) -> None:
-        """Those that are there take no more exchanges: the endpoint is not what it was when they were made."""
+        """Those that are there take no more exchanges: the endpoint is not what it was when they were made. Those that
+        nobody may keep are closed."""
+        for cut in list(self._cuts or ()):
+            cut()
         for pool in (*self.pools, *self.source_pools.values()):
             if pool is not None:
                 pool.retire()

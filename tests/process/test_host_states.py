@@ -85,7 +85,8 @@ def test_a_worker_that_hears_of_an_end_tells_all(tmp_path: Path) -> None:
         upstream.headers = "x-envoy-immediate-health-check-fail: true\r\n"
         assert proxy.get()[0] == 200
         wait_for(lambda: served_by_all(proxy, 503))
-        assert proxy.stat("cluster.origin.health_check.passive_failure") == 1
+        # More than one, where workers did not know of it yet.
+        assert proxy.stat("cluster.origin.health_check.passive_failure") >= 1
         page = proxy.admin("/clusters")[1]
         assert "health_flags::/failed_active_hc/excluded_via_immediate_hc_fail" in page
 

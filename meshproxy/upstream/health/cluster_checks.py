@@ -14,7 +14,7 @@ from meshproxy.upstream.endpoint import (
 )
 from meshproxy.upstream.health.checker import HealthChecker
 from meshproxy.upstream.health.session import Flags
-from meshproxy.upstream.health.settings import HealthCheckStats
+from meshproxy.upstream.health.settings import TogetherStats
 from meshproxy.upstream.host_monitor import HostMonitor
 from meshproxy.upstream.host_states import HostStates
 
@@ -47,7 +47,8 @@ class ClusterChecks:
 
     def __init__(self, cluster: Cluster, states: HostStates, ignores_new: bool) -> None:
         self.cluster = cluster
-        self.stats = HealthCheckStats()
+        # Where there are several checkers; each counts its own as well.
+        self.stats = TogetherStats()
         self.checkers: list[HealthChecker] = []
         self.checked: list[Checked] = []
         self._states = states
@@ -78,7 +79,7 @@ class ClusterChecks:
             self._begin(endpoint)
 
     def leave(self, endpoint: Endpoint) -> None:
-        if not self._states.decides or _unchecked(endpoint):
+        if endpoint not in self.checkers[0].sessions:
             return
         for checker in self.checkers:
             checker.end(endpoint)

@@ -179,13 +179,12 @@ class Session:
         self._checker.owner.had_result(self.endpoint, change == CHANGED, healthy, told)
 
     def _count(self, healthy: int = 0, degraded: int = 0) -> None:
-        """The gauges, unless they are about what several checkers find together."""
-        if self.flags is self.endpoint:
-            stats = self._checker.stats
-            if healthy:
-                stats.healthy += healthy
-            if degraded:
-                stats.degraded += degraded
+        """The gauges; one that nothing has changed yet stays unused."""
+        stats = self._checker.stats
+        if healthy:
+            stats.healthy += healthy
+        if degraded:
+            stats.degraded += degraded
 
     def _rest(self, seconds: float) -> None:
         if self._timeout is not None:

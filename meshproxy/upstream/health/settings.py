@@ -28,8 +28,19 @@ class HealthCheckSettings:
     log_successes: bool = False
 
 
+class TogetherStats(StatGroup):
+    """`cluster.<name>.health_check.*` where there are several checks: what they come to."""
+
+    GAUGES = ("degraded", "healthy")
+
+    __slots__ = GAUGES
+
+
 class HealthCheckStats(StatGroup):
-    """`cluster.<name>.health_check.*`. As in Envoy, degraded does not go down again while the endpoint is there."""
+    """`cluster.<name>.health_check.*`; of a check that has a name, `cluster.<name>.health_check.name.<its name>.*`.
+
+    As in Envoy, degraded does not go down again while the endpoint is there.
+    """
 
     COUNTERS = ("attempt", "failure", "network_failure", "passive_failure", "success", "verify_cluster")
     GAUGES = ("degraded", "healthy")

@@ -81,8 +81,8 @@ class OutlierDetector:
             self._states.recall(self.cluster, endpoint)
 
     def leave(self, endpoint: Endpoint) -> None:
-        monitor = self._monitors.pop(endpoint)
-        if not self._states.decides:
+        monitor = self._monitors.pop(endpoint, None)
+        if monitor is None or not self._states.decides:
             return
         self._tallies.give(monitor.tally)
         self._states.forget(self.cluster, endpoint)

@@ -16,7 +16,7 @@ from meshproxy.upstream.health.cluster_checks import ClusterChecks
 from meshproxy.upstream.health.events import HealthEvents, timestamp, to_line
 from meshproxy.upstream.health.payload import contains
 from meshproxy.upstream.health.session import ACTIVE, NETWORK, Session
-from meshproxy.upstream.health.settings import HealthCheckSettings
+from meshproxy.upstream.health.settings import HealthCheckSettings, HealthCheckStats
 from meshproxy.upstream.host_states import HostStates
 from tests.upstream.fakes import make_cluster, until
 
@@ -66,7 +66,7 @@ class Checked:
         for _ in range(checkers):
             events = HealthEvents("c", "TCP", (self.lines.append,))
             checker = HealthChecker(
-                self.checks, HealthCheckSettings(**wanted), self._probe, self.checks.stats, events, self.runtime
+                self.checks, HealthCheckSettings(**wanted), self._probe, HealthCheckStats(), events, self.runtime
             )  # fmt: skip
             self.checks.checkers.append(checker)
         self.cluster.watchers = (self.checks,)
@@ -107,7 +107,7 @@ async def test_the_first_result_counts_at_once_and_later_ones_by_thresholds() ->
     assert endpoint.healthy
     session.failed(ACTIVE)
     assert not endpoint.healthy
-    stats = world.checks.stats
+    stats = world.checks.checkers[0].stats
     assert (stats.success, stats.failure, stats.network_failure, stats.healthy) == (3, 3, 2, 0)
     assert world.events() == ["add_healthy", "eject_unhealthy", "add_healthy", "eject_unhealthy"]
 
@@ -168,7 +168,7 @@ async def test_a_check_that_takes_too_long_has_failed() -> None:
     world = Checked(timeout=0.01, unhealthy_threshold=1)
     (endpoint,) = world.start(A)
     await until(lambda: "active_hc_timeout" in endpoint.health_flags)
-    assert world.checks.stats.network_failure == 1
+    assert world.checks.checkers[0].stats.network_failure == 1
     world.cluster.close()
 
 

@@ -17,7 +17,7 @@ from meshproxy.upstream.health.cluster_checks import ClusterChecks
 from meshproxy.upstream.health.connections import CheckConnections
 from meshproxy.upstream.health.events import HealthEvents
 from meshproxy.upstream.health.grpc_probe import GrpcCheck, GrpcProbe, check_request, serving_status
-from meshproxy.upstream.health.settings import HealthCheckSettings
+from meshproxy.upstream.health.settings import HealthCheckSettings, HealthCheckStats
 from meshproxy.upstream.host_states import HostStates
 from tests.upstream.fakes import make_cluster, until
 
@@ -64,7 +64,7 @@ def test_an_endpoint_is_what_its_server_says(server: Server) -> None:
         connections = CheckConnections(cluster, "http2")
         check = GrpcCheck(check_request("books"), "a.test", edit)
         checks.checkers.append(HealthChecker(
-            checks, settings, lambda session: GrpcProbe(session, connections, check), checks.stats,
+            checks, settings, lambda session: GrpcProbe(session, connections, check), HealthCheckStats(),
             HealthEvents("c", "GRPC", ()), Runtime(),
         ))  # fmt: skip
         cluster.watchers = (checks,)
