@@ -1,6 +1,8 @@
-"""Bookinfo behind the proxy: starts everything, shows the answers once, stays until Ctrl-C, stops everything.
+"""Bookinfo as a mesh: a gateway, and beside every service a sidecar; between them is mutual TLS, with identities.
 
-    python -m examples.bookinfo.run [--once] [--free-ports] [--proxy COMMAND]
+Starts everything, shows the answers once, stays until Ctrl-C, stops everything.
+
+    python -m examples.bookinfo.run [--once] [--tour] [--free-ports] [--proxy COMMAND]
 """
 
 import argparse
@@ -14,20 +16,43 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 from examples import ports
+from examples.bookinfo.tour import tour
 
 HERE = Path(__file__).parent
-EDGE, MESH, ADMIN = 8080, 8081, 9901
-SERVICES = {
-    "productpage": (9080, "productpage.py"),
-    "details": (9081, "details.py"),
-    "ratings": (9082, "ratings.py"),
-    "reviews-v1": (9083, "reviews.py", "--version", "v1"),
-    "reviews-v2": (9084, "reviews.py", "--version", "v2"),
-    "reviews-v3": (9085, "reviews.py", "--version", "v3"),
+EDGE, ADMIN = 8080, 9901
+
+
+class Pod(NamedTuple):
+    """A service and the sidecar beside it. account: who it is, spiffe://cluster.local/ns/default/sa/<account>."""
+
+    account: str
+    service: int
+    inbound: int
+    outbound: int
+    admin: int
+    script: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """The ports of sidecar.yaml, and those of this pod."""
+        return {9080: self.service, 15006: self.inbound, 15001: self.outbound, 15000: self.admin}
+
+
+PODS = {
+    "productpage": Pod("productpage", 9080, 9180, 9280, 9380, "productpage.py"),
+    "details": Pod("details", 9081, 9181, 9281, 9381, "details.py"),
+    "ratings": Pod("ratings", 9082, 9182, 9282, 9382, "ratings.py"),
+    "reviews-v1": Pod("reviews", 9083, 9183, 9283, 9383, "reviews.py", ("--version", "v1")),
+    "reviews-v2": Pod("reviews", 9084, 9184, 9284, 9384, "reviews.py", ("--version", "v2")),
+    "reviews-v3": Pod("reviews", 9085, 9185, 9285, 9385, "reviews.py", ("--version", "v3")),
+    "reviews-v1-again": Pod("reviews", 9086, 9186, 9286, 9386, "reviews.py", ("--version", "v1")),
 }
+ACCOUNTS = ("gateway", *dict.fromkeys(pod.account for pod in PODS.values()))
+PORTS = [EDGE, ADMIN, *(port for pod in PODS.values() for port in pod.ports.values())]
 STARS = {"v1": "no stars", "v2": "black stars", "v3": "red stars"}
 START_S = 15.0
 STOP_S = 10.0
@@ -70,24 +95,34 @@ class Group:
 
 
 class Bookinfo:
-    """One run, on the ports of gateway.yaml or on ``moved`` ones."""
+    """One run, on the ports of the configurations or on ``moved`` ones."""
 
     def __init__(self, moved: dict[int, int]) -> None:
         self.port = moved
         self.group = Group()
 
     def start(self, proxy: list[str], folder: Path) -> None:
-        config, log = folder / "gateway.yaml", folder / "access.log"
-        mesh = f"127.0.0.1:{self.port[MESH]}"
-        for name, (port, script, *arguments) in SERVICES.items():
-            options = ["--port", str(self.port[port]), "--mesh", mesh, *arguments]
-            self.group.start(name, [sys.executable, str(HERE / script), *options])
-        for name, (port, *_) in SERVICES.items():
-            self.wait_for(name, port, "/")
-        config.write_text(ports.moved((HERE / "gateway.yaml").read_text(), self.port))
-        with log.open("wb") as output:
-            self.group.start("proxy", [*proxy, "-c", str(config)], output)
-        self.wait_for("proxy", ADMIN, "/ready", status=200)
+        certify(folder / "certs")
+        for name, pod in PODS.items():
+            mesh = f"127.0.0.1:{self.port[pod.outbound]}"
+            options = ["--port", str(self.port[pod.service]), "--mesh", mesh, *pod.arguments]
+            self.group.start(name, [sys.executable, str(HERE / pod.script), *options])
+            self.start_proxy(proxy, folder, f"sidecar of {name}", "sidecar.yaml", pod.account, pod.ports)
+        self.start_proxy(proxy, folder, "gateway", "gateway.yaml", "gateway", {})
+        for name, pod in PODS.items():
+            self.wait_for(name, pod.service, "/")
+            self.wait_for(f"sidecar of {name}", pod.admin, "/ready", status=200)
+        self.wait_for("gateway", ADMIN, "/ready", status=200)
+
+    def start_proxy(
+        self, proxy: list[str], folder: Path, name: str, config: str, account: str, own: dict[int, int]
+    ) -> None:
+        """`own`: the ports that the configuration names, and those that this proxy has."""
+        path = folder / f"{name.split()[-1]}.yaml"
+        text = ports.moved(ports.moved((HERE / config).read_text(), own), self.port)
+        path.write_text(text.replace("certs/me/", f"{folder}/certs/{account}/"))
+        with path.with_suffix(".log").open("wb") as output:
+            self.group.start(name, [*proxy, "-c", str(path)], output)
 
     def wait_for(self, name: str, port: int, path: str, status: int = 0) -> None:
         """Until ``name`` answers ``path`` on ``port``, with ``status`` where one is given."""
@@ -102,26 +137,42 @@ class Bookinfo:
             time.sleep(0.05)
         raise Trouble(f"{name} does not answer on 127.0.0.1:{self.port[port]} after {START_S:.0f} s")
 
-    def get(self, port: int, path: str, user: str = "") -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port[port], timeout=10)
+    def get(self, port: int, path: str, user: str = "", method: str = "GET") -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port[port], timeout=20)
         try:
-            connection.request("GET", path, headers={"end-user": user} if user else {})
+            connection.request(method, path, headers={"end-user": user} if user else {})
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:
             connection.close()
 
+    def page(self, user: str = "") -> tuple[int, str]:
+        """Status and HTML of the product page."""
+        return self.get(EDGE, "/productpage", user)
+
     def version(self, user: str = "") -> str:
-        """The version of reviews that made a product page."""
-        status, page = self.get(EDGE, "/productpage", user)
+        """The version of reviews that made a product page; "" where it has none."""
+        status, page = self.page(user)
+        if status != 200:
+            raise Trouble(f"GET /productpage answered {status}")
         found = re.search(r"<small>(v\d)</small>", page)
-        if status != 200 or not found:
-            raise Trouble(f"GET /productpage answered {status}, with no reviews on the page")
-        return found[1]
+        return found[1] if found else ""
+
+    def admin(self, place: str, method: str, path: str) -> tuple[int, str]:
+        """What the admin interface of a pod's sidecar answers."""
+        return self.get(PODS[place].admin, path, method=method)
+
+    def outbound(self, place: str) -> int:
+        """The port where a pod calls others."""
+        return self.port[PODS[place].outbound]
+
+    def tell(self, place: str, path: str) -> None:
+        """POST to a service itself, past all proxies."""
+        self.get(PODS[place].service, path, method="POST")
 
     def show(self, folder: Path) -> None:
         """Ask what a visitor would ask, and print what came back."""
-        ratings = self.port[SERVICES["ratings"][0]]
+        ratings = self.port[PODS["ratings"].service]
         edge, admin = (f"http://127.0.0.1:{self.port[port]}" for port in (EDGE, ADMIN))
         status, page = self.get(EDGE, "/productpage")
         title = re.search(r"<title>(.*?)</title>", page)
@@ -143,7 +194,7 @@ Try     curl -s {edge}/api/v1/products/0/reviews
         curl -s -X POST http://127.0.0.1:{ratings}/away   (ratings is gone for a minute: look at the dashboard)
         curl -s {admin}/failures
         curl -s {admin}/stats?filter=cluster.reviews
-        tail -f {folder}/access.log
+        tail -f {folder}/productpage.log   (its sidecar: who calls it, whom it calls, by name)
 """,
             flush=True,
         )
@@ -155,15 +206,24 @@ Try     curl -s {edge}/api/v1/products/0/reviews
             time.sleep(0.5)
 
 
+def certify(folder: Path) -> None:
+    """The two lines that give every workload its certificate."""
+    command = [sys.executable, "-m", "meshproxy", "ca"]
+    for verb in (["init"], ["issue", *(f"default/{account}" for account in ACCOUNTS)]):
+        done = subprocess.run([*command, verb[0], "--dir", str(folder), *verb[1:]], capture_output=True, text=True)
+        if done.returncode:
+            raise Trouble(done.stderr.strip())
+
+
 def choose_ports(free: bool) -> dict[int, int]:
-    wanted = ports.named((HERE / "gateway.yaml").read_text())
+    """For each port that the configurations name, the one to use."""
     if free:
-        return ports.free(wanted)
-    taken = [port for port in wanted if port in ports.listening()]
+        return ports.free(PORTS)
+    taken = [port for port in PORTS if port in ports.listening()]
     if taken:
         listed = ", ".join(f"127.0.0.1:{port}" for port in taken)
         raise Trouble(f"in use already: {listed}. Stop what listens there, or: make run ARGS=--free-ports")
-    return {port: port for port in wanted}
+    return {port: port for port in PORTS}
 
 
 def stop(*_: object) -> NoReturn:
@@ -171,9 +231,10 @@ def stop(*_: object) -> NoReturn:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make run", description="Bookinfo behind the proxy")
+    parser = argparse.ArgumentParser(prog="make run", description="Bookinfo as a mesh")
     parser.add_argument("--once", action="store_true", help="show the answers and stop")
-    parser.add_argument("--free-ports", action="store_true", help="any free ports, not those of gateway.yaml")
+    parser.add_argument("--tour", action="store_true", help="show what a mesh is for, too: five stops, half a minute")
+    parser.add_argument("--free-ports", action="store_true", help="any free ports, not those of the configurations")
     parser.add_argument("--proxy", default=f"{sys.executable} -m meshproxy", help="the command that takes -c FILE")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -184,6 +245,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="bookinfo-") as folder:
             bookinfo.start(shlex.split(options.proxy), Path(folder))
             bookinfo.show(Path(folder))
+            if options.tour:
+                tour(bookinfo)
             if not options.once:
                 bookinfo.stay()
     except Trouble as trouble:

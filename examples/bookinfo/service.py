@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 # Headers a service hands on, so that the proxy can route and trace a call by who started it.
 FORWARDED = ("x-request-id", "end-user")
-# How long a service is gone after POST /away, so that one can see what the proxy makes of it.
+# How long a service is gone after POST /away, or answers 500 after POST /broken: one can see what the proxy makes of it.
 AWAY_S = 60.0
 
 
@@ -42,7 +42,7 @@ def as_json(value: object, status: int = 200) -> Answer:
 
 def call(mesh: str, service: str, path: str, headers: Any) -> Any:
     """GET ``path`` of ``service`` through the proxy at ``mesh`` (host:port); OSError or ValueError where it fails."""
-    connection = http.client.HTTPConnection(mesh, timeout=3)
+    connection = http.client.HTTPConnection(mesh, timeout=10)
     forwarded = {name: headers[name] for name in FORWARDED if headers.get(name)}
     try:
         connection.request("GET", path, headers={"host": service, **forwarded})
@@ -66,8 +66,9 @@ def arguments(default_port: int) -> argparse.ArgumentParser:
 
 
 def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; after POST /away nobody listens for a while."""
+    """Answer requests until SIGTERM or Ctrl-C; after POST /away nobody listens for a while, after /broken all is 500."""
     away = threading.Event()
+    broken_until = 0.0
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -80,7 +81,11 @@ def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> N
             length = self.headers.get("content-length", "0")
             body = self.rfile.read(int(length)) if length.isascii() and length.isdigit() else b""
             path = urlsplit(self.path).path
-            status, content_type, text, headers = answer(Request(self.command, path, self.headers, body.decode()))
+            if time.monotonic() < broken_until:
+                found = Answer(500, "text/plain", "Broken, for a while.\n")
+            else:
+                found = answer(Request(self.command, path, self.headers, body.decode()))
+            status, content_type, text, headers = found
             payload = text.encode()
             self.send_response(status)
             for name, value in (("content-type", content_type), ("content-length", str(len(payload))), *headers):
@@ -89,13 +94,17 @@ def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> N
             self.wfile.write(payload)
 
         def do_POST(self) -> None:
-            if self.path != "/away":
+            nonlocal broken_until
+            if self.path == "/broken":
+                broken_until = time.monotonic() + AWAY_S
+            elif self.path == "/away":
+                away.set()
+                self.server.shutdown()
+                self.server.server_close()
+                self.close_connection = True
+            else:
                 self.do_GET()
                 return
-            away.set()
-            self.server.shutdown()
-            self.server.server_close()
-            self.close_connection = True
             self.send_response(204)
             self.end_headers()
 
