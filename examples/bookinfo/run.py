@@ -118,7 +118,7 @@ class Bookinfo:
         self, proxy: list[str], folder: Path, name: str, config: str, account: str, own: dict[int, int]
     ) -> None:
         """`own`: the ports that the configuration names, and those that this proxy has."""
-        path = folder / f"{name.split()[-1]}.yaml"
+        path = folder / f"{name.rsplit(maxsplit=1)[-1]}.yaml"
         text = ports.moved(ports.moved((HERE / config).read_text(), own), self.port)
         path.write_text(text.replace("certs/me/", f"{folder}/certs/{account}/"))
         with path.with_suffix(".log").open("wb") as output:

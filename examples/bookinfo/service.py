@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 # Headers a service hands on, so that the proxy can route and trace a call by who started it.
 FORWARDED = ("x-request-id", "end-user")
-# How long a service is gone after POST /away, or answers 500 after POST /broken: one can see what the proxy makes of it.
+# How long a service is gone after POST /away, or answers 500 after POST /broken, so that one can see what the proxy
+# makes of it.
 AWAY_S = 60.0
 
 
@@ -66,7 +67,10 @@ def arguments(default_port: int) -> argparse.ArgumentParser:
 
 
 def serve(options: argparse.Namespace, answer: Callable[[Request], Answer]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; after POST /away nobody listens for a while, after /broken all is 500."""
+    """Answer requests until SIGTERM or Ctrl-C.
+
+    After POST /away nobody listens for a while, after POST /broken everything is answered 500.
+    """
     away = threading.Event()
     broken_until = 0.0
 

@@ -33,7 +33,7 @@ _TIMEOUTS = HttpTimeouts(idle=0, drain=0.1, delayed_close=0, stream_idle=0)
 # Files of this room that register pages.
 _PAGE_FILES = (
     "certs", "clusters", "config_dump", "control", "drain_status", "failures", "help", "home", "listeners", "loggers",
-    "memory", "ready", "recent_lookups", "runtime", "server_info", "stats", "unsupported",
+    "memory", "peers", "ready", "recent_lookups", "runtime", "server_info", "stats", "unsupported",
 )  # fmt: skip
 
 

@@ -7,11 +7,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 from meshproxy.config.context import Context
 from meshproxy.downstream.listener import Listener
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.peers import Peer
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Part
 
-# What workers know: stats, the counts of the endpoints, recent failures, all of these, or what is in flight.
-Shown = Literal["stats", "endpoints", "failures", "all", "drain"]
+# What workers know: stats, the counts of the endpoints, recent failures, peers, all of these, or what is in flight.
+Shown = Literal["stats", "endpoints", "failures", "peers", "all", "drain"]
 
 
 class ListenerStatus(NamedTuple):
@@ -75,13 +76,17 @@ class Server(Protocol):
         """The envoy.config.bootstrap.v3.Bootstrap that was loaded."""
 
     async def refresh(self, shown: Shown) -> None:
-        """Asks the workers, so that `stat_parts()`, the endpoints of `ctx.clusters` or `failures()` are up to date."""
+        """Asks the workers, so that `stat_parts()`, the endpoints of `ctx.clusters`, `failures()` or `peers()` are
+        up to date."""
 
     def stat_parts(self) -> Iterator[Part]:
         """The stats of the whole proxy, group by group: of this process, or of all workers, to be added up."""
 
     def failures(self) -> list[Failure]:
         """Recent failures of the whole proxy, newest last."""
+
+    def peers(self) -> list[Peer]:
+        """Who talked to the whole proxy, and to whom it talked, by name."""
 
     def reset_counters(self) -> None: ...
     def reopen_logs(self) -> None: ...

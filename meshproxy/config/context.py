@@ -18,6 +18,7 @@ from meshproxy.net.splice import Pipes
 from meshproxy.net.tls_files import TlsFiles
 from meshproxy.observe.failures import Failures
 from meshproxy.observe.log_file import LogFiles
+from meshproxy.observe.peers import Peers
 from meshproxy.observe.stats import Registry
 from meshproxy.observe.stats_config import StatsConfig
 from meshproxy.upstream.cluster import Clusters
@@ -77,6 +78,7 @@ class Context:
     # By name; and all TLS contexts, which change with their files.
     secrets: SecretStore = field(default_factory=SecretStore)
     tls_files: TlsFiles = field(default_factory=TlsFiles)
+    peers: Peers = field(default_factory=Peers)
     # Envoy's --drain-time-s and others that builders look at, by option name.
     options: dict[str, Any] = field(default_factory=dict)
     # For what is below a listener: what its stats begin with (`listener.0.0.0.0_80`).

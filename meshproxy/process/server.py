@@ -39,9 +39,11 @@ from meshproxy.net.runtime_layers import RuntimeLayers
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.slices import Turns
 from meshproxy.net.tasks import start_task
+from meshproxy.observe import peers
 from meshproxy.observe.failures import Failure
 from meshproxy.observe.loop_lag import LoopLag
 from meshproxy.observe.memory import memory_of_all
+from meshproxy.observe.peers import Peer
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
 from meshproxy.observe.sinks.flush import StatsFlush, take_timings
 from meshproxy.observe.sinks.statsd import Timings
@@ -400,6 +402,8 @@ class Server:
             endpoint_counts.put(self.ctx.clusters, await self.workers.take_endpoints())
         if shown in ("failures", "all"):
             await self.workers.take_failures()
+        if shown in ("peers", "all"):
+            await self.workers.take_peers()
 
     async def _take_stats(self) -> None:
         if self.workers is not None:
@@ -418,6 +422,10 @@ class Server:
 
     def failures(self) -> list[Failure]:
         return self.ctx.failures.newest() if self.workers is None else self.workers.failures()
+
+    def peers(self) -> list[Peer]:
+        groups = [self.ctx.peers.rows()]
+        return peers.merge(groups if self.workers is None else [*groups, *self.workers.peers()])
 
     def reset_counters(self) -> None:
         self.ctx.stats.reset()

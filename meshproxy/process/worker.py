@@ -61,6 +61,7 @@ class Worker:
             "timings": self._timings,
             "endpoints": lambda: endpoint_counts.take(server.ctx.clusters),
             "failures": server.ctx.failures.newest,
+            "peers": server.ctx.peers.rows,
             "reset_counters": server.reset_counters,
             "reopen_logs": server.reopen_logs,
             "fail_health_checks": server.drains.fail_health_checks,

@@ -16,8 +16,9 @@ from meshproxy.downstream.connection_balance import boxes
 from meshproxy.downstream.drain import InFlight
 from meshproxy.net.shared_numbers import SharedNumbers
 from meshproxy.net.tasks import start_task
-from meshproxy.observe import failures
+from meshproxy.observe import failures, peers
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.peers import Peer
 from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, Snapshot
 from meshproxy.process import endpoint_counts
@@ -45,7 +46,8 @@ class Worker:
     """One worker, and those that will take its place."""
 
     __slots__ = (
-        "channel", "counts", "failures", "has_served", "number", "pid", "short_lives", "snapshot", "sockets", "started",
+        "channel", "counts", "failures", "has_served", "number", "peers", "pid", "short_lives", "snapshot", "sockets",
+        "started",
     )  # fmt: skip
 
     def __init__(self, number: int, sockets: Sockets) -> None:
@@ -61,6 +63,7 @@ class Worker:
         self.snapshot = Snapshot()
         self.counts: Counts = {}
         self.failures: list[Failure] = []
+        self.peers: list[Peer] = []
 
 
     def pause(self, now: float) -> float:
@@ -90,6 +93,7 @@ class Workers:
         self._gone = Snapshot()
         self._gone_counts: Counts = {}
         self._gone_failures: list[Failure] = []
+        self._gone_peers: list[Peer] = []
         # Through which workers hand connections over to each other. Main keeps them: what is on its way to a worker
         # that dies is for the next.
         self._inboxes: list[socket.socket] = []
@@ -140,6 +144,11 @@ class Workers:
         for worker, rows in await self._ask_all("failures"):
             worker.failures = rows
 
+    async def take_peers(self) -> None:
+        """Brings `peers` up to date."""
+        for worker, rows in await self._ask_all("peers"):
+            worker.peers = rows
+
     async def take_in_flight(self) -> list[list[InFlight]]:
         """What each worker has, by listener."""
         return [found for _, found in await self._ask_all("in_flight")]
@@ -147,6 +156,10 @@ class Workers:
     def failures(self) -> list[Failure]:
         """Those of all workers and of those that are gone, newest last."""
         return failures.merge([self._gone_failures, *[worker.failures for worker in self.all]])
+
+    def peers(self) -> list[list[Peer]]:
+        """Those of each worker, and of those that are gone."""
+        return [self._gone_peers, *[worker.peers for worker in self.all]]
 
     def stat_parts(self) -> Iterator[Part]:
         """The stats of the workers and of those that are gone, to be added up."""
@@ -272,6 +285,8 @@ class Workers:
         worker.counts = {}
         self._gone_failures = failures.merge([self._gone_failures, worker.failures])
         worker.failures = []
+        self._gone_peers = peers.merge([self._gone_peers, peers.without_connections(worker.peers)])
+        worker.peers = []
 
 
 async def _answer(channel: Channel, word: str, *arguments: Any) -> Any:

@@ -21,6 +21,7 @@ from meshproxy.config.build_runtime import build_runtime
 from meshproxy.config.build_stats_config import build_stats_config
 from meshproxy.config.context import Context
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.peers import Peer, merge
 from meshproxy.observe.process_log import ProcessLog
 from meshproxy.observe.snapshot import Part, take
 from meshproxy.process.options import Options
@@ -87,6 +88,9 @@ class Process:
 
     def failures(self) -> list[Failure]:
         return self.ctx.failures.newest()
+
+    def peers(self) -> list[Peer]:
+        return merge([self.ctx.peers.rows()])
 
     def reset_counters(self) -> None:
         self.ctx.stats.reset()

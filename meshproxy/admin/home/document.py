@@ -12,6 +12,7 @@ from meshproxy.admin.home.history import History
 from meshproxy.admin.home.html import fill, wire
 from meshproxy.admin.home.listeners import listeners
 from meshproxy.admin.home.overview import look
+from meshproxy.admin.home.peers import peers
 from meshproxy.admin.home.routes import routes
 from meshproxy.admin.home.summary import header, summary
 from meshproxy.admin.pages import HTML, Answer
@@ -90,6 +91,7 @@ def _pieces(server: Server) -> Iterator[str]:
     yield from summary(overview)
     yield from recent_failures(overview)
     yield from clusters(overview)
+    yield from peers(overview)
     yield from listeners(overview)
     yield from routes(overview)
     yield from commands()

@@ -9,6 +9,7 @@ from meshproxy.admin.home.history import History, Rate, Window
 from meshproxy.admin.home.readings import Count, Readings, read
 from meshproxy.admin.server_view import Server
 from meshproxy.observe.failures import Failure
+from meshproxy.observe.peers import Peer
 from meshproxy.upstream.cluster import Cluster
 
 # A failure that was seen within so many seconds is one of now.
@@ -61,6 +62,7 @@ class Overview:
     failures: list[Failure]
     # Those of now that have no cluster.
     astray: list[Failure]
+    peers: list[Peer]
     readings: Readings
     total: Rate
     _history: History
@@ -94,7 +96,7 @@ def look(server: Server, history: History) -> Generator[str, None, Overview]:
         yield ""
     clusters.sort(key=lambda each: (_WORST_FIRST.index(each.state), each.name))
     total = window.rate(*[name for name in readings if name.startswith("http.")])
-    return Overview(server, window, clusters, failures, recent.get("", []), readings, total, history)
+    return Overview(server, window, clusters, failures, recent.get("", []), server.peers(), readings, total, history)
 
 
 def _is_meant(failure: Failure) -> bool:
