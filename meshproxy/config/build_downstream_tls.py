@@ -48,6 +48,7 @@ def build_downstream_tls(view: View, ctx: Context, name: str, timeout: float) ->
             loader.more.append(keys)
         live = DownstreamTls(ctx.loop, loader, name, timeout)
     live.count_in(tls_stats(f"{ctx.listener_prefix}.ssl", ctx))
+    live.peers = ctx.peers
     ctx.tls_files.add(live)
     ctx.stats.add(f"{ctx.listener_prefix}.server_ssl_socket_factory", live.factory_stats)
     return live

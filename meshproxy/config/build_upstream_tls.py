@@ -27,6 +27,7 @@ def build_upstream_tls(view: View, ctx: Context, cluster: str) -> UpstreamTls:
     if live.expects_server_name and live.settings is not None and not live.settings.trust.has_authorities:
         raise ConfigError("'auto_sni_san_validation' was configured without a validation context")
     live.count_in(tls_stats(f"cluster.{cluster}.ssl", ctx))
+    live.peers = ctx.peers
     ctx.tls_files.add(live)
     ctx.stats.add(f"cluster.{cluster}.client_ssl_socket_factory", live.factory_stats)
     return live

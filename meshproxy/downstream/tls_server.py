@@ -58,6 +58,11 @@ class TlsServer(TlsTransport):
         self.facts.handshake_ms = round((live.loop.time() - connection.started) * 1000)
         connection.alpn = self.facts.alpn
         live.stats.shaken(self)
+        self.tell(live.peers, "inbound")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._live.peers.gone(self)
+        super().connection_lost(error)
 
     def failed(self, error: Exception | None) -> None:
         if self._live.shaking is not None:

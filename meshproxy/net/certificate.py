@@ -115,6 +115,11 @@ class Certificate:
         return tuple(name.value for name in self.alt_names if name.kind == kind)
 
     @cached_property
+    def identity(self) -> str:
+        """Who it is for, in a word: a URI (SPIFFE's), else a DNS name, else the subject."""
+        return next(iter((*self.names("URI"), *self.names("DNS"))), self.subject)
+
+    @cached_property
     def kind(self) -> str:
         """Of its key: `RSAPublicKey`, `EllipticCurvePublicKey`, ..."""
         name = type(self._parsed.public_key()).__name__

@@ -102,8 +102,13 @@ class TlsClient(TlsTransport):
 
     def established(self) -> None:
         self._live.stats.shaken(self)
+        self.tell(self._live.peers, "outbound")
         if not self._ready.done():
             self._ready.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._live.peers.gone(self)
+        super().connection_lost(error)
 
     def session_came(self, with_data: bool) -> None:
         session = self.tls.session

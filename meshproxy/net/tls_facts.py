@@ -78,6 +78,11 @@ class TlsFacts:
         return certificate(der) if der else None
 
     @property
+    def known_peer(self) -> Certificate | None:
+        """The same where it was found to be trusted, in this handshake or in the one that is resumed."""
+        return self.peer if self.validated or self.reused else None
+
+    @property
     def chain(self) -> list[Certificate]:
         """What the peer sent, its own certificate first."""
         if self.verdict is not None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from meshproxy.net.certificate import certificates_in
 from meshproxy.net.tls_settings import TlsSettings
 from meshproxy.net.tls_stats import NEVER, SocketFactoryStats, TlsStats
+from meshproxy.observe.peers import Peers
 from meshproxy.observe.stats import StatGroup
 
 _log = logging.getLogger("secret")
@@ -52,6 +53,8 @@ class LiveTls:
         self._name = name
         self.settings: TlsSettings | None = None
         self.stats: TlsStats
+        # Whom its connections talk to.
+        self.peers = Peers()
         self.factory_stats = SocketFactoryStats()
         self.settings = loader.load()
         if self.settings is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.openssl import TlsContext
 from meshproxy.net.tls_facts import TlsFacts
+from meshproxy.observe.peers import Direction, Peers
 
 if TYPE_CHECKING:
     from meshproxy.net.tls_verify import Judge
@@ -66,6 +67,18 @@ class TlsTransport(asyncio.Protocol):
         self._paused = False
         # The peer has said all; we have said all; the transport is closed, or told to.
         self._ended = self._said = self._closing = self._lost = False
+
+    @property
+    def requests(self) -> int:
+        """As far as what is inside counts any."""
+        return int(getattr(self.inner, "requests", 0))
+
+    def tell(self, peers: Peers, direction: Direction) -> None:
+        """Hands are shaken: `peers` hears with whom, if that has been proved."""
+        peer = self.facts.known_peer
+        if peer is not None:
+            own = self.facts.own
+            peers.connected(direction, peer.identity, own.identity if own is not None else "", self)
 
     # ---- for subclasses ----
 

@@ -19,7 +19,7 @@ Key = tuple[str, str, str]
 class Peer:
     """One peer. inbound: it called us, as `own`; outbound: we called it. Times are wall clock, seconds.
 
-    identity, own: the URI among the names of a certificate, or what else it has (see `identity_of`).
+    identity, own: what their certificates say (`Certificate.identity`).
     `requests` stays 0 where no HTTP is spoken.
     """
 
@@ -52,7 +52,7 @@ class Peers:
         self._live: dict[Any, Peer] = {}
 
     def connected(self, direction: Direction, identity: str, own: str, codec: Any) -> None:
-        """codec: what serves the connection; its `requests`, if it has any, are what was asked on it."""
+        """codec: what serves the connection; its `requests` are what was asked on it."""
         key = (direction, identity, own)
         now = time.time()
         row = self._rows.pop(key, None)
@@ -71,7 +71,7 @@ class Peers:
         row = self._live.pop(codec, None)
         if row is not None:
             row.active -= 1
-            row.requests += _requests(codec)
+            row.requests += codec.requests
             row.last = time.time()
 
     def rows(self) -> list[Peer]:
@@ -81,7 +81,7 @@ class Peers:
         for codec, row in self._live.items():
             shown = found.get(id(row))
             if shown is not None:
-                shown.requests += _requests(codec)
+                shown.requests += codec.requests
                 shown.last = now
         return list(found.values())
 
@@ -105,7 +105,3 @@ def merge(groups: Iterable[list[Peer]]) -> list[Peer]:
 def without_connections(rows: list[Peer]) -> list[Peer]:
     """Of a worker that is gone: nobody is connected to it any more."""
     return [replace(row, active=0) for row in rows]
-
-
-def _requests(codec: Any) -> int:
-    return int(getattr(codec, "requests", 0))

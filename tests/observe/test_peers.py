@@ -31,12 +31,6 @@ def test_requests_are_those_of_the_codecs_while_they_live_and_afterwards() -> No
     assert shown(peers) == [("inbound", A, 8, 0, 2)]
 
 
-def test_what_speaks_no_http_counts_connections() -> None:
-    peers, raw = Peers(), object()
-    peers.connected("outbound", B, US, raw)
-    assert shown(peers) == [("outbound", B, 0, 1, 1)]
-
-
 def test_directions_and_own_names_are_kept_apart() -> None:
     peers = Peers()
     for key in (("inbound", A, US), ("outbound", A, US), ("inbound", A, B)):
