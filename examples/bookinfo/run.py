@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import IO, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from examples import ports
 from examples.bookinfo.tour import tour
@@ -71,18 +71,23 @@ class Group:
 
     def __init__(self) -> None:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        # What each has to say.
+        self.logs: dict[str, Path] = {}
 
-    def start(self, name: str, command: list[str], output: IO[bytes] | None = None) -> None:
-        # A session of its own: Ctrl-C reaches the runner alone, which then stops the proxy before the services.
+    def start(self, name: str, command: list[str], log: Path) -> None:
+        self.logs[name] = log
+        # A session of its own: Ctrl-C reaches the runner alone, which then stops the proxies before the services.
         try:
-            self.running[name] = subprocess.Popen(command, stdout=output, start_new_session=True)
+            with log.open("wb") as output:
+                self.running[name] = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         except OSError as error:
             raise Trouble(f"{name}: {shlex.join(command)}: {error.strerror}") from error
 
     def check(self) -> None:
         for name, process in self.running.items():
             if process.poll() is not None:
-                raise Trouble(f"{name} ended with exit code {process.returncode}")
+                said = "".join(f"\n{line}" for line in self.logs[name].read_text("utf-8", "replace").splitlines()[-5:])
+                raise Trouble(f"{name} ended with exit code {process.returncode}{said}")
 
     def stop(self) -> None:
         for process in reversed(self.running.values()):
@@ -106,7 +111,7 @@ class Bookinfo:
         for name, pod in PODS.items():
             mesh = f"127.0.0.1:{self.port[pod.outbound]}"
             options = ["--port", str(self.port[pod.service]), "--mesh", mesh, *pod.arguments]
-            self.group.start(name, [sys.executable, str(HERE / pod.script), *options])
+            self.group.start(name, [sys.executable, str(HERE / pod.script), *options], folder / f"{name}.service.log")
             self.start_proxy(proxy, folder, f"sidecar of {name}", "sidecar.yaml", pod.account, pod.ports)
         self.start_proxy(proxy, folder, "gateway", "gateway.yaml", "gateway", {})
         for name, pod in PODS.items():
@@ -121,8 +126,7 @@ class Bookinfo:
         path = folder / f"{name.rsplit(maxsplit=1)[-1]}.yaml"
         text = ports.moved(ports.moved((HERE / config).read_text(), own), self.port)
         path.write_text(text.replace("certs/me/", f"{folder}/certs/{account}/"))
-        with path.with_suffix(".log").open("wb") as output:
-            self.group.start(name, [*proxy, "-c", str(path)], output)
+        self.group.start(name, [*proxy, "-c", str(path)], path.with_suffix(".log"))
 
     def wait_for(self, name: str, port: int, path: str, status: int = 0) -> None:
         """Until ``name`` answers ``path`` on ``port``, with ``status`` where one is given."""
@@ -172,9 +176,10 @@ class Bookinfo:
 
     def show(self, folder: Path) -> None:
         """Ask what a visitor would ask, and print what came back."""
-        ratings = self.port[PODS["ratings"].service]
         edge, admin = (f"http://127.0.0.1:{self.port[port]}" for port in (EDGE, ADMIN))
-        status, page = self.get(EDGE, "/productpage")
+        sidecar, ratings = (f"http://127.0.0.1:{self.port[PODS[name].admin]}" for name in ("productpage", "ratings"))
+        away = f"http://127.0.0.1:{self.port[PODS['ratings'].service]}/away"
+        status, page = self.page()
         title = re.search(r"<title>(.*?)</title>", page)
         split = Counter(self.version() for _ in range(20))
         jason = Counter(self.version("jason") for _ in range(5))
@@ -187,14 +192,16 @@ Bookinfo is running. What it answered just now:
   20 times, anybody             reviews {split_text}
   5 times, end-user: jason      reviews {jason_text}
 
-Open    {edge}/productpage   (reload: the stars change; sign in as jason: always black)
-        {admin}/              (the dashboard: what is up, what fails, and why)
-Try     curl -s {edge}/api/v1/products/0/reviews
-        curl -s {edge}/productpage -H 'end-user: jason' | grep -o 'v[0-9]</small>'
-        curl -s -X POST http://127.0.0.1:{ratings}/away   (ratings is gone for a minute: look at the dashboard)
-        curl -s {admin}/failures
-        curl -s {admin}/stats?filter=cluster.reviews
-        tail -f {folder}/productpage.log   (its sidecar: who calls it, whom it calls, by name)
+Open    {edge}/productpage   (reload: the stars change; sign in as jason, sleepy or grumpy)
+        {sidecar}/   (the page of the product page's sidecar: what is up, what fails, who talks to whom)
+        {admin}/   (that of the gateway)
+Try     curl -s {edge}/productpage -H 'end-user: jason' | grep -o 'v[0-9]</small>'
+        curl -s {ratings}/peers   (who calls ratings, by the names in their certificates)
+        curl -s -X POST "{sidecar}/runtime_modify?reviews.reviews-v1=0&reviews.reviews-v3=100"   (red stars for all)
+        curl -s -X POST {away}   (ratings is gone for a minute: look at {ratings}/)
+        curl -s {sidecar}/failures
+        tail -f {folder}/productpage.log   (its sidecar's log: who calls it, and whom it calls)
+        make run ARGS=--tour   (shifts traffic, injects faults, trips a breaker, ejects a pod, and shows each)
 """,
             flush=True,
         )
@@ -239,24 +246,24 @@ def main() -> int:
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    bookinfo = None
     try:
         bookinfo = Bookinfo(choose_ports(options.free_ports))
         with tempfile.TemporaryDirectory(prefix="bookinfo-") as folder:
-            bookinfo.start(shlex.split(options.proxy), Path(folder))
-            bookinfo.show(Path(folder))
-            if options.tour:
-                tour(bookinfo)
-            if not options.once:
-                bookinfo.stay()
+            try:
+                bookinfo.start(shlex.split(options.proxy), Path(folder))
+                bookinfo.show(Path(folder))
+                if options.tour:
+                    tour(bookinfo)
+                if not options.once:
+                    bookinfo.stay()
+            finally:
+                # Before the folder goes: the proxies watch what is in it.
+                bookinfo.group.stop()
     except Trouble as trouble:
         print(f"bookinfo: {trouble}", file=sys.stderr)
         return 1
     except Stop:
         print("\nStopped.")
-    finally:
-        if bookinfo:
-            bookinfo.group.stop()
     return 0
 
 
