@@ -13,6 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from meshproxy.config.types import message_class
 from meshproxy.http.headers import PSEUDO, Headers
+from meshproxy.observe import formatter  # noqa: F401  registers the operators
 from meshproxy.observe.operators import Exchange, find
 from meshproxy.observe.operators_time import POINTS, duration_seconds
 
