@@ -18,10 +18,14 @@ class Meter:
     again with each that follows in `head_received`.
     """
 
-    __slots__ = ("added", "head_received", "headers_received", "headers_sent", "wire_received", "wire_sent")
+    __slots__ = (
+        "added", "head_received", "head_sent", "headers_received", "headers_sent", "wire_received", "wire_sent",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.wire_received = self.wire_sent = self.headers_received = self.head_received = self.headers_sent = 0
+        # What heads and trailers come to without compression, where there is any.
+        self.head_sent = 0
         # Of the header that the codec has added to those of a response: `connection: close`.
         self.added = 0
 

@@ -1,6 +1,6 @@
 """Operators on bytes: on the wire and in heads, on either side.
 
-Of HTTP/1 connections they are counted once a format asks for them (http/meter.py); a TCP proxy counts what it moves.
+Of HTTP connections they are counted once a format asks for them (http/meter.py); a TCP proxy counts what it moves.
 """
 
 from collections.abc import Callable
@@ -43,9 +43,9 @@ _wire("UPSTREAM_WIRE_BYTES_SENT", lambda stream: _of_upstream(stream).wire_sent,
 def _headers(side: str, of: Callable[[Exchange], Meter]) -> None:
     counted(f"{side}_HEADER_BYTES_RECEIVED", lambda stream: of(stream).headers_received)
     counted(f"{side}_HEADER_BYTES_SENT", lambda stream: of(stream).headers_sent)
-    # Heads are not compressed in HTTP/1.
+    # HTTP/1 has no compression of heads.
     counted(f"{side}_DECOMPRESSED_HEADER_BYTES_RECEIVED", lambda stream: of(stream).head_received)
-    counted(f"{side}_DECOMPRESSED_HEADER_BYTES_SENT", lambda stream: of(stream).headers_sent)
+    counted(f"{side}_DECOMPRESSED_HEADER_BYTES_SENT", lambda stream: of(stream).head_sent or of(stream).headers_sent)
 
 
 _headers("DOWNSTREAM", _of_client)

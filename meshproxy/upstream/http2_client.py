@@ -30,6 +30,7 @@ class Http2Client(Http2Connection):
         "local", "pool", "requests", "tls", "touched",
     )  # fmt: skip
 
+    exchange: type[Http2Exchange] = Http2Exchange
     # %UPSTREAM_PROTOCOL%
     protocol = "HTTP/2"
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshproxy.http.h2.keepalive import Keepalives
 from meshproxy.net.dial import SocketOptions
+from meshproxy.observe.demand import DEMAND
 from meshproxy.upstream.http2_client import Http2Client
 from meshproxy.upstream.http2_exchange import Http2Exchange
+from meshproxy.upstream.http2_metered import MeteredHttp2Client
 from meshproxy.upstream.pool import Pool
 from meshproxy.upstream.sides import Waiting
 
@@ -126,7 +128,7 @@ class Http2Pool(Pool):
         return not client.active
 
     def _make_client(self) -> Http2Client:
-        return Http2Client(self)
+        return (MeteredHttp2Client if DEMAND.wire else Http2Client)(self)
 
     def _count_dial(self) -> None:
         self.stats.upstream_cx_http2_total += 1
@@ -159,7 +161,7 @@ class Http2Pool(Pool):
             self._retire(client)
         elif client.active >= client.limit:
             self._drop(client)
-        return Http2Exchange(client)
+        return client.exchange(client)
 
     def _ask_if_there(self, client: Http2Client, keepalives: Keepalives) -> None:
         """A PING goes in front of the first stream after a while in which there was none (connection_idle_interval)."""
