@@ -107,6 +107,44 @@ async def scenario() -> None:
         await settled(lambda: descriptors() - 2 * pooled(server) <= before, "descriptors are left")
 
 
+# Everything that a route can have beside one plain try; half of the answers of `answer_badly` call for another.
+RETRIED = """1s, hedge_policy: {hedge_on_per_try_timeout: true}, internal_redirect_policy: {},
+                  retry_policy: {retry_on: 5xx, num_retries: 3, per_try_timeout: 0.01s, per_try_idle_timeout: 0.5s,
+                  retry_back_off: {base_interval: 0.002s}}, request_mirror_policies: [{cluster: origin}]"""
+
+
+async def ask_patiently(port: int, number: int) -> None:
+    """One of three leaves while it waits."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET if number % 2 else b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
+    try:
+        async with asyncio.timeout(0.02 if number % 3 == 0 else 3):
+            await reader.read(1000)
+    except (ConnectionError, TimeoutError):
+        return
+    finally:
+        writer.close()
+
+
+async def retried() -> None:
+    async with upstream(answer_badly) as origin:
+        text = HTTP.format(port=origin, buffer=65536, timeout=RETRIED)
+        breakers = "circuit_breakers: {thresholds: [{max_retries: 50}]}"
+        text = text.replace("  - name: origin\n", f"  - name: origin\n    {breakers}\n")
+        async with proxy(text) as (server, port):
+            await asyncio.gather(*[ask_patiently(port, number) for number in range(300)])
+            await settled(lambda: not tasks.running(), f"{tasks.running()} tasks are left")
+            await settled(lambda: not transient(server), f"left: {transient(server)}")
+            (cluster,) = server.ctx.clusters
+            assert cluster.stats.upstream_rq_retry > 100
+            assert (cluster.limits[0].retries.total, cluster.limits[0].requests.total) == (0, 0)
+
+
 def test_nothing_is_left_of_broken_exchanges() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
+
+
+def test_nothing_is_left_of_tries_and_copies() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(retried())

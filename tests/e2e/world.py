@@ -14,8 +14,11 @@ from meshproxy.process.server import Server
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 # Made once per connection or exchange: none of them may outlive it.
-TRANSIENT = ("Stream", "Attempt", "Http1Server", "Http1Client", "Connection", "RequestHeaders", "ResponseHeaders",
-             "ChunkedDecoder", "TcpSession", "Relay", "Http2Server", "Http2Exchange", "MultiplexedStream")  # fmt: skip
+TRANSIENT = (
+    "Stream", "Attempt", "JudgedAttempt", "AttendedAttempt", "Tries", "Mirror", "KeptBody", "Http1Server",
+    "Http1Client", "Connection", "RequestHeaders", "ResponseHeaders", "ChunkedDecoder", "TcpSession", "Relay",
+    "Http2Server", "Http2Exchange", "MultiplexedStream",
+)  # fmt: skip
 
 HTTP = """
 static_resources:

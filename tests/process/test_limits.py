@@ -204,3 +204,20 @@ def test_requests_by_rate(tmp_path: Path) -> None:
         assert proxy.stat("l.http_local_rate_limit.ok") == 20
 
 
+
+
+def test_retries_of_a_cluster(tmp_path: Path) -> None:
+    policy = "retry_policy: {retry_on: connect-failure, retry_back_off: {base_interval: 1000s}}"
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        more = clusters(nobody.getsockname()[1], "max_retries: 5")
+        text = config(f"route: {{cluster: origin, timeout: 0s, {policy}}}", more=more)
+        with running(tmp_path, text, *FOUR) as proxy:
+            with connected(proxy, 40) as clients:
+                for client in clients:
+                    client.sendall(REQUEST)
+                # All others are turned away while five wait to be tried again.
+                wait_for(lambda: proxy.stat("cluster.origin.upstream_rq_retry_overflow") == 35)
+                assert proxy.stat("cluster.origin.circuit_breakers.default.rq_retry_open") == 1
+                assert proxy.stat("cluster.origin.circuit_breakers.default.remaining_retries") == 0
+            wait_for(lambda: proxy.stat("cluster.origin.circuit_breakers.default.remaining_retries") == 5)
