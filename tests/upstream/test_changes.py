@@ -15,6 +15,7 @@ from meshproxy.upstream.hash_balancer import HashBalancer
 from meshproxy.upstream.pool_settings import PoolSettings
 from meshproxy.upstream.priorities import Balancer, PriorityBalancer
 from meshproxy.upstream.stats import ClusterStats
+from tests.upstream.fakes import begin, make_cluster, settled, until, upstream
 
 STATS = ClusterStats()
 
@@ -115,3 +116,20 @@ def test_a_ring_forgets_endpoints_that_have_left() -> None:
     for first in range(0, 4000, 50):
         balancer.update(list(endpoints(50, first)))
     assert len(balancer._tables[0].source.members) < 1300  # type: ignore[attr-defined]
+
+
+def test_connections_end_where_a_change_is_to_end_them() -> None:
+    async def work() -> None:
+        async with upstream() as server:
+            cluster = make_cluster(server.address)
+            cluster.drain_on_change = True
+            attempt = begin(cluster)
+            await attempt.done.wait()
+            await until(lambda: cluster.stats.upstream_cx_active == 1)
+            cluster.set_endpoints([Endpoint(server.address), Endpoint(("127.0.0.1", 1))])
+            await until(lambda: cluster.stats.upstream_cx_active == 0)
+            assert cluster.stats.upstream_cx_destroy_local == 1
+            cluster.close()
+            await until(lambda: settled(cluster))
+
+    asyncio.run(work())

@@ -80,13 +80,7 @@ class Maglev:
     ) -> Generator[None, None, MaglevTable]:
         size = self._size
         count = len(named)
-        at: list[int] = []
-        skip: list[int] = []
-        for first in range(0, count, _STRIDE):
-            keys = [key for key, _, _ in named[first : first + _STRIDE]]
-            at += [xxh64_intdigest(key) % size for key in keys]
-            skip += [xxh64_intdigest(key, 1) % (size - 1) + 1 for key in keys]
-            yield
+        at, skip = yield from self._preferences([key for key, _, _ in named])
         weights = [weight for _, _, weight in named]
         targets = [0.0] * count
         entries = [0] * count
@@ -119,3 +113,15 @@ class Maglev:
         self.stats.min_entries_per_host = min(entries)
         self.stats.max_entries_per_host = max(entries)
         return MaglevTable([endpoint for _, endpoint, _ in named], places)
+
+    def _preferences(self, keys: list[bytes]) -> Generator[None, None, tuple[list[int], list[int]]]:
+        """For each key where its walk through the table begins, and how long its steps are."""
+        size = self._size
+        begin: list[int] = []
+        step: list[int] = []
+        for first in range(0, len(keys), _STRIDE):
+            part = keys[first : first + _STRIDE]
+            begin += [xxh64_intdigest(key) % size for key in part]
+            step += [xxh64_intdigest(key, 1) % (size - 1) + 1 for key in part]
+            yield
+        return begin, step
