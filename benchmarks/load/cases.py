@@ -54,10 +54,10 @@ def _requests(
     return measure
 
 
-def _http2(path: str, body: int = 0) -> Callable[[Proxy, float], Figures]:
+def _http2(path: str, body: int = 0, varied: bool = False) -> Callable[[Proxy, float], Figures]:
     def measure(proxy: Proxy, seconds: float) -> Figures:
         before = proxy.cpu_s()
-        total = clients.h2load(proxy.port, path, seconds, b"x" * body)
+        total = clients.h2load(proxy.port, path, seconds, b"x" * body, varied=varied)
         return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
 
     return measure
@@ -142,6 +142,7 @@ CASES = [
     Case("up-100k", "POST of 100 KiB", _requests(SMALL, 100 * 1024)),
     Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
     Case("h2-get", "small GET over HTTP/2, to HTTP/1.1", _http2(SMALL), http2=True, goals={CPU: 1.5}),
+    Case("h2-get-varied", "small GET over HTTP/2, to HTTP/1.1, paths differ", _http2(SMALL, varied=True), http2=True),
     Case("h2-up-1k", "POST of 1 KiB over HTTP/2, to HTTP/1.1", _http2(SMALL, 1024), http2=True, goals={CPU: 1.5}),
     Case("h2-h2-get", "small GET over HTTP/2, to HTTP/2", _http2(SMALL), goals={CPU: 2.0}, **TO_HTTP2),
     Case("grpc-unary", "a gRPC call with small messages", _grpc(0), goals={CPU: 2.0}, **TO_HTTP2),

@@ -86,9 +86,12 @@ def wrk(
 STREAMS = 10  # at once on each connection that speaks HTTP/2
 
 
-def h2load(port: int, path: str, seconds: float, body: bytes = b"", grpc: bool = False) -> int:
-    """Requests over HTTP/2 (prior knowledge) that were answered by 200; any other answer is an error."""
-    with tempfile.NamedTemporaryFile() as data:
+def h2load(port: int, path: str, seconds: float, body: bytes = b"", grpc: bool = False, varied: bool = False) -> int:
+    """Requests over HTTP/2 (prior knowledge) that were answered by 200; any other answer is an error.
+
+    varied: the path has one of 5,000 queries.
+    """
+    with tempfile.NamedTemporaryFile() as data, tempfile.NamedTemporaryFile("w") as targets:
         arguments = ["h2load", "-t1", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-D{seconds:.0f}"]
         if body:
             data.write(body)
@@ -96,7 +99,11 @@ def h2load(port: int, path: str, seconds: float, body: bytes = b"", grpc: bool =
             arguments += [f"--data={data.name}"]
         if grpc:
             arguments += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-        printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
+        url = f"http://127.0.0.1:{port}{path}"
+        if varied:
+            targets.writelines(f"{url}?{number}\n" for number in range(5000))
+            targets.flush()
+        printed = _run([*arguments, "-i", targets.name] if varied else [*arguments, url])
     done = re.search(r"(\d+) succeeded, (\d+) failed", printed)
     good = re.search(r"status codes: (\d+) 2xx", printed)
     if not done or not good or int(done[2]) or not int(good[1]):

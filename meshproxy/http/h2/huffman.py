@@ -36,45 +36,54 @@ _CODES = _codes()
 _BITS = dict(enumerate(_CODES[:_END]))
 
 
-class _State(dict[int, "tuple[_State, str]"]):
-    """byte -> (the state behind it, the text it completes). `last`: a string may end here."""
+class _State:
+    """A place in the middle of a code. `last`: a string may end here.
 
-    __slots__ = ("_next", "last")
+    `row`: by byte, the row of the state behind it and the text that it completes, or None where that was never asked
+    for; behind all bytes the state itself. Most states are never between two bytes, and have none.
+    """
+
+    __slots__ = ("last", "next", "row")
 
     def __init__(self, last: bool) -> None:
-        super().__init__()
         self.last = last
+        self.row: list[Any] = []
         # By the next bit: a state, a symbol, or None while the tree is made.
-        self._next: list[Any] = [None, None]
+        self.next: list[Any] = [None, None]
 
     def add(self, code: str, symbol: int) -> None:
         """code: what is left of the symbol's, from here."""
         bit = int(code[0])
         if len(code) == 1:
-            self._next[bit] = symbol
+            self.next[bit] = symbol
             return
-        if self._next[bit] is None:
-            self._next[bit] = _State(False)
-        self._next[bit].add(code[1:], symbol)
+        if self.next[bit] is None:
+            self.next[bit] = _State(False)
+        self.next[bit].add(code[1:], symbol)
 
     def mark(self) -> None:
         """From the root: up to seven ones are padding."""
         state: Any = self
         for _ in range(8):
             state.last = True
-            state = state._next[1]
+            state = state.next[1]
 
-    def __missing__(self, byte: int) -> "tuple[_State, str]":
+    def make_row(self) -> list[Any]:
+        self.row = self.row or [*[None] * _END, self]
+        return self.row
+
+    def learn(self, byte: int) -> tuple[list[Any], str]:
+        """What a byte means here."""
         state: Any = self
         text = ""
         for shift in range(7, -1, -1):
-            state = state._next[byte >> shift & 1]
+            state = state.next[byte >> shift & 1]
             if isinstance(state, int):
                 if state == _END:
                     raise HpackError("the end of a string inside of it")
                 text += chr(state)
                 state = _ROOT
-        found = self[byte] = (state, text)
+        found = self.row[byte] = (state.make_row(), text)
         return found
 
 
@@ -87,16 +96,17 @@ def _make_root() -> _State:
 
 
 _ROOT: _State = _make_root()
+_START = _ROOT.make_row()
 
 
 def decode(data: bytes) -> str:
     """The text; HpackError where the code or its padding is wrong."""
-    state = _ROOT
+    row = _START
     text = ""
     for byte in data:
-        state, piece = state[byte]
+        row, piece = row[byte] or row[_END].learn(byte)
         text += piece
-    if not state.last:
+    if not row[_END].last:
         raise HpackError("wrong padding")
     return text
 
