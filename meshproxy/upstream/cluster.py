@@ -193,8 +193,7 @@ class Cluster:
             async for _ in self.turns.slices(self._merge(endpoints)):
                 pass
             self.refresh()
-            if self._rebuilding is not None:
-                await asyncio.shield(self._rebuilding)
+            await self.settled()
 
     def _merge(self, endpoints: Iterable[Endpoint]) -> Iterator[None]:
         known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}
@@ -287,6 +286,11 @@ class Cluster:
                 pass
             self._rebuilt()
 
+    async def settled(self) -> None:
+        """Returns once the balancer picks from the endpoints that there are."""
+        while self._rebuilding is not None:
+            await asyncio.shield(self._rebuilding)
+
     async def _rebuild(self, work: Iterator[None]) -> None:
         async for _ in self.turns.slices(work):
             pass
@@ -320,11 +324,12 @@ class Cluster:
         self.refresh()
 
     async def warm(self) -> None:
-        """Returns once its endpoints are known, and what there is to know of them."""
+        """Returns once its endpoints are known, and what there is to know of them, and can be picked from."""
         if self.discovery is not None:
             await self.discovery.wait()
         for watcher in self.watchers:
             await watcher.wait()
+        await self.settled()
 
     def close(self) -> None:
         """The cluster is gone from the configuration."""

@@ -9,7 +9,7 @@ from meshproxy.upstream.balancers.maglev import Maglev, MaglevStats
 from meshproxy.upstream.balancers.ring_hash import RingHash, RingStats
 from meshproxy.upstream.balancers.round_robin import RoundRobin
 from meshproxy.upstream.balancers.subset import Selector, SubsetBalancer, SubsetSettings
-from meshproxy.upstream.cluster import Cluster
+from meshproxy.upstream.cluster import Cluster, Clusters
 from meshproxy.upstream.endpoint import FAILED_ACTIVE_HC, Endpoint
 from meshproxy.upstream.hash_balancer import HashBalancer
 from meshproxy.upstream.pool_settings import PoolSettings
@@ -79,12 +79,36 @@ def test_what_changes_meanwhile_is_not_forgotten(monkeypatch: pytest.MonkeyPatch
         cluster.refresh()
         bad.set_health((FAILED_ACTIVE_HC,))
         cluster.refresh()
-        while cluster._rebuilding is not None:
-            await asyncio.sleep(0)
+        await cluster.settled()
         assert bad not in {cluster.balancer.pick(None) for _ in range(9)}
         cluster.refresh()
         cluster.close()
         await asyncio.sleep(0)
+
+    asyncio.run(work())
+
+
+def test_a_cluster_is_warm_once_it_can_be_picked_from() -> None:
+    class Finds:
+        """Finds endpoints at once."""
+
+        def __init__(self, cluster: Cluster) -> None:
+            self._cluster = cluster
+
+        def start(self) -> None:
+            self._cluster.set_endpoints(list(endpoints(200)))
+
+        async def wait(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    async def work() -> None:
+        clusters = Clusters()
+        cluster = clusters.by_name["c"] = Cluster("c", BALANCERS["maglev"](), PoolSettings())
+        cluster.discovery = Finds(cluster)
+        clusters.start()
+        await clusters.warm()
+        assert cluster.balancer.pick(None) is not None
 
     asyncio.run(work())
 
