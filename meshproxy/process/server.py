@@ -58,6 +58,7 @@ from meshproxy.process.options import Options
 from meshproxy.process.shared import SharedLog, SharedRuntime
 from meshproxy.process.version import version_line, version_number
 from meshproxy.upstream.host_states import HostStates
+from meshproxy.upstream.log_stream import close_all
 from meshproxy.upstream.runtime_limits import RuntimeLimits
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ class Server:
         if self.workers is not None:
             await self.workers.stop()
         await self.listener_set.end_connections()
-        await self._end_log_streams()
+        await close_all(self.ctx.log_streams.values())
         self.ctx.clusters.close()
         if self._runtime_watch is not None:
             self._runtime_watch.close()
@@ -319,13 +320,6 @@ class Server:
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
-
-    async def _end_log_streams(self) -> None:
-        for stream in self.ctx.log_streams.values():
-            stream.close()
-        if self.ctx.log_streams:
-            # What they have to send is written when the loop has turned.
-            await asyncio.sleep(0)
 
     async def _flush_once_more(self) -> None:
         flushing, self._flushing = self._flushing, None

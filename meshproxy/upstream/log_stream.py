@@ -6,7 +6,8 @@ beyond that is dropped and counted; a stream that ended is opened anew with the 
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 
 from meshproxy.net.tasks import start_task
 from meshproxy.observe.stats import StatGroup
@@ -14,6 +15,8 @@ from meshproxy.upstream.grpc_client import GrpcClient, GrpcError, GrpcStream
 
 _log = logging.getLogger("stats")
 
+# How long a stop waits for services to take the last entries.
+_PATIENCE = 1.0
 # Calls that are not answered yet; past them batches are kept.
 _CALLS = 16
 
@@ -40,6 +43,11 @@ class LogBatch:
 
     def send(self, entries: list[bytes]) -> bool:
         """False where they are to be kept: there is no room for them at the moment."""
+        raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        """After `close`: whether the service has taken all that it was sent."""
         raise NotImplementedError
 
     def add(self, entry: bytes) -> None:
@@ -77,6 +85,15 @@ class LogBatch:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._on_timer)
 
 
+async def close_all(batches: Collection[LogBatch]) -> None:
+    """A service that does not take the last entries is not waited for."""
+    for batch in batches:
+        batch.close()
+    deadline = time.monotonic() + _PATIENCE
+    while not all(batch.closed for batch in batches) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+
+
 class LogStream(LogBatch):
     """wrap: makes the message of a batch; its second argument says whether it is the first of its stream."""
 
@@ -89,19 +106,37 @@ class LogStream(LogBatch):
         self._path = path
         self._wrap = wrap
         self._stream: GrpcStream | None = None
+        # Whether it was said that entries are lost, and no stream has lived since.
+        self._failing = False
 
     def send(self, entries: list[bytes]) -> bool:
         stream = self._stream
         first = stream is None or stream.over
+        if stream is not None and first and stream.message:
+            self._warn(stream.message)
         if stream is None or first:
             stream = self._stream = self._client.stream(self._path, timeout=0)
-        if stream.over or stream.blocked or stream.unsent > max(self._limit, 1):
+        if stream.over:
+            # There is nobody to take them.
             self._stats.grpc_entries_flush_failed += len(entries)
-            # Where there is nobody to take them they are lost.
-            return stream.over
+            self._warn(stream.message)
+            return True
+        if not first and not stream.unsent:
+            self._failing = False
+        if stream.blocked or stream.unsent > max(self._limit, 1):
+            return False
         stream.send(self._wrap(entries, first))
         self._stats.grpc_entries_flushed += len(entries)
         return True
+
+    def _warn(self, why: str) -> None:
+        if not self._failing:
+            self._failing = True
+            _log.warning("log entries to cluster '%s' are lost: %s", self._client.cluster_name, why)
+
+    @property
+    def closed(self) -> bool:
+        return self._stream is None or self._stream.over
 
     def close(self) -> None:
         """Sends what there is, and ends the stream."""
@@ -130,6 +165,10 @@ class LogCalls(LogBatch):
         self._calls += 1
         start_task(self._call(self._wrap(entries), len(entries)), "log entries")
         return True
+
+    @property
+    def closed(self) -> bool:
+        return not self._calls
 
     async def _call(self, message: bytes, count: int) -> None:
         try:

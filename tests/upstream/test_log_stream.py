@@ -5,7 +5,7 @@ from typing import Any
 
 from meshproxy.net.tasks import running
 from meshproxy.upstream.grpc_client import GrpcError
-from meshproxy.upstream.log_stream import LogBatchStats, LogCalls, LogStream
+from meshproxy.upstream.log_stream import LogBatchStats, LogCalls, LogStream, close_all
 from meshproxy.upstream.message_stream import MessageStream
 from tests.upstream.fakes import on_loop
 
@@ -113,6 +113,20 @@ async def test_a_service_that_is_gone_and_comes_back() -> None:
     stream.add(b"b")
     assert client.streams[-1].sent == [b"we:b"]
     stream.close()
+
+
+@on_loop
+async def test_a_stop_waits_until_the_service_has_all() -> None:
+    client = FakeClient()
+    stream, _ = logs(client, 1000)
+    stream.add(b"a")
+    stopping = asyncio.ensure_future(close_all([stream]))
+    await asyncio.sleep(0.02)
+    assert client.streams[0].sent == [b"we:a"]
+    assert client.streams[0].all_said
+    assert not stopping.done()
+    client.streams[0].over = True
+    await asyncio.wait_for(stopping, 10)
 
 
 @on_loop
