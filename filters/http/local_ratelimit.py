@@ -41,8 +41,6 @@ class LocalRateLimit(HttpFilter):
     """One limiter for all requests; or, per connection, a fresh one like it for each connection of a client."""
 
     def __init__(self, config: Any, ctx: Any) -> None:
-        if config.local_cluster_rate_limit:
-            config.reject("local_cluster_rate_limit", "not supported: the limit is not shared with other proxies")
         self._limiter = build_limiter(config, ctx)
         self._per_connection: bool = config.local_rate_limit_per_downstream_connection
         self._limits = build_rate_limits(config, ctx)
@@ -97,7 +95,7 @@ class LocalRateLimit(HttpFilter):
         headers = ResponseHeaders(self._status, [])
         self._response_edit.apply(stream, headers)
         if self._retry_after and bucket is not None:
-            headers.set("retry-after", str(bucket.seconds_to_next()))
+            headers.set("retry-after", str(max(1, bucket.seconds_to_next())))
         return LocalReply(
             self._status, b"local_rate_limited", "local_rate_limited", headers=headers.pairs, flag="RL",
             grpc_status=self._grpc_status,

@@ -57,28 +57,39 @@ class DescriptorBuckets:
         return copy
 
 
+class Alone:
+    """The limits are this proxy's own."""
+
+    members = 1
+
+
 class Limiter:
-    """`always_default`: requests that have a bucket by descriptor take from the one for all as well."""
+    """`always_default`: requests that have a bucket by descriptor take from the one for all as well.
+    `sharers`: those whose buckets are one together. A request costs a token for each of its `members`."""
 
-    __slots__ = ("_always_default", "_buckets", "_default")
+    __slots__ = ("_always_default", "_buckets", "_default", "_sharers")
 
-    def __init__(self, default: TokenBucket | None, buckets: DescriptorBuckets, always_default: bool) -> None:
+    def __init__(
+        self, default: TokenBucket | None, buckets: DescriptorBuckets, always_default: bool, sharers: Any = Alone
+    ) -> None:
         self._default = default
         self._buckets = buckets
         self._always_default = always_default
+        self._sharers = sharers
 
     def take(self, descriptors: Iterable[Descriptor]) -> tuple[str, TokenBucket | None]:
         """OK, OVER, or SHADOW where the request is over a limit that is only tried out; and the bucket that decided
         (None: there is no limit)."""
+        cost = self._sharers.members
         matching = self._buckets.matching(descriptors) if self._buckets else []
         shadowed = None
         for bucket, shadow in matching:
-            if not bucket.take():
+            if not bucket.take(cost):
                 if not shadow:
                     return OVER, bucket
                 shadowed = shadowed or bucket
         default = self._default
-        if default is not None and (self._always_default or not matching) and not default.take():
+        if default is not None and (self._always_default or not matching) and not default.take(cost):
             return OVER, default
         if shadowed is not None:
             return SHADOW, shadowed
@@ -87,7 +98,7 @@ class Limiter:
     def fresh(self) -> "Limiter":
         """The same with full buckets."""
         default = None if self._default is None else self._default.fresh()
-        return Limiter(default, self._buckets.fresh(), self._always_default)
+        return Limiter(default, self._buckets.fresh(), self._always_default, self._sharers)
 
 
 def _fits(pattern: Descriptor, descriptor: Descriptor) -> bool:
@@ -107,4 +118,17 @@ def build_limiter(config: Any, ctx: Any) -> Limiter:
         with config.at("descriptors", i):
             pattern = tuple((wire_text(entry.key), wire_text(entry.value)) for entry in view.entries)
             buckets.add(pattern, build_token_bucket(view.token_bucket, ctx), view.shadow_mode)
-    return Limiter(default, buckets, config.get("always_consume_default_token_bucket", True))
+    always_default = config.get("always_consume_default_token_bucket", True)
+    return Limiter(default, buckets, always_default, _sharers(config, ctx))
+
+
+def _sharers(config: Any, ctx: Any) -> Any:
+    if not config.local_cluster_rate_limit:
+        return Alone
+    if config.local_rate_limit_per_downstream_connection:
+        raise ConfigError(
+            "local_cluster_rate_limit is set and local_rate_limit_per_downstream_connection is set to true"
+        )
+    if ctx.local_cluster is None:
+        raise ConfigError("local_cluster_rate_limit is set but no local cluster name is present")
+    return ctx.local_cluster

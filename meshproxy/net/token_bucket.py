@@ -32,14 +32,14 @@ class TokenBucket:
         """Whole seconds until there is a token; 0 where there is one."""
         return 0 if self.tokens >= 1 else ceil((1 - self.tokens) / self.rate)
 
-    def take(self) -> bool:
-        """Whether there was a token; it is gone now."""
+    def take(self, tokens: int = 1) -> bool:
+        """Whether there were so many tokens; they are gone now."""
         now = self._clock()
         self.tokens = min(self.maximum, self.tokens + (now - self._then) * self.rate)
         self._then = now
-        if self.tokens < 1:
+        if self.tokens < tokens:
             return False
-        self.tokens -= 1
+        self.tokens -= tokens
         return True
 
 
@@ -79,14 +79,14 @@ class SharedTokenBucket(TokenBucket):
     def family(self, most: int) -> "SharedBuckets":
         return SharedBuckets(self, most, self._numbers)
 
-    def take(self) -> bool:
+    def take(self, tokens: int = 1) -> bool:
         with self._numbers.alone():
-            return self._take_at(self._place)
+            return self._take_at(self._place, tokens)
 
-    def _take_at(self, place: int) -> bool:
+    def _take_at(self, place: int, tokens: int) -> bool:
         values = self._numbers.values
         self._then, self.tokens = values[place : place + 2]
-        taken = super().take()
+        taken = super().take(tokens)
         # In this order: who dies in between leaves too few tokens rather than too many.
         values[place], values[place + 1] = self._then, self.tokens
         return taken
@@ -136,6 +136,6 @@ class BucketOfKey(SharedTokenBucket):
         self._family = family
         self._key = key
 
-    def take(self) -> bool:
+    def take(self, tokens: int = 1) -> bool:
         with self._numbers.alone():
-            return self._take_at(self._family.locate(self._key, self._clock(), float(self.maximum)))
+            return self._take_at(self._family.locate(self._key, self._clock(), float(self.maximum)), tokens)

@@ -6,15 +6,17 @@ from meshproxy.upstream.host_set import HostSet, group_endpoints
 
 
 class LocalCluster:
-    """name: cluster_manager.local_cluster_name. `hosts` is None until all clusters are there."""
+    """name: cluster_manager.local_cluster_name. `hosts` is None until all clusters are there.
+    members: how many proxies share what is there for all of them, this one included."""
 
-    __slots__ = ("_clusters", "_locality", "hosts", "name")
+    __slots__ = ("_clusters", "_locality", "hosts", "members", "name")
 
     def __init__(self, name: str, locality: Locality, clusters: Clusters) -> None:
         self.name = name
         self._locality = locality
         self._clusters = clusters
         self.hosts: HostSet | None = None
+        self.members = 1
 
     def watch(self, cluster: Cluster) -> None:
         """All clusters are there; `cluster` is the one of that name."""
@@ -23,6 +25,7 @@ class LocalCluster:
 
     def _changed(self) -> None:
         own = self._clusters.by_name[self.name]
+        self.members = max(1, len(own.endpoints))
         grouping = group_endpoints(own.endpoints, self._locality)
         while True:
             try:

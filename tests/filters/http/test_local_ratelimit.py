@@ -164,7 +164,11 @@ def test_a_missing_value_drops_the_descriptor_or_is_skipped() -> None:
     [
         ({"token_bucket": {"max_tokens": 1, "fill_interval": "0.01s"}}, ">= 50ms"),
         ({"token_bucket": BUCKET, "descriptors": [descriptor(a="1"), descriptor(a="1")]}, "duplicate descriptor"),
-        ({"token_bucket": BUCKET, "local_cluster_rate_limit": {}}, "not shared with other proxies"),
+        ({"token_bucket": BUCKET, "local_cluster_rate_limit": {}}, "no local cluster name is present"),
+        (
+            {"local_cluster_rate_limit": {}, "local_rate_limit_per_downstream_connection": True},
+            "local_rate_limit_per_downstream_connection is set to true",
+        ),
     ],
 )
 def test_refused(fields: dict[str, Any], reason: str) -> None:
