@@ -23,7 +23,7 @@ import yaml
 from tests.process.running import Running, config, running, wait_for
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("load-balancing.md", "circuit-breakers.md", "retries-and-timeouts.md", "mirroring.md")
+PAGES = ("traffic-shifting.md", "load-balancing.md", "circuit-breakers.md", "retries-and-timeouts.md", "mirroring.md")
 _BLOCK = re.compile(r"```(yaml|console)\n(.*?)```", re.DOTALL)
 
 
