@@ -5,7 +5,6 @@ what a connection to the upstream talks to. What holds for the stream whatever t
 its edits) is not here but with the route's action.
 """
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from meshproxy.http.failures import (
@@ -20,13 +19,12 @@ from meshproxy.http.filter import LocalReply
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.http.stream import Stream
-from meshproxy.net.proxy_protocol import proxy_header
-from meshproxy.routing.charge import charge, is_failed_grpc
+from meshproxy.routing.charge import charge, count_grpc
+from meshproxy.routing.durations import forget_duration, limit_duration
 from meshproxy.upstream.cluster import Cluster
 from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.sides import UpstreamPool, UpstreamStream
 from meshproxy.upstream.stats import Responses
-from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
 if TYPE_CHECKING:
     from meshproxy.routing.forward import Forward
@@ -104,7 +102,8 @@ class Attempt:
             # The pool that is there is the common case.
             pool = endpoint.pools[action.priority] or cluster.pool(endpoint, action.priority, stream.protocol)
         else:
-            pool = self._tunnel_to(endpoint) or self._pool_of(endpoint)
+            tunnel = action.connect.tunnel(stream, cluster, endpoint) if action.connect is not None else None
+            pool = tunnel or self._pool_of(endpoint)
         if pool is None:
             self._refuse(LocalReply(503, b"no healthy upstream", "no_healthy_upstream", flag="UH"))
             return
@@ -123,15 +122,6 @@ class Attempt:
     def _pool_of(self, endpoint: Endpoint) -> UpstreamPool | None:
         stream = self.stream
         return self.cluster.pool_for(stream, endpoint, self.action.priority, stream.protocol)
-
-    def _tunnel_to(self, endpoint: Endpoint) -> TcpTunnel | None:
-        """Where a CONNECT of this route ends here."""
-        connect, request = self.action.connect, self.stream.request
-        if connect is None or not (request.method == "CONNECT" or (connect.allow_post and request.method == "POST")):
-            return None
-        version, client = connect.proxy_protocol, self.stream.connection
-        header = proxy_header(version, client.peer, client.local) if version else b""
-        return TcpTunnel(endpoint.cluster or self.cluster, endpoint, header, client)
 
     def _refuse(self, reply: LocalReply) -> None:
         stream = self.stream
@@ -277,7 +267,10 @@ class Attempt:
             monitor.on_headers(stream.request, headers)
         if headers.status < 500:
             if "content-type" in stream.request.index and is_grpc(stream.request):
-                self._count_grpc_head(headers, end)
+                if end or "grpc-status" in headers.index:
+                    count_grpc(stream.endpoint, headers)
+                else:
+                    self._grpc = True
             else:
                 stream.endpoint.stats.rq_success += 1
         stream.details = "via_upstream"
@@ -301,7 +294,7 @@ class Attempt:
     def on_trailers(self, trailers: Headers) -> None:
         if self._grpc:
             self._grpc = False
-            self._count_grpc(trailers)
+            count_grpc(self.stream.endpoint, trailers)
         endpoint = self.stream.endpoint
         if endpoint is not None and endpoint.cluster is not None and endpoint.cluster.load_reports is not None:
             endpoint.cluster.load_reports(endpoint, trailers)
@@ -336,10 +329,14 @@ class Attempt:
 
     def on_timeout(self, reply: LocalReply) -> None:
         """The stream's time is over while this try runs: `reply` is sent instead of its answer."""
-        self._note_timeout(reply.status)
+        self.note_timeout(reply.status)
         self.action.answer(self.stream, reply)
 
-    def _note_timeout(self, status: int) -> None:
+    def on_duration_reached(self, reply: LocalReply) -> None:
+        """The cluster's max_stream_duration is over."""
+        self.action.answer(self.stream, reply)
+
+    def note_timeout(self, status: int) -> None:
         assert self.pool is not None
         self.pool.endpoint.stats.rq_timeout += 1
         self.cluster.stats.upstream_rq_timeout += 1
@@ -430,17 +427,8 @@ class Attempt:
             for extra in stream.extra_stats:
                 extra.upstream_rq_total += 1
         if self.cluster.pool_settings.max_stream_duration or stream.asked is not None:
-            self._limit_duration()
+            limit_duration(self)
         return True
-
-    def _limit_duration(self) -> None:
-        """The caller's x-envoy-upstream-stream-duration-ms goes before the cluster's max_stream_duration."""
-        durations = self.cluster.durations(asyncio.get_running_loop(), _duration_reached)
-        asked = self.stream.asked.stream_duration if self.stream.asked is not None else None
-        if asked:
-            durations.add_for(self, asked)
-        elif asked is None and durations.seconds:
-            durations.add(self)
 
     def _end(self) -> None:
         if self.counted:
@@ -449,20 +437,7 @@ class Attempt:
             assert pool is not None
             pool.end()
             if self.cluster.pool_settings.max_stream_duration or self.stream.asked is not None:
-                self.cluster.durations(asyncio.get_running_loop(), _duration_reached).discard(self)
-
-    def _count_grpc_head(self, headers: ResponseHeaders, end: bool) -> None:
-        if end or "grpc-status" in headers.index:
-            self._count_grpc(headers)
-        else:
-            self._grpc = True
-
-    def _count_grpc(self, headers: Headers) -> None:
-        endpoint = self.stream.endpoint
-        if is_failed_grpc(headers):
-            endpoint.stats.rq_error += 1
-        else:
-            endpoint.stats.rq_success += 1
+                forget_duration(self)
 
     def _charge_failure(self, status: int) -> None:
         """`status`: what the client gets from us instead of an answer."""
@@ -482,14 +457,3 @@ class Attempt:
             elapsed = round((stream.manager.loop.time() - stream.request_done_at) * 1000)
             for responses in self._responses:
                 responses.time.record(elapsed)
-
-
-def _duration_reached(attempt: Attempt) -> float:
-    """The cluster's max_stream_duration is over."""
-    attempt.cluster.stats.upstream_rq_max_duration_reached += 1
-    stream = attempt.stream
-    status = 504 if stream.request_complete else 408
-    details = "upstream_max_stream_duration_reached"
-    reply = LocalReply(status, b"upstream max stream duration reached", details, flag="UMSDR")
-    attempt.action.answer(stream, reply)
-    return 0

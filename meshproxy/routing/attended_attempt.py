@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from meshproxy.http.failures import LOCAL_RESET
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
@@ -156,17 +155,11 @@ class AttendedAttempt(JudgedAttempt):
     def _time_out(self, details: str) -> None:
         """This try takes too long."""
         assert self.pool is not None
-        stream, tries = self.stream, self.tries
+        stream = self.stream
         self.pool.endpoint.stats.rq_timeout += 1
         self._tell_timeout()
-        retry = None if self.settled or stream.response is not None else self.plan.retry
-        if retry is not None and (retry.wants_after(LOCAL_RESET, True) or tries is not None):
-            tries = tries or Tries(self)
-            if tries.decide(retry.wants_after(LOCAL_RESET, True), timed_out=True):
-                tries.forget(self)
-                self.pool.endpoint.stats.rq_error += 1
-                self._leave()
-                return
+        if self.cut_short(timed_out=True):
+            return
         reply = timeout_reply(stream, details)
         if stream.response is None:
             self._charge_failure(reply.status)

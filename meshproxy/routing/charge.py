@@ -58,7 +58,10 @@ def _origin_of(request: RequestHeaders) -> str:
     return INTERNAL if request.get("x-envoy-internal") == "true" else EXTERNAL
 
 
-def is_failed_grpc(headers: Headers) -> bool:
-    """No status at all is a failure too."""
+def count_grpc(endpoint: Endpoint, headers: Headers) -> None:
+    """Counts how a gRPC call ended; `headers` or trailers without any status mean that it failed."""
     status = headers.get("grpc-status")
-    return status is None or status in _SERVER_ERRORS
+    if status is None or status in _SERVER_ERRORS:
+        endpoint.stats.rq_error += 1
+    else:
+        endpoint.stats.rq_success += 1

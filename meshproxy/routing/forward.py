@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import RequestHeaders
 from meshproxy.http.stream import Stream
+from meshproxy.net.proxy_protocol import proxy_header
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.asked import ASKING, take_asked
 from meshproxy.routing.attempt import Attempt
@@ -20,6 +21,7 @@ from meshproxy.routing.rate_limits import RouteLimits
 from meshproxy.routing.rewrites import PathRewrite, set_host
 from meshproxy.routing.stats import find_virtual_cluster
 from meshproxy.upstream.cluster import Cluster, Clusters
+from meshproxy.upstream.tcp_tunnel import TcpTunnel
 
 if TYPE_CHECKING:
     from meshproxy.routing.router import Router
@@ -243,6 +245,15 @@ class ConnectConfig:
         self.allow_post = allow_post
         # Version of the header to send first; 0 for none.
         self.proxy_protocol = proxy_protocol
+
+    def tunnel(self, stream: Stream, cluster: Cluster, endpoint: "Endpoint") -> TcpTunnel | None:
+        """What stands for the pool of an endpoint; None where the request is no CONNECT."""
+        request, client = stream.request, stream.connection
+        if not (request.method == "CONNECT" or (self.allow_post and request.method == "POST")):
+            return None
+        version = self.proxy_protocol
+        header = proxy_header(version, client.peer, client.local) if version else b""
+        return TcpTunnel(endpoint.cluster or cluster, endpoint, header, client)
 
 
 def response_timed_out(stream: Stream) -> float:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from meshproxy.http.failures import CONNECTION_TERMINATED, OVERFLOW, Failure
+from meshproxy.http.failures import CONNECTION_TERMINATED, LOCAL_RESET, OVERFLOW, Failure
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.routing.attempt import Attempt
@@ -207,6 +207,28 @@ class JudgedAttempt(Attempt):
             return
         tries.settle(self)
         super().on_reset(failure, reason)
+
+    def on_duration_reached(self, reply: LocalReply) -> None:
+        if not self.cut_short():
+            super().on_duration_reached(reply)
+
+    def cut_short(self, timed_out: bool = False) -> bool:
+        """We give this try up, as one that takes too long; whether there will be another one."""
+        tries = self.tries
+        retry = None if self.settled or self.stream.response is not None else self.plan.retry
+        if retry is None:
+            return False
+        wanted = retry.wants_after(LOCAL_RESET, True)
+        if not wanted and tries is None:
+            return False
+        tries = tries or Tries(self)
+        if not tries.decide(wanted, timed_out=timed_out):
+            return False
+        assert self.pool is not None
+        tries.forget(self)
+        self.pool.endpoint.stats.rq_error += 1
+        self._leave()
+        return True
 
     @property
     def sent(self) -> bool:

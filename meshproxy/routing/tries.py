@@ -105,7 +105,7 @@ class Tries:
         attempt.mirrors, self.mirrors = self.mirrors, None
         stream.endpoint = attempt.pool.endpoint if attempt.pool is not None else None
         if attempt.client is not None:
-            stream.upstream_connection = attempt.client
+            stream.upstream_connection = attempt.client.connection
         attempt.tries = None
 
     def forget(self, attempt: "JudgedAttempt") -> None:
@@ -250,5 +250,5 @@ class Tries:
         """The time for all of them is over."""
         for attempt in self.running:
             self.stream.endpoint = attempt.pool.endpoint if attempt.pool is not None else None
-            attempt._note_timeout(reply.status)
+            attempt.note_timeout(reply.status)
         self.action.answer(self.stream, reply)
