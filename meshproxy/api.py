@@ -5,7 +5,7 @@ from meshproxy.config.build_format import build_format
 from meshproxy.config.build_grpc_service import build_grpc_service
 from meshproxy.config.build_matchers import build_header_matchers, build_string_matcher
 from meshproxy.config.build_mutations import build_mutations
-from meshproxy.config.build_rate_limits import build_rate_limits
+from meshproxy.config.build_rate_limits import build_own_rate_limits
 from meshproxy.config.build_rewrites import build_substitution
 from meshproxy.config.build_route_match import build_fraction, build_percent
 from meshproxy.config.build_token_bucket import build_token_bucket
@@ -76,8 +76,8 @@ __all__ = [
     "build_header_matchers",
     "build_header_value",
     "build_mutations",
+    "build_own_rate_limits",
     "build_percent",
-    "build_rate_limits",
     "build_string_matcher",
     "build_substitution",
     "build_token_bucket",

@@ -17,7 +17,7 @@ from meshproxy.api import (
     TokenBucket,
     build_fraction,
     build_header_value,
-    build_rate_limits,
+    build_own_rate_limits,
     descriptors,
 )
 
@@ -43,7 +43,7 @@ class LocalRateLimit(HttpFilter):
     def __init__(self, config: Any, ctx: Any) -> None:
         self._limiter = build_limiter(config, ctx)
         self._per_connection: bool = config.local_rate_limit_per_downstream_connection
-        self._limits = build_rate_limits(config, ctx)
+        self._limits = build_own_rate_limits(config, ctx)
         self._wants_descriptors = bool(config.descriptors)
         self._stage: int = config.stage
         self._host_limits: str = config.enum("vh_rate_limits")
@@ -104,10 +104,10 @@ class LocalRateLimit(HttpFilter):
     def decided(self, stream: Stream, bucket: TokenBucket | None) -> None:
         """The bucket that decided over a stream."""
 
-    def _descriptors(self, stream: Stream) -> Iterable[Descriptor]:
+    def _descriptors(self, stream: Stream) -> Iterable[tuple[Descriptor, int]]:
         """Those of the filter's own rate_limits; without them, those of the route and its virtual host."""
         if self._limits:
-            return descriptors(stream, self._limits, self._stage)
+            return descriptors(stream, self._limits, 0)
         route = stream.route
         if route is None or not route.action.forwards:
             return ()

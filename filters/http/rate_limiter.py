@@ -34,9 +34,9 @@ class DescriptorBuckets:
         else:
             self._any.append((pattern, bucket, bucket.family(self._most), shadow))
 
-    def matching(self, descriptors: Iterable[Descriptor]) -> list[tuple[TokenBucket, bool]]:
-        """The buckets of these descriptors, the strictest first, and whether they are in shadow mode."""
-        found = [one for each in descriptors if (one := self._find(each)) is not None]
+    def matching(self, counted: Iterable[tuple[Descriptor, int]]) -> list[tuple[TokenBucket, bool, int]]:
+        """The buckets of these descriptors, the strictest first, whether they are in shadow mode, and the hits."""
+        found = [(*one, hits) for each, hits in counted if (one := self._find(each)) is not None]
         found.sort(key=lambda one: one[0].rate)
         return found
 
@@ -77,14 +77,15 @@ class Limiter:
         self._always_default = always_default
         self._sharers = sharers
 
-    def take(self, descriptors: Iterable[Descriptor]) -> tuple[str, TokenBucket | None]:
+    def take(self, counted: Iterable[tuple[Descriptor, int]]) -> tuple[str, TokenBucket | None]:
         """OK, OVER, or SHADOW where the request is over a limit that is only tried out; and the bucket that decided
         (None: there is no limit)."""
         cost = self._sharers.members
-        matching = self._buckets.matching(descriptors) if self._buckets else []
+        matching = self._buckets.matching(counted) if self._buckets else []
         shadowed = None
-        for bucket, shadow in matching:
-            if not bucket.take(cost):
+        for bucket, shadow, hits in matching:
+            # As in Envoy: who takes nothing gets nothing.
+            if not hits or not bucket.take(cost * hits):
                 if not shadow:
                     return OVER, bucket
                 shadowed = shadowed or bucket

@@ -1,9 +1,10 @@
 """envoy.config.route.v3.RateLimit: the descriptors under which a request is counted."""
 
 from collections.abc import Callable
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
+from meshproxy.config.build_listen_addresses import build_networks
 from meshproxy.config.build_matchers import (
     build_header_matchers,
     build_query_matcher,
@@ -14,28 +15,70 @@ from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.view import View
 from meshproxy.http.stream import Stream
-from meshproxy.observe.formatter import wire_text
+from meshproxy.observe.formatter import compile_format, parse, wire_text
 from meshproxy.routing.rate_limits import SKIP, Action, Entry, RateLimit
+
+_MOST_HITS = 1_000_000_000
+_FORMATS_KEY = "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value"
 
 
 def build_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
-    """`rate_limits` of a route, a virtual host or a filter."""
+    """`rate_limits` of a route or a virtual host."""
     limits = []
     for i, each in enumerate(view.rate_limits):
         with view.at("rate_limits", i):
-            limits.append(_limit(each, ctx))
+            each.ignore("disable_key", why="rate limits are not disabled by runtime")
+            each.ignore("hits_addend", "apply_on_stream_done", why="those of routes count a request once, as it comes")
+            limits.append(RateLimit(each.get("stage", 0), _actions(each, ctx)))
     return tuple(limits)
 
 
-def _limit(view: View, ctx: Context) -> RateLimit:
-    view.ignore("disable_key", why="rate limits are not disabled by runtime")
-    view.ignore("limit", "hits_addend", "apply_on_stream_done", why="a request counts once, when it comes")
+def build_own_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
+    """`rate_limits` of a filter, which know no stages. Those that apply when a stream is done are for filters that ask
+    a service: they are left out."""
+    limits = []
+    for i, each in enumerate(view.rate_limits):
+        with view.at("rate_limits", i):
+            if each.has("stage") or each.disable_key:
+                raise ConfigError("'stage' field and 'disable_key' field are not supported")
+            limit = RateLimit(0, _actions(each, ctx), _hits(each.hits_addend) if each.hits_addend else None)
+            if not each.apply_on_stream_done:
+                limits.append(limit)
+    return tuple(limits)
+
+
+def _hits(view: View) -> Callable[[Stream], int | None]:
+    """RateLimit.HitsAddend: a number, or what an operator prints."""
+    view.ignore("is_negative_hits", why="only a service gives hits back")
+    if not view.format:
+        if not view.has("number"):
+            raise ConfigError("hits_addend must contain either a format or a number")
+        number: int = view.number
+        return lambda _stream: number
+    if view.has("number"):
+        raise ConfigError("hits_addend must contain either a format or a number")
+    if len([*parse(view.format, {})]) != 1:
+        raise ConfigError("hits_addend format must contain exactly one substitution")
+    form = compile_format(view.format)
+
+    def hits(stream: Stream) -> int | None:
+        try:
+            value = float(form(stream))
+        except ValueError:
+            return None
+        return int(value) if 0 <= value <= _MOST_HITS else None
+
+    return hits
+
+
+def _actions(view: View, ctx: Context) -> tuple[Action, ...]:
+    view.ignore("limit", why="limits of descriptors stand where the buckets are")
     view.ignore("x_ratelimit_option", why="the filter says whether responses tell what is left")
     actions = []
     for i, action in enumerate(view.actions):
         with view.at("actions", i):
             actions.append(_action(action, ctx))
-    return RateLimit(view.get("stage", 0), tuple(actions))
+    return tuple(actions)
 
 
 def _action(view: View, ctx: Context) -> Action:
@@ -111,15 +154,48 @@ def _is_ip(host: str) -> bool:
     return bool(host) and host[0] not in "/@"
 
 
-def _generic_key(view: View, _ctx: Context) -> Action:
-    view.ignore("default_value", why="the value is fixed")
-    entry = (wire_text(view.descriptor_key) or "generic_key", wire_text(view.descriptor_value))
-    return lambda _stream: entry
+def _remote_address_match(view: View, ctx: Context) -> Action:
+    networks = build_networks(view.address_matcher.ranges)
+    wanted = not view.address_matcher.invert_match
+
+    def match(stream: Stream) -> bool:
+        host = stream.peer[0]
+        if not _is_ip(host):
+            return False
+        address = ip_address(host)
+        return any(address in network for network in networks) == wanted
+
+    return _matched(view, "remote_address_match", match, formats=True, expects=False)
+
+
+def _generic_key(view: View, ctx: Context) -> Action:
+    return _valued(view, "generic_key", _formats(ctx))
+
+
+def _formats(ctx: Context) -> bool:
+    """Whether the values of older actions are formats, as those of newer ones always are."""
+    return ctx.runtime.boolean(_FORMATS_KEY, False)
+
+
+def _valued(view: View, default_key: str, formats: bool) -> Action:
+    """`formats`: what the format makes of the stream; without that and a default, the descriptor does not apply."""
+    key, default = wire_text(view.descriptor_key) or default_key, wire_text(view.default_value)
+    text: str = view.descriptor_value
+    if not formats:
+        entry = (key, wire_text(text))
+        return lambda _stream: entry
+    form = compile_format(text, empty="")
+
+    def entry_of(stream: Stream) -> Entry | None:
+        value = form(stream) or default
+        return (key, value) if value else None
+
+    return entry_of
 
 
 def _header_value_match(view: View, ctx: Context) -> Action:
     match = build_header_matchers(view.headers, ctx)
-    return _matched(view, "header_match", lambda stream: match(stream.request))
+    return _matched(view, "header_match", lambda stream: match(stream.request), _formats(ctx))
 
 
 def _query_parameter_value_match(view: View, ctx: Context) -> Action:
@@ -129,14 +205,15 @@ def _query_parameter_value_match(view: View, ctx: Context) -> Action:
         parameters = query_parameters(stream.request.path)
         return all(matches(parameters) for matches in matchers)
 
-    return _matched(view, "query_match", match)
+    return _matched(view, "query_match", match, _formats(ctx))
 
 
-def _matched(view: View, default_key: str, match: Callable[[Stream], bool]) -> Action:
-    view.ignore("default_value", why="the value is fixed")
-    entry = (wire_text(view.descriptor_key) or default_key, wire_text(view.descriptor_value))
-    wanted = view.get("expect_match", True)
-    return lambda stream: entry if match(stream) == wanted else None
+def _matched(
+    view: View, default_key: str, match: Callable[[Stream], bool], formats: bool, expects: bool = True
+) -> Action:
+    entry = _valued(view, default_key, formats)
+    wanted = view.get("expect_match", True) if expects else True
+    return lambda stream: entry(stream) if match(stream) == wanted else None
 
 
 def _metadata(view: View, _ctx: Context) -> Action:
@@ -178,6 +255,7 @@ _BUILDERS: dict[str, Callable[[View, Context], Action]] = {
     "generic_key": _generic_key,
     "header_value_match": _header_value_match,
     "query_parameter_value_match": _query_parameter_value_match,
+    "remote_address_match": _remote_address_match,
     "metadata": _metadata,
     "dynamic_metadata": _dynamic_metadata,
 }

@@ -15,10 +15,12 @@ SKIP: Final[tuple[()]] = ()
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One entry of `rate_limits`."""
+    """One entry of `rate_limits`. hits: how many requests a request counts as; where it says None, the entry does not
+    apply."""
 
     stage: int
     actions: tuple[Action, ...]
+    hits: Callable[[Stream], int | None] | None = None
 
     def descriptor(self, stream: Stream) -> Descriptor | None:
         entries: list[Entry] = []
@@ -39,10 +41,13 @@ class RouteLimits:
     with_host: bool
 
 
-def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iterator[Descriptor]:
-    """The descriptors of a stream at one stage."""
+def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iterator[tuple[Descriptor, int]]:
+    """The descriptors of a stream at one stage, and as how many requests it counts under each."""
     for limit in limits:
         if limit.stage == stage:
             descriptor = limit.descriptor(stream)
-            if descriptor is not None:
-                yield descriptor
+            if descriptor is None:
+                continue
+            hits = 1 if limit.hits is None else limit.hits(stream)
+            if hits is not None:
+                yield descriptor, hits

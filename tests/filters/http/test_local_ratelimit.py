@@ -144,6 +144,11 @@ def test_routes_and_hosts_make_descriptors() -> None:
          {"query_match": "v"}),
         ({"metadata": {"descriptor_key": "k", "metadata_key": {"key": "n", "path": [{"key": "a"}]},
                        "default_value": "d"}}, {"k": "d"}),
+        ({"remote_address_match": {"descriptor_value": "%REQ(x-client)%", "address_matcher": {
+            "ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}}}, {"remote_address_match": "a"}),
+        ({"remote_address_match": {"descriptor_value": "%REQ(x-none)%", "default_value": "d", "address_matcher": {
+            "ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}], "invert_match": True}}},
+         {"remote_address_match": "d"}),
     ],
 )  # fmt: skip
 def test_actions(action: dict[str, Any], entry: dict[str, str]) -> None:
@@ -160,6 +165,26 @@ def test_a_missing_value_drops_the_descriptor_or_is_skipped() -> None:
 
 
 @pytest.mark.parametrize(
+    "hits, expected",
+    [
+        ({"number": 2}, [200, 429]),
+        ({"number": 0}, [429, 429]),
+        ({"format": "%REQ(x-hits)%"}, [200, 200]),
+        ({"format": "%RESPONSE_CODE%"}, [429, 429]),
+    ],
+)
+def test_hits(hits: dict[str, Any], expected: list[int]) -> None:
+    """Of three tokens. A format that gives no number leaves the bucket alone; who takes nothing gets nothing."""
+    bucket = {"max_tokens": 3, "fill_interval": "1000s"}
+    limits = [{"actions": [{"generic_key": {"descriptor_key": "g", "descriptor_value": "v"}}], "hits_addend": hits}]
+    bench = by_descriptor({**descriptor(g="v"), "token_bucket": bucket}, limits=limits)
+    assert [bench.ask().status for _ in range(2)] == expected
+
+
+ANY = {"actions": [{"generic_key": {"descriptor_value": "v"}}]}
+
+
+@pytest.mark.parametrize(
     "fields, reason",
     [
         ({"token_bucket": {"max_tokens": 1, "fill_interval": "0.01s"}}, ">= 50ms"),
@@ -169,6 +194,10 @@ def test_a_missing_value_drops_the_descriptor_or_is_skipped() -> None:
             {"local_cluster_rate_limit": {}, "local_rate_limit_per_downstream_connection": True},
             "local_rate_limit_per_downstream_connection is set to true",
         ),
+        ({"rate_limits": [{**ANY, "stage": 1}]}, "'stage' field and 'disable_key' field are not supported"),
+        ({"rate_limits": [{**ANY, "hits_addend": {}}]}, "either a format or a number"),
+        ({"rate_limits": [{**ANY, "hits_addend": {"number": 1, "format": "%METHOD%"}}]}, "either a format or a number"),
+        ({"rate_limits": [{**ANY, "hits_addend": {"format": "a%PROTOCOL%"}}]}, "exactly one substitution"),
     ],
 )
 def test_refused(fields: dict[str, Any], reason: str) -> None:
