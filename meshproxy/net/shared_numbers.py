@@ -5,11 +5,9 @@ row for each worker, which only that worker writes, and some numbers that all wr
 died had taken is in its row, and main clears that.
 """
 
-import fcntl
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_UN, flock
 
 _SIZE = 8
 # What another worker took may not be visible yet: so many at most, by far, of each of them.
@@ -101,15 +99,17 @@ class SharedNumbers:
 
     def lock(self) -> None:
         """Waits until no other process is between this and `unlock`; the kernel lets go of what a dead one held."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        flock(self._lock, LOCK_EX)
 
     def unlock(self) -> None:
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        flock(self._lock, LOCK_UN)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        self.lock()
-        try:
-            yield
-        finally:
-            self.unlock()
+    def alone(self) -> "SharedNumbers":
+        """For `with`: the lock. Not a context manager of contextlib, which takes twice as long as the lock itself."""
+        return self
+
+    def __enter__(self) -> None:
+        flock(self._lock, LOCK_EX)
+
+    def __exit__(self, *_error: object) -> None:
+        flock(self._lock, LOCK_UN)

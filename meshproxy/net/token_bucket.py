@@ -85,10 +85,16 @@ class SharedTokenBucket(TokenBucket):
 
     def _take_at(self, place: int, tokens: int) -> bool:
         values = self._numbers.values
-        self._then, self.tokens = values[place : place + 2]
-        taken = super().take(tokens)
+        now = self._clock()
+        left = values[place + 1] + (now - values[place]) * self.rate
+        if left > self.maximum:
+            left = float(self.maximum)
+        taken = left >= tokens
+        if taken:
+            left -= tokens
         # In this order: who dies in between leaves too few tokens rather than too many.
-        values[place], values[place + 1] = self._then, self.tokens
+        values[place] = now
+        values[place + 1] = self.tokens = left
         return taken
 
 
