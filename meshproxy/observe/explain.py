@@ -11,8 +11,14 @@ from meshproxy.observe.meanings import MEANINGS, OTHER, WITHOUT_FLAG, Meaning
 
 def meaning(failure: Failure) -> Meaning:
     if failure.flags and not _answered(failure):
-        return MEANINGS.get(failure.flags[0], OTHER)
+        return MEANINGS.get(_causes(failure)[0], OTHER)
     return WITHOUT_FLAG.get(failure.details, OTHER)
+
+
+def _causes(failure: Failure) -> tuple[str, ...]:
+    """Its flags, what went wrong in front: why there was no further try was found before that was counted."""
+    first, *rest = failure.flags
+    return (*rest, first) if rest and first in _OF_RETRIES else failure.flags
 
 
 def _answered(failure: Failure) -> bool:
@@ -31,7 +37,8 @@ def explain(failure: Failure) -> str:
     """One sentence without its full stop: `could not connect to reviews v2 at 10.0.0.7:9080: connection refused`."""
     words = _words(failure)
     text = meaning(failure).says.format_map(words)
-    for flag in failure.flags[0 if _answered(failure) else 1 :]:
+    flags = _causes(failure) if failure.flags else ()
+    for flag in flags[0 if _answered(failure) else 1 :]:
         more = MEANINGS.get(flag, OTHER).also
         if more:
             text = f"{text}, {more.format_map(words)}"
@@ -127,6 +134,8 @@ def _target(failure: Failure) -> str:
     return f"the host {failure.host}: no virtual host has that domain"
 
 
+# Why there was no further try; what follows is why one was wanted.
+_OF_RETRIES = frozenset({"URX", "UO"})
 _SIGNS = re.compile("[_{}|.]+")
 _STAGE = re.compile(r"^(?:immediate|delayed) connect error: ")
 

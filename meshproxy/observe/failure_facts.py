@@ -50,6 +50,9 @@ def _no_endpoint(exchange: Exchange) -> Facts:
 def _timeout(exchange: Exchange) -> Facts:
     asked = getattr(exchange, "asked", None)
     route = exchange.route
+    plan = asked.plan if asked is not None else route.action.plan if route is not None else None
+    if exchange.details == "upstream_per_try_timeout" and plan is not None:
+        return {"timeout": plan.per_try_timeout}
     if asked is not None and asked.timeout:
         return {"timeout": asked.timeout}
     return {"timeout": route.action.timeout} if route is not None and route.action.forwards else {}

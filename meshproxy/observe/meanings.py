@@ -30,7 +30,11 @@ MEANINGS = {
         "{upstream} closed the connection {when}",
         "the log of that service; an idle_timeout there that is shorter than the one of the cluster",
     ),
-    "UO": Meaning("{cluster} is at its limit: {limit}", "circuit_breakers of the cluster"),
+    "UO": Meaning(
+        "{cluster} is at its limit: {limit}",
+        "circuit_breakers of the cluster",
+        also="and {cluster} had as many retries as it may have",
+    ),
     "NR": Meaning("nothing is configured for {target}", "the domains and routes of the listener's route_config"),
     "DI": Meaning("a delay was injected on purpose", "the fault filter", also="after an injected delay"),
     "FI": Meaning("the fault filter answered {status}", "the fault filter", also="as the fault filter wanted"),

@@ -8,6 +8,7 @@ from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.judged_attempt import JudgedAttempt, timeout_reply
 from meshproxy.routing.mirror import copies_of
 from meshproxy.routing.tries import Tries
+from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.sides import UpstreamStream
 
 
@@ -32,9 +33,9 @@ class AttendedAttempt(JudgedAttempt):
             if not end and not self._over:
                 self.mirrors = mirrors
 
-    def start_again(self, tries: Tries) -> None:
+    def start_again(self, tries: Tries, endpoint: Endpoint | None) -> None:
         self._prepare(tries.body is None or tries.body.empty)
-        super().start_again(tries)
+        super().start_again(tries, endpoint)
 
     def _prepare(self, end: bool) -> None:
         # The end of the request was passed on to this try.

@@ -9,6 +9,7 @@ from meshproxy.routing.attempt import Attempt
 from meshproxy.routing.kept_body import KeptBody
 from meshproxy.routing.plan import Plan
 from meshproxy.routing.tries import Tries
+from meshproxy.upstream.endpoint import Endpoint
 from meshproxy.upstream.http1_client import Http1Client
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class JudgedAttempt(Attempt):
             limit = plan.buffer_limit
             self.body = KeptBody(self.stream.manager.buffer_limit if limit is None else limit)
 
-    def start_again(self, tries: Tries) -> None:
+    def start_again(self, tries: Tries, endpoint: Endpoint | None) -> None:
         """As one of several."""
         self.tries = tries
         body = tries.body
         self.headers_end = end = body is None or body.empty
-        self._start_on(tries.choose_endpoint(self.cluster))
+        self._start_on(endpoint)
         if end or self._over or body is None:
             return
         last = len(body.chunks) - 1

@@ -153,12 +153,15 @@ class Tries:
             stream.request.set("x-envoy-is-timeout-retry", "true" if self._timed_out else "false")
         action.note_time_left(self.router, stream, self._plan)
         router = self.router
-        attempt = (router.attended if self._plan.attended else router.judged)(router, stream, self.cluster, action)
+        # As it is now, where the configuration has changed meanwhile.
+        cluster = action.clusters.by_name.get(self.cluster.name)
+        kind = router.attended if self._plan.attended else router.judged
+        attempt = kind(router, stream, cluster or self.cluster, action)
         attempt.plan = self._plan
         self.running.append(attempt)
-        attempt.start_again(self)
+        attempt.start_again(self, None if cluster is None else self._choose_endpoint(cluster))
 
-    def choose_endpoint(self, cluster: Cluster) -> Endpoint | None:
+    def _choose_endpoint(self, cluster: Cluster) -> Endpoint | None:
         """The next endpoint, by what the policy thinks of those that were tried."""
         policy = self._plan.retry
         assert policy is not None

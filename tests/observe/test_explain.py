@@ -130,3 +130,11 @@ def test_seconds() -> None:
     assert [seconds_text(each) for each in (0.0004, 0.3, 1.5, 15.0, 119.96, 300)] == [
         "0 ms", "300 ms", "1.5 s", "15 s", "120 s", "5 min",
     ]  # fmt: skip
+
+
+def test_what_went_wrong_comes_before_why_it_was_not_tried_again() -> None:
+    used_up = failure("URX UF", reason="delayed connect error: Connection refused", attempts=3)
+    assert explain(used_up) == "could not connect to reviews: connection refused, after 3 attempts"
+    too_many = failure("UO UC")
+    assert explain(too_many).endswith(", and cluster reviews had as many retries as it may have")
+    assert explain(failure("UO")).startswith("cluster reviews is at its limit")
