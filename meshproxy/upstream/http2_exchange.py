@@ -237,8 +237,10 @@ class Http2Exchange(Http2Stream):
     def _failure(self, code: int, remote: bool) -> Failure:
         if self.connection.ended and not remote:
             return self.connection.failure
-        # Also where the reset comes from here, because of what came: Envoy's codec calls it so.
-        return _FAILURES.get(code, REMOTE_RESET)
+        if remote or code == frames.INTERNAL_ERROR:
+            # The latter comes from here, for a head that is too large; Envoy's codec calls it so.
+            return _FAILURES.get(code, REMOTE_RESET)
+        return PROTOCOL_ERROR
 
     def _count(self, failure: Failure) -> None:
         """As Envoy's MultiplexedActiveClientBase::onStreamReset has it."""

@@ -103,7 +103,8 @@ class H2Connection:
                 await h2.open_window(stream.id, int(value))
                 await h2.open_window(0, int(value))
             case "frame":
-                await self.wire.send(raw_frame(value, stream.id))
+                frames = value if isinstance(value, list) else [value]
+                await self.wire.send(b"".join(raw_frame(each, stream.id) * each.get("times", 1) for each in frames))
             case "close" | "reset":
                 asyncio.get_running_loop().remove_reader(self.wire.sock)  # which `run` waits on
                 self.wire.close() if step.verb == "close" else self.wire.reset()
