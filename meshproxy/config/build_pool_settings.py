@@ -91,6 +91,8 @@ def _read_http1(settings: PoolSettings, options: View) -> None:
 def _read_common(settings: PoolSettings, common: View) -> None:
     settings.idle_timeout = common.seconds("idle_timeout", settings.idle_timeout) or 0.0
     settings.max_duration = common.seconds("max_connection_duration", 0.0) or 0.0
+    if common.has("max_connection_duration_jitter"):
+        settings.max_duration_jitter = common.max_connection_duration_jitter.value
     settings.max_stream_duration = common.seconds("max_stream_duration", 0.0) or 0.0
     settings.max_requests = common.get("max_requests_per_connection", settings.max_requests)
     settings.http1.max_headers = common.get("max_headers_count", settings.http1.max_headers)

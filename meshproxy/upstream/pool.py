@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from meshproxy.http.failures import CONNECT_FAILED, CONNECT_TIMEOUT, LOCAL_CONNECT_FAILED, OVERFLOW, Failure
 from meshproxy.net.connection import socket_address
 from meshproxy.net.dial import DialError, SocketOptions, dial
+from meshproxy.net.randomness import source
 from meshproxy.net.tasks import start_task
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.net.transport_options import NO_OPTIONS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from meshproxy.upstream.cluster import Cluster
     from meshproxy.upstream.endpoint import Endpoint
 
+_random = source("connection durations").random
 # How many connections one request may bring about.
 _MOST_DIALS = 3
 
@@ -365,7 +367,11 @@ class Pool:
         if settings.max_duration:
             if self._durations is None:
                 self._durations = TimeoutQueue(loop, settings.max_duration, self._duration_expired)
-            self._durations.add(client)
+            if settings.max_duration_jitter:
+                more = _random() * settings.max_duration_jitter / 100
+                self._durations.add_for(client, settings.max_duration * (1 + more))
+            else:
+                self._durations.add(client)
 
     def _idle_expired(self, client: PooledConnection) -> float:
         idle_timeout = self.settings.idle_timeout

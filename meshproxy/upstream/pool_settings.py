@@ -23,6 +23,8 @@ class PoolSettings:
     connect_timeout: float = 5.0
     idle_timeout: float = 3600.0
     max_duration: float = 0.0
+    # By how many percent at most a connection may get older, so that not all end at once.
+    max_duration_jitter: float = 0.0
     max_requests: int = 0
     max_stream_duration: float = 0.0
     buffer_limit: int = 1024 * 1024

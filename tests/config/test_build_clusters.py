@@ -198,6 +198,7 @@ def test_http_protocol_options(ctx: Context) -> None:
         ctx,
         http_options(
             "common_http_protocol_options: {idle_timeout: 3s, max_connection_duration: 4s, max_headers_count: 5,"
+            " max_connection_duration_jitter: {value: 9},"
             " max_response_headers_kb: 6, max_requests_per_connection: 7, max_stream_duration: 8s},"
             " explicit_http_config: {http_protocol_options: {enable_trailers: true, allow_chunked_length: true,"
             " send_fully_qualified_url: true,"
@@ -208,7 +209,7 @@ def test_http_protocol_options(ctx: Context) -> None:
     )
     settings = cluster.pool_settings
     assert (settings.idle_timeout, settings.max_duration, settings.max_requests) == (3.0, 4.0, 7)
-    assert settings.max_stream_duration == 8.0
+    assert (settings.max_stream_duration, settings.max_duration_jitter) == (8.0, 9.0)
     http1 = settings.http1
     assert (http1.max_headers, http1.max_head, http1.enable_trailers) == (5, 6144, True)
     assert (http1.allow_chunked_length, http1.send_fully_qualified_url, http1.key_format) == (True, True, "proper")

@@ -137,6 +137,17 @@ async def test_requests_and_age_end_a_connection() -> None:
 
 
 @on_loop
+async def test_connections_that_began_together_need_not_end_together() -> None:
+    async with upstream(Peers()) as server:
+        cluster = cluster_of(server.address, max_duration=0.05, max_duration_jitter=100.0, preconnect_ratio=3.0)
+        cluster.pool_settings.http2.max_concurrent_streams = 1
+        assert (await exchange(cluster)).status == 200
+        await until(lambda: not cluster.stats.upstream_cx_active)
+        assert cluster.stats.upstream_cx_max_duration_reached == server.accepted == 3
+        await ended(cluster)
+
+
+@on_loop
 async def test_what_goaway_says_was_not_seen_is_refused() -> None:
     def go_away(peer: Peer, stream: int) -> None:
         if stream == 3:
