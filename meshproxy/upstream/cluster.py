@@ -58,10 +58,11 @@ class Cluster:
     """Everything a router needs to know of where requests go. `limits` by priority: 0 default, 1 high."""
 
     __slots__ = (
-        "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name", "balancer",
-        "changed", "cuts_failed", "discovery", "drain_on_change", "endpoints", "host_limits", "keeps_healthy", "limits",
-        "load_reports", "local_zone", "maintenance", "metadata", "name", "overprovisioning", "pool_settings", "runtime",
-        "socket_options", "stat_groups", "stats", "transports", "turns", "watchers",
+        "_changing", "_durations", "_gone", "_rebuilding", "_refreshing", "_stale", "added_via_api", "alt_stat_name",
+        "balancer", "changed", "cuts_failed", "discovery", "drain_on_change", "endpoints", "host_limits",
+        "keeps_healthy", "limits", "load_reports", "local_zone", "maintenance", "metadata", "name",
+        "overprovisioning", "pool_settings", "runtime", "socket_options", "stat_groups", "stats", "transports",
+        "turns", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +91,8 @@ class Cluster:
         # The balancer's new tables in the making, and whether they are out of date before they are done.
         self._rebuilding: asyncio.Task[Any] | None = None
         self._stale = False
+        # One change at a time: each begins with what the one before has left.
+        self._changing = asyncio.Lock()
         # Endpoints that have left, but that tables still have.
         self._gone: list[Endpoint] = []
         # Called when the balancer picks from other endpoints than before, or from the same in another state.
@@ -189,11 +192,12 @@ class Cluster:
 
     async def change_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
         """The same for thousands, which may still be in the making, in turns with everything else."""
-        with out_of_sight():
-            async for _ in self.turns.slices(self._merge(endpoints)):
-                pass
-            self.refresh()
-            await self.settled()
+        async with self._changing:
+            with out_of_sight():
+                async for _ in self.turns.slices(self._merge(endpoints)):
+                    pass
+                self.refresh()
+                await self.settled()
 
     def _merge(self, endpoints: Iterable[Endpoint]) -> Iterator[None]:
         known: dict[tuple[str, int], Endpoint] = {endpoint.address: endpoint for endpoint in self.endpoints}

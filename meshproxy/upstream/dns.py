@@ -7,6 +7,7 @@ serve. The answer that a name has no addresses empties a STRICT_DNS cluster and 
 import asyncio
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ from meshproxy.upstream.endpoint import Endpoint
 _NO_ADDRESS = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
 
 _uniform = source("dns").uniform
+
+# So many endpoints change in turns with everything else, fewer at once.
+_MANY = 256
 
 
 @dataclass(slots=True)
@@ -106,7 +110,7 @@ class DnsDiscovery(ABC):
         self._tasks.clear()
 
     @abstractmethod
-    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+    async def apply(self, template: Endpoint, addresses: list[str]) -> bool:
         """Gives the cluster what a name has become; False where that counts as a failure."""
         raise NotImplementedError
 
@@ -137,7 +141,7 @@ class DnsDiscovery(ABC):
         stats.update_attempt += 1
         try:
             found = await self._resolve(template.address[0])
-            good = self.apply(template, found.addresses)
+            good = await self.apply(template, found.addresses)
         except LookupFailed:
             good = False
         if good:
@@ -176,17 +180,23 @@ class StrictDns(DnsDiscovery):
         super().__init__(cluster, templates, settings, resolve)
         self._found: dict[Endpoint, list[str]] = {}
 
-    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+    async def apply(self, template: Endpoint, addresses: list[str]) -> bool:
         if sorted(self._found.get(template, [])) == sorted(addresses):
             self.cluster.stats.update_no_rebuild += 1
             return True
         self._found[template] = addresses
-        endpoints = []
-        for each in self.templates:
-            endpoints.extend([each.at((address, each.address[1])) for address in self._found.get(each, [])])
-        self.cluster.set_endpoints(endpoints)
-        self.cluster.stats.max_host_weight = max([endpoint.weight for endpoint in endpoints], default=0)
+        if sum(map(len, self._found.values())) < _MANY:
+            self.cluster.set_endpoints(list(self._endpoints()))
+        else:
+            await self.cluster.change_endpoints(self._endpoints())
+        weights = [each.weight for each, found in self._found.items() if found]
+        self.cluster.stats.max_host_weight = max(weights, default=0)
         return True
+
+    def _endpoints(self) -> Iterator[Endpoint]:
+        for each in self.templates:
+            for address in self._found.get(each, ()):
+                yield each.at((address, each.address[1]))
 
 
 class LogicalDns(DnsDiscovery):
@@ -194,7 +204,7 @@ class LogicalDns(DnsDiscovery):
 
     __slots__ = ()
 
-    def apply(self, template: Endpoint, addresses: list[str]) -> bool:
+    async def apply(self, template: Endpoint, addresses: list[str]) -> bool:
         if not addresses:
             return False
         cluster = self.cluster

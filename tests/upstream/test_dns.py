@@ -209,3 +209,18 @@ def test_names_are_looked_up_again_when_their_addresses_expire() -> None:
         again.close()
 
     run(work())
+
+
+def test_thousands_of_addresses_change_in_turns() -> None:
+    async def work() -> None:
+        cluster = make_cluster()
+        many = [f"10.1.{i >> 8}.{i & 255}" for i in range(2000)]
+        script = Script(a=[many, many[1:]], b=[["10.0.0.1"]])
+        discovery = StrictDns(cluster, names("a.test", "b.test"), FAST, script)
+        discovery.start()
+        await until(lambda: len(cluster.endpoints) == 2000)
+        discovery.close()
+        assert addresses(cluster) == sorted(["10.0.0.1", *many[1:]])
+        assert cluster.balancer.pick(None) in cluster.endpoints
+
+    run(work())

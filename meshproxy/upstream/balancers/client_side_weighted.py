@@ -78,7 +78,7 @@ class Reports:
         if utilization <= 0:
             utilization = report.get("cpu_utilization", 0.0)
         utilization += self._settings.penalty * report.get("eps", 0.0) / rate
-        return int(min(rate / utilization, _MOST)) if utilization > 0 else 0
+        return max(1, int(min(rate / utilization, _MOST))) if utilization > 0 else 0
 
     def picked(self, endpoint: Endpoint) -> None:
         """Weights are worked out anew from time to time, as long as there are requests."""
