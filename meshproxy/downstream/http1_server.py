@@ -91,7 +91,7 @@ class Http1Server(Http1Writer):
         closed_here, self.closing = self.closing or bool(self.connection.local_close_reason), True
         manager = self.manager
         if self.stream is None and self._buffer and not closed_here:
-            self.stream = self._start_nameless()
+            self.start_nameless()
         if closed_here and manager.delayed_close is not None and manager.delayed_close.discard(self):
             # We waited for the client to close, and it did.
             closed_here = False
@@ -401,7 +401,7 @@ class Http1Server(Http1Writer):
         self._asked_close = False
         stream = self.stream
         if stream is None:
-            stream = self.stream = self._start_nameless()
+            stream = self.start_nameless()
         if self.connection.record is not None:
             self.connection.record.add_flag("DPE")
         if stream.response is not None:
@@ -412,9 +412,10 @@ class Http1Server(Http1Writer):
         reason = REASONS[error.status].encode()
         stream.reply(LocalReply(error.status, reason, error.details, flag="DPE", close=True))
 
-    def _start_nameless(self) -> Stream:
+    def start_nameless(self) -> Stream:
         """A stream for a request whose head could not be read: it is counted and logged as the others are."""
-        return self.manager.start(self, self.connection, nameless_request())
+        self.stream = self.manager.start(self, self.connection, nameless_request())
+        return self.stream
 
     # ---- the connection ----
 

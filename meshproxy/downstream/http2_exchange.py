@@ -105,14 +105,20 @@ class Http2Exchange(Http2Stream):
             stream.last_activity = stream.manager.loop.time()
             stream.receive_trailers(Headers([*pairs]))
 
-    def on_reset(self, code: int, remote: bool, details: str) -> None:
+    def start_nameless(self) -> Stream:
+        """A stream for a request whose head could not be read: it is counted and logged as the others are."""
+        self.headers_received = True
         server = self.carrier
+        self.stream = server.manager.start_multiplexed(self, server, nameless_request())
+        return self.stream
+
+    def on_reset(self, code: int, remote: bool, details: str) -> None:
         stream = self.stream
         if stream is None:
             if self.headers_received:
                 # The response is whole, and was waiting for windows.
                 return
-            stream = self.stream = server.manager.start_multiplexed(self, server, nameless_request())
+            stream = self.start_nameless()
         if remote and code == frames.NO_ERROR and stream.response is None:
             # No failure to Envoy, whatever is missing of the request.
             stream.abort_terminal()

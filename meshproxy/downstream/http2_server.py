@@ -161,6 +161,16 @@ class Http2Server(Http2Connection):
         if self.manager.keepalives is not None:
             self.manager.keepalives.answered(self)
 
+    def on_head_started(self, stream: Http2Stream) -> None:
+        self.manager.head_started(self)
+
+    def start_nameless(self) -> Stream:
+        """A stream for the head that is not complete."""
+        assert self._block is not None
+        exchange: Any = self._block[1]
+        stream: Stream = exchange.start_nameless()
+        return stream
+
     def stream_closed(self, stream: Http2Stream) -> None:
         self.manager.time.flushed(stream)
         if self._ending and not self.streams:

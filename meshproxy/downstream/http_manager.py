@@ -201,7 +201,7 @@ class HttpManager:
         self.connections.discard(server)
         self.time.connection_lost(server)
 
-    def head_started(self, server: Http1Server) -> None:
+    def head_started(self, server: Http1Server | Http2Server) -> None:
         """The first bytes of a request's head came, and more must follow."""
         self.time.head_started(server)
 
@@ -238,6 +238,8 @@ class HttpManager:
         stats.downstream_rq_total += 1
         stats.downstream_rq_http2_total += 1
         stats.downstream_rq_active += 1
+        if self._slow_heads:
+            self.time.head_complete(server)
         stream = MultiplexedStream(self, exchange, server.connection, request, self.loop.time())
         stream.hooks = self.hooks
         for queue in self._per_stream:

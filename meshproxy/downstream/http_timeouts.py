@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Union
 
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.h2 import frames
-from meshproxy.http.headers import nameless_request
 from meshproxy.http.stream import Stream
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.deadlines import Deadlines
@@ -166,7 +165,7 @@ class Timekeeper:
             if queue is not None:
                 queue.discard(server)
 
-    def head_started(self, server: "Http1Server") -> None:
+    def head_started(self, server: Server) -> None:
         """The first bytes of a head came, and more must follow."""
         if self._heads is not None and server not in self.slow_heads:
             self.slow_heads.add(server)
@@ -186,7 +185,7 @@ class Timekeeper:
             self._flushes.discard(exchange)
         self._flushes_by_route.discard(exchange)
 
-    def head_complete(self, server: "Http1Server") -> None:
+    def head_complete(self, server: Server) -> None:
         """For those in `slow_heads`."""
         if self._heads is not None:
             self.slow_heads.discard(server)
@@ -289,13 +288,13 @@ class Timekeeper:
         exchange.write_reset(frames.INTERNAL_ERROR)
         return 0.0
 
-    def _head_too_slow(self, server: "Http1Server") -> float:
+    def _head_too_slow(self, server: Server) -> float:
         """The head that began is not complete. Which of the timeouts has come is told by their order."""
         self.slow_heads.discard(server)
         manager = self._manager
         stats = manager.stats
         timeouts = self._timeouts
-        stream = server.stream = manager.start(server, server.connection, nameless_request())
+        stream = server.start_nameless()
         waited = self._heads.seconds if self._heads is not None else 0.0
         if waited == timeouts.request_headers:
             stats.downstream_rq_header_timeout += 1

@@ -179,6 +179,8 @@ class Http2Connection(Http2Link):
             self._on_block(stream, flags, payload)
         else:
             self._block = (stream_id, stream, flags, [payload])
+            if stream is not None and not stream.headers_received:
+                self.on_head_started(stream)
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is None:

@@ -101,6 +101,9 @@ class Http2Link(asyncio.Protocol):
     def on_settings(self) -> None:
         """The peer's settings are known, or have changed."""
 
+    def on_head_started(self, stream: Http2Stream) -> None:
+        """Some of a head has come, and more must follow."""
+
     def on_goaway(self, last: int, code: int, debug: bytes) -> None: ...
     def on_ping_ack(self, data: bytes) -> None: ...
     def stream_closed(self, stream: Http2Stream) -> None:
