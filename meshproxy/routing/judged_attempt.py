@@ -245,8 +245,11 @@ class JudgedAttempt(Attempt):
         self.tries.forget(self)
         if self.pool is not None and failure is not OVERFLOW and (monitor := self.pool.endpoint.monitor) is not None:
             monitor.on_failure()
-        if not again:
-            self._charge_failure(503)
+        if not again and self.pool is not None:
+            # The one that runs beside it keeps its endpoint.
+            other, stream.endpoint = stream.endpoint, self.pool.endpoint
+            self._charge_failure(failure.status)
+            stream.endpoint = other
         elif self.pool is not None:
             self.pool.endpoint.stats.rq_error += 1
         self._end()
