@@ -90,6 +90,7 @@ def _timeouts(view: View) -> HttpTimeouts:
     return HttpTimeouts(
         idle=common.seconds("idle_timeout", 3600.0) or 0.0,
         max_connection=common.seconds("max_connection_duration", 0.0) or 0.0,
+        max_connection_jitter=common.max_connection_duration_jitter.value,
         max_connection_safe=view.http1_safe_max_connection_duration,
         drain=view.seconds("drain_timeout", 5.0) or 0.0,
         delayed_close=view.seconds("delayed_close_timeout", 1.0) or 0.0,

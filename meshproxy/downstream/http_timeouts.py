@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Union
 from meshproxy.http.filter import LocalReply
 from meshproxy.http.h2 import frames
 from meshproxy.http.stream import Stream
+from meshproxy.net.randomness import source
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.deadlines import Deadlines
 from meshproxy.routing.route import Route
@@ -36,6 +37,8 @@ class HttpTimeouts:
 
     idle: float = 3600.0
     max_connection: float = 0.0
+    # By how many percent at most a connection may get older, so that not all end at once.
+    max_connection_jitter: float = 0.0
     # http1_safe_max_connection_duration: only announced in the next response, never enforced.
     max_connection_safe: bool = False
     drain: float = 5.0
@@ -48,6 +51,7 @@ class HttpTimeouts:
     max_stream: float = 0.0
 
 
+_random = source("connection durations").random
 # Seconds between two looks at a client whose reader is stopped.
 _LOOK_AT_PAUSED = 0.5
 # The first byte of Linux's struct tcp_info: states in which the peer has ended its side, or the connection is gone.
@@ -156,7 +160,12 @@ class Timekeeper:
             return
         if self._watch is not None:
             self._watch.add(server)
-        if self._ages is not None:
+        if self._ages is None:
+            return
+        jitter = self._timeouts.max_connection_jitter
+        if jitter:
+            self._ages.add_for(server, self._timeouts.max_connection * (1 + _random() * jitter / 100))
+        else:
             self._ages.add(server)
 
     def connection_lost(self, server: Server) -> None:

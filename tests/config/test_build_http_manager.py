@@ -75,6 +75,7 @@ def test_every_field_is_read_or_named() -> None:
             "pack_trace_reason": False, "use_request_id_for_trace_sampling": False}},
         common_http_protocol_options={"idle_timeout": "1s", "max_headers_count": 5, "max_stream_duration": "1s",
                                       "max_connection_duration": "1s", "max_requests_per_connection": 1,
+                                      "max_connection_duration_jitter": {"value": 10},
                                       "headers_with_underscores_action": "DROP_HEADER",
                                       "max_response_headers_kb": 1},
         scheme_header_transformation={"scheme_to_overwrite": "https"},

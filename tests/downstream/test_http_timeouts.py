@@ -167,10 +167,14 @@ def test_a_connection_that_never_asked_is_closed_at_once() -> None:
     run(test())
 
 
-@pytest.mark.parametrize("field", ["idle_timeout", "max_connection_duration"])
-def test_a_connection_that_has_asked_is_drained(field: str) -> None:
+AGE = {"max_connection_duration": SHORT}
+
+
+@pytest.mark.parametrize(
+    "options", [{"idle_timeout": SHORT}, AGE, {**AGE, "max_connection_duration_jitter": {"value": 100}}]
+)
+def test_a_connection_that_has_asked_is_drained(options: dict[str, Any]) -> None:
     async def test() -> None:
-        options = {field: SHORT}
         times = {"drain_timeout": SHORT, "delayed_close_timeout": SHORT}
         async with serving(mute=False, common_http_protocol_options=options, **times) as served:
             assert (await served.say(GET)).startswith("HTTP/1.1 200 OK\r\n")
