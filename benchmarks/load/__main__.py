@@ -58,7 +58,7 @@ class Bench:
         self.upstreams = Upstreams()
 
     def start(self, name: str, case: Case) -> Proxy:
-        how = case.routes, case.workers, case.log, case.clusters, case.cluster, case.action
+        how = case.routes, case.workers, case.log, case.clusters, case.cluster, case.action, case.tls
         return Proxy(name, case.kind, getattr(self.upstreams, case.kind), *how)
 
     def run(self, case: Case) -> dict[str, list[Figures]]:
@@ -70,9 +70,10 @@ class Bench:
         try:
             for name in names:
                 running[name] = self.start(name, case)
-                running[name].wait(clients.listens if case.kind == "tcp" else clients.answers)
+                answers = clients.answers_tls if case.tls else clients.answers
+                running[name].wait(clients.listens if case.kind == "tcp" else answers)
                 if case.kind != "tcp":
-                    clients.wrk(running[name].port, cases.SMALL, 1)
+                    clients.wrk(running[name].port, cases.SMALL, 1, tls=case.tls)
             if case.name == "latency":
                 cases.set_half_load(running[names[0]])
             return self._rounds(case, names, lambda case, name: case.measure(running[name], self.seconds))

@@ -12,6 +12,10 @@ Figures = dict[str, float]
 SMALL, KIB, KIB100 = "/bytes/100", "/bytes/1024", "/bytes/102400"
 IDLE = 2000  # connections whose memory is measured; as many as FIRST are there before, in memory that was free
 FIRST = 1000
+TLS_IDLE = 1000  # the same of TLS
+TLS_FIRST = 300
+BURST = 300_000
+PER_GB = "CPU ms per GB"
 OUTLIERS = {
     "outlier_detection": {"split_external_local_origin_errors": True},
     "circuit_breakers": {"thresholds": [{"max_requests": 10_000, "track_remaining": True}]},
@@ -33,13 +37,14 @@ class Case:
     cluster: dict[str, Any] = field(default_factory=dict)  # more fields of the one that is used
     action: dict[str, Any] = field(default_factory=dict)  # what every route has beside its cluster
     fresh: bool = False  # a new process in each round
+    tls: bool = False  # clients come by TLS
     http2: bool = False  # clients speak HTTP/2, which the bare pass-through does not
     goals: dict[str, float] = field(default_factory=dict)
 
     @property
     def on_bare(self) -> bool:
         """Whether the bare pass-through can do it."""
-        more = self.log or self.clusters or self.http2 or self.cluster or self.action
+        more = self.tls or self.log or self.clusters or self.http2 or self.cluster or self.action
         return self.routes == 10 and self.workers == 1 and not more
 
 
@@ -48,8 +53,17 @@ def _requests(
 ) -> Callable[[Proxy, float], Figures]:
     def measure(proxy: Proxy, seconds: float) -> Figures:
         before = proxy.cpu_s()
-        total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive, varied)
+        total, _ = clients.wrk(proxy.port, path, seconds, body, keep_alive, varied, proxy.tls)
         return {"CPU µs per request": (proxy.cpu_s() - before) * 1e6 / total}
+
+    return measure
+
+
+def _bulk(size: int) -> Callable[[Proxy, float], Figures]:
+    def measure(proxy: Proxy, seconds: float) -> Figures:
+        before = proxy.cpu_s()
+        total, _ = clients.wrk(proxy.port, f"/bytes/{size}", seconds, tls=proxy.tls)
+        return {PER_GB: (proxy.cpu_s() - before) * 1e3 / (total * size / 1e9)}
 
     return measure
 
@@ -122,6 +136,23 @@ def _memory(proxy: Proxy, seconds: float) -> Figures:
     }
 
 
+def _memory_of_tls(proxy: Proxy, seconds: float) -> Figures:
+    """Of connections that had a small answer, and of such as had a large one."""
+    proxy.wait(clients.answers_tls)
+    clients.wrk(proxy.port, SMALL, seconds, tls=True)
+    held = clients.idle_connections(proxy.port, TLS_FIRST, tls=True)
+    held += clients.idle_connections(proxy.port, TLS_FIRST, tls=True, size=BURST)
+    figures = {}
+    for figure, size in (("PSS per idle connection, KiB", 0), ("PSS per connection after 300 KB, KiB", BURST)):
+        _, before = proxy.memory_kb()
+        held += clients.idle_connections(proxy.port, TLS_IDLE, tls=True, size=size)
+        _, after = proxy.memory_kb()
+        figures[figure] = (after - before) / TLS_IDLE
+    for sock in held:
+        sock.close()
+    return figures
+
+
 def _memory_of_workers(proxy: Proxy, seconds: float) -> Figures:
     proxy.wait(clients.answers)
     clients.wrk(proxy.port, SMALL, seconds)
@@ -141,6 +172,11 @@ CASES = [
     Case("up-1k", "POST of 1 KiB", _requests(SMALL, 1024)),
     Case("up-100k", "POST of 100 KiB", _requests(SMALL, 100 * 1024)),
     Case("new-connection", "small GET, a connection each", _requests(SMALL, keep_alive=False)),
+    Case("tls-get", "small GET over TLS 1.3", _requests(SMALL), tls=True, goals={CPU: 1.0}),
+    Case("tls-down-100k", "GET of 100 KiB over TLS", _requests(KIB100), tls=True, goals={CPU: 1.3}),
+    Case("tls-bulk", "GETs of 1 MiB over TLS", _bulk(1024 * 1024), tls=True, goals={PER_GB: 1.3}),
+    Case("tls-new", "small GET, a TLS connection each", _requests(SMALL, keep_alive=False), tls=True, goals={CPU: 2.0}),
+    Case("tls-memory", f"TLS, {TLS_IDLE} connections", _memory_of_tls, tls=True, fresh=True),
     Case("h2-get", "small GET over HTTP/2, to HTTP/1.1", _http2(SMALL), http2=True, goals={CPU: 1.5}),
     Case("h2-get-varied", "small GET over HTTP/2, to HTTP/1.1, paths differ", _http2(SMALL, varied=True), http2=True),
     Case("h2-up-1k", "POST of 1 KiB over HTTP/2, to HTTP/1.1", _http2(SMALL, 1024), http2=True, goals={CPU: 1.5}),

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import statistics
 import subprocess
 import tempfile
@@ -31,9 +32,25 @@ def _run(arguments: list[str]) -> str:
     return str(printed)
 
 
+def unverified() -> ssl.SSLContext:
+    """Of clients that take every certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def answers(port: int) -> bool:
     """Whether GET /bytes/100 through the proxy is answered with 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    return _answers(http.client.HTTPConnection("127.0.0.1", port, timeout=5))
+
+
+def answers_tls(port: int) -> bool:
+    """The same over TLS."""
+    return _answers(http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=unverified()))
+
+
+def _answers(connection: http.client.HTTPConnection) -> bool:
     try:
         connection.request("GET", "/bytes/100")
         return connection.getresponse().status == 200
@@ -59,7 +76,8 @@ end
 
 
 def wrk(
-    port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True, varied: bool = False
+    port: int, path: str, seconds: float, body: int = 0, keep_alive: bool = True, varied: bool = False,
+    tls: bool = False,
 ) -> tuple[int, float]:
     """Requests answered by 200 and requests per second; any other answer is an error."""
     arguments = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s"]
@@ -74,7 +92,7 @@ def wrk(
             script.write(_VARIED % path)
             script.flush()
             arguments += ["-s", script.name]
-        printed = _run([*arguments, f"http://127.0.0.1:{port}{path}"])
+        printed = _run([*arguments, f"{'https' if tls else 'http'}://127.0.0.1:{port}{path}"])
     total = re.search(r"(\d+) requests in ", printed)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     trouble = re.search(r"Non-2xx.*|Socket errors.*", printed)
@@ -138,13 +156,21 @@ def iperf3(port: int, seconds: float, down: bool) -> float:
     raise BenchmarkError(f"iperf3: {report.get('error', 'no result')}")
 
 
-def idle_connections(port: int, count: int) -> list[socket.socket]:
-    """Connections that have had one request each and are kept."""
+def idle_connections(port: int, count: int, tls: bool = False, size: int = 0) -> list[socket.socket]:
+    """Connections that have had one request each, with an answer of `size` bytes, and are kept."""
     held = []
+    context = unverified() if tls else None
+    request = b"GET /bytes/%d HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\naccept: */*\r\n\r\n" % size
     for _ in range(count):
         sock = socket.create_connection(("127.0.0.1", port), 5)
-        sock.sendall(b"GET /bytes/0 HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\naccept: */*\r\n\r\n")
-        if not sock.recv(4096).startswith(b"HTTP/1.1 200"):
+        if context is not None:
+            sock = context.wrap_socket(sock)
+        sock.sendall(request)
+        answer = sock.recv(65536)
+        if not answer.startswith(b"HTTP/1.1 200"):
             raise BenchmarkError("an idle connection's request was not answered with 200")
+        missing = size - len(answer.partition(b"\r\n\r\n")[2])
+        while missing > 0:
+            missing -= len(sock.recv(65536))
         held.append(sock)
     return held

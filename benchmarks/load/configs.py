@@ -1,5 +1,6 @@
 """The one configuration that Envoy and meshproxy are given, as a mapping to be written as YAML or JSON."""
 
+from pathlib import Path
 from typing import Any
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
@@ -96,6 +97,18 @@ def add_clusters(content: dict[str, Any], count: int, upstream: int) -> None:
         name = f"idle-{number}"
         assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
         clusters.append({"name": name, "type": "STATIC", "connect_timeout": "5s", "load_assignment": assignment})
+
+
+def add_tls(content: dict[str, Any], folder: Path) -> None:
+    """Clients come by TLS, and see `server` of tests/kit/pki.py."""
+    certificate = {"certificate_chain": {"filename": f"{folder}/server.pem"},
+                   "private_key": {"filename": f"{folder}/server.key"}}  # fmt: skip
+    context = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {"tls_certificates": [certificate]},
+    }
+    chain = content["static_resources"]["listeners"][0]["filter_chains"][0]
+    chain["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def tcp(admin: int, listen: int, upstream: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from examples.ports import free
+from tests.kit import pki
 from tests.parity.proxies import command
 
 from . import configs
@@ -63,8 +64,10 @@ class Proxy:
         clusters: int = 0,
         cluster: dict[str, Any] | None = None,
         action: dict[str, Any] | None = None,
+        tls: bool = False,
     ) -> None:
         self.name = name
+        self.tls = tls
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
         ports = list(free([0, 1]).values())
         self.port, self.admin = ports
@@ -89,6 +92,8 @@ class Proxy:
         else:
             content = configs.http(self.admin, self.port, upstream, routes, log, action)
             content["static_resources"]["clusters"][0].update(cluster)
+            if self.tls:
+                configs.add_tls(content, pki.write(Path(self.folder.name) / "pki", ("ca", "server")))
             configs.add_clusters(content, clusters, upstream)
         # YAML as people write it; a table of thousands comes from a control plane or a program, which write JSON.
         text, suffix = (

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvloop
 
-SIZES = (0, 100, 1024, 100 * 1024)
+SIZES = (0, 100, 1024, 100 * 1024, 300_000, 1024 * 1024)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n"
 ANSWERS = {b"/bytes/%d" % size: HEAD % size + b"x" * size for size in SIZES}
 DEFAULT = ANSWERS[b"/bytes/100"]

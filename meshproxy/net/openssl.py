@@ -224,8 +224,12 @@ def group_of(tls: ssl.SSLObject) -> str:
     if not library().SSL_get_session(pointer):
         # OpenSSL looks there without asking whether there is one.
         return ""
-    nid = library().SSL_ctrl(pointer, _GET_NEGOTIATED_GROUP, 0, None)
-    # Groups without an object of their own have numbers of TLS.
+    return _group_name(library().SSL_ctrl(pointer, _GET_NEGOTIATED_GROUP, 0, None))
+
+
+@cache
+def _group_name(nid: int) -> str:
+    """nid: as OpenSSL numbers it; groups without an object of their own have numbers of TLS."""
     name = library().OBJ_nid2sn(nid & 0xFFFF) if nid > 0 else None
     return _GROUPS.get(name.decode(), name.decode()) if name else ""
 

@@ -8,7 +8,6 @@ nothing; what bursts need is given back. uvloop's own TLS keeps 250 KB once it h
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshproxy.net.openssl import TlsContext
@@ -26,7 +25,7 @@ _NOT_TLS = b"\x15\3\1\0\2\2\x46"
 # No record carries more.
 _RECORD = 16384
 # Of a large write, so much is encrypted at once: that is what `_outgoing` grows to.
-_AT_ONCE = 16 * _RECORD
+_AT_ONCE = 4 * _RECORD
 # Plaintext of one event: a read of uvloop has at most 256 KiB of records.
 _plain = memoryview(bytearray(256 * 1024 + _RECORD))
 
@@ -39,8 +38,8 @@ class TlsTransport(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_attached", "_closing", "_early", "_ended", "_fresh", "_judge", "_lost", "_paused", "_raw", "_said",
-        "_shaking", "facts", "inner", "tls",
+        "_attached", "_closing", "_early", "_ended", "_fresh", "_judge", "_lost", "_paused", "_raw", "_read", "_said",
+        "_shaking", "_write", "facts", "inner", "tls",
     )  # fmt: skip
 
     # Names of which the peer's certificate has to have one.
@@ -54,6 +53,9 @@ class TlsTransport(asyncio.Protocol):
         self.tls = context.wrap_bio(
             _incoming, _outgoing, server_side=server, server_hostname=server_name, session=session
         )
+        # What is behind the methods of the same name, without a call in between.
+        self._read: Any = self.tls._sslobj.read  # type: ignore[attr-defined]
+        self._write: Any = self.tls._sslobj.write  # type: ignore[attr-defined]
         self.inner = inner
         self._judge: Judge | None = context.judge
         self.facts = TlsFacts(self.tls, server_name or "")
@@ -121,7 +123,18 @@ class TlsTransport(asyncio.Protocol):
             self._shake(data)
         elif not self._closing:
             _incoming.write(data)
-            self._receive()
+            plain: bytes | None = None
+            failure: ssl.SSLError | None = None
+            if len(data) <= _RECORD:
+                try:
+                    plain = self._read(_RECORD)
+                except ssl.SSLError as error:
+                    failure = error
+            if plain and not _incoming.pending and not _outgoing.pending and not self._fresh:
+                # The common case: one record, and all of it.
+                self.inner.data_received(plain)
+            else:
+                self._receive(plain, failure)
 
     def eof_received(self) -> bool:
         if self._shaking:
@@ -130,26 +143,19 @@ class TlsTransport(asyncio.Protocol):
             self._end()
         return not self._closing
 
-    def _receive(self) -> None:
-        """Everything that has come goes inside at once; nothing of it stays behind."""
-        read: Callable[[int, memoryview], int] = self.tls.read  # type: ignore[assignment]
+    def _receive(self, first: bytes | None = None, failure: ssl.SSLError | None = None) -> None:
+        """Everything that has come goes inside at once; nothing of it stays behind. first, failure: of one read."""
         size = 0
-        ended = False
-        failure: ssl.SSLError | None = None
-        try:
-            while _incoming.pending:
-                count = read(_RECORD, _plain[size:])
-                if not count:
-                    ended = True
-                    _incoming.read()
-                    break
-                size += count
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            ended = True
-        except ssl.SSLError as error:
-            failure = error
+        if first:
+            size = len(first)
+            _plain[:size] = first
+        if failure is None and first != b"":
+            size, failure = self._read_all(size)
+        ended = isinstance(failure, ssl.SSLZeroReturnError) or (failure is None and first == b"")
+        if isinstance(failure, ssl.SSLWantReadError | ssl.SSLZeroReturnError):
+            # It is half a record, or the end.
+            failure = None
+        if ended or failure is not None:
             _incoming.read()
         if _outgoing.pending:
             self._raw.write(_outgoing.read())
@@ -161,6 +167,18 @@ class TlsTransport(asyncio.Protocol):
             self._break(failure)
         elif ended and not self._ended and not self._closing:
             self._end()
+
+    def _read_all(self, size: int) -> tuple[int, ssl.SSLError | None]:
+        """Behind `size` bytes that are there; how many there are then, and why there are no more."""
+        try:
+            while _incoming.pending:
+                count = self._read(_RECORD, _plain[size:])
+                if not count:
+                    return size, ssl.SSLZeroReturnError()
+                size += count
+        except ssl.SSLError as error:
+            return size, error
+        return size, None
 
     def _end(self) -> None:
         """The peer has said all, with a close_notify or without."""
@@ -228,25 +246,33 @@ class TlsTransport(asyncio.Protocol):
 
     # ---- to what is inside: a transport ----
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if self._shaking:
-            self._early.append(data)
+            self._early.append(bytes(data))
             return
         if self._said or self._lost or not data:
             return
         if len(data) <= _AT_ONCE:
-            self.tls.write(data)
+            self._write(data)
         else:
             rest = memoryview(data)
-            while rest:
-                self.tls.write(rest[:_AT_ONCE])
+            while len(rest) > _AT_ONCE:
+                self._write(rest[:_AT_ONCE])
+                self._raw.write(_outgoing.read())
                 rest = rest[_AT_ONCE:]
-                if rest:
-                    self._raw.write(_outgoing.read())
+            self._write(rest)
         self._raw.write(_outgoing.read())
 
     def writelines(self, parts: Any) -> None:
-        self.write(b"".join(parts))
+        """What is first, such as a head, goes into the record of what is behind it; large bodies are not copied."""
+        first, *rest = parts
+        if len(rest) == 1 and len(first) < _RECORD < len(rest[0]) and not self._shaking:
+            body = memoryview(rest[0])
+            room = _RECORD - len(first)
+            self.write(b"".join((first, body[:room])))
+            self.write(body[room:])
+        else:
+            self.write(b"".join(parts))
 
     def can_write_eof(self) -> bool:
         return True

@@ -85,7 +85,7 @@ def test_every_field_is_read_or_named() -> None:
     assert set(reported.values()) == {"ignored"}
     assert {path.partition(".")[0] for path in reported} == {
         "add_proxy_protocol_connection_state", "common_http_protocol_options",
-        "request_id_extension", "set_current_client_cert_details",
+        "request_id_extension",
         "tracing",
     }  # fmt: skip
 
