@@ -11,7 +11,8 @@ from meshproxy.config.build_route_match import build_fraction, build_percent
 from meshproxy.config.build_token_bucket import build_token_bucket
 from meshproxy.config.data_source import read_data_source
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.structs import struct_dict, value_of, wire_struct, wire_value
+from meshproxy.config.structs import struct_dict, utf8, value_of, wire_struct, wire_value
+from meshproxy.config.types import message_class
 from meshproxy.downstream.connection_record import ConnectionRecord
 from meshproxy.downstream.listener_filter import CLOSE, MORE, ListenerFilter, Look
 from meshproxy.downstream.network_filter import Close, NetworkFilter, TerminalFilter, Verdict
@@ -20,6 +21,7 @@ from meshproxy.http.failures import grpc_status_of
 from meshproxy.http.filter import HttpFilter, LocalReply, Outcome
 from meshproxy.http.grpc import is_grpc
 from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders, read_header, write_header
+from meshproxy.http.inline import add_header
 from meshproxy.http.stream import Stream
 from meshproxy.net.connection import Connection
 from meshproxy.net.count import Count
@@ -27,20 +29,23 @@ from meshproxy.net.dial import SocketOptions
 from meshproxy.net.filter_state import StateObject, kept_text
 from meshproxy.net.randomness import source as random_source
 from meshproxy.net.runtime import Fraction
+from meshproxy.net.tasks import start_task
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import Buckets, TokenBucket
 from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.path_match import fold_case
-from meshproxy.routing.rate_limits import Descriptor, RateLimit, descriptors
+from meshproxy.routing.rate_limits import Allowance, Charge, Descriptor, RateLimit, charges, descriptors
 from meshproxy.upstream.grpc_client import GrpcClient, GrpcError, GrpcStream
 
 __all__ = [
     "CLOSE",
     "MORE",
     "TCP_CLUSTER",
+    "Allowance",
     "Buckets",
+    "Charge",
     "Close",
     "ConfigError",
     "Connection",
@@ -70,6 +75,7 @@ __all__ = [
     "TerminalFilter",
     "TokenBucket",
     "Verdict",
+    "add_header",
     "build_format",
     "build_fraction",
     "build_grpc_service",
@@ -81,17 +87,21 @@ __all__ = [
     "build_string_matcher",
     "build_substitution",
     "build_token_bucket",
+    "charges",
     "compile_format",
     "descriptors",
     "fold_case",
     "grpc_status_of",
     "is_grpc",
     "kept_text",
+    "message_class",
     "parse_client_hello",
     "random_source",
     "read_data_source",
     "read_header",
+    "start_task",
     "struct_dict",
+    "utf8",
     "value_of",
     "wire_struct",
     "wire_text",

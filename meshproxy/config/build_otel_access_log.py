@@ -9,7 +9,8 @@ from meshproxy.config.build_grpc_service import build_grpc_service
 from meshproxy.config.context import Context
 from meshproxy.config.delimited import delimited
 from meshproxy.config.errors import ConfigError
-from meshproxy.config.log_entries import Tag, utf8
+from meshproxy.config.log_entries import Tag
+from meshproxy.config.structs import utf8
 from meshproxy.config.types import message_class
 from meshproxy.config.view import View
 from meshproxy.observe.access_log import AccessLog, Filter

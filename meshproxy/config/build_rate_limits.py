@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from meshproxy.config.build_listen_addresses import build_networks
 from meshproxy.config.build_matchers import (
@@ -13,12 +14,16 @@ from meshproxy.config.build_matchers import (
 )
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.types import message_class
 from meshproxy.config.view import View
 from meshproxy.http.stream import Stream
+from meshproxy.net.runtime import Fraction
 from meshproxy.observe.formatter import compile_format, parse, wire_text
-from meshproxy.routing.rate_limits import SKIP, Action, Entry, RateLimit
+from meshproxy.routing.path_match import fold_case
+from meshproxy.routing.rate_limits import SKIP, Action, Allowance, Entry, RateLimit
 
 _MOST_HITS = 1_000_000_000
+_TOLD = {"UNSPECIFIED": None, "OFF": False, "DRAFT_VERSION_03": True}
 _FORMATS_KEY = "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value"
 
 
@@ -27,29 +32,57 @@ def build_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
     limits = []
     for i, each in enumerate(view.rate_limits):
         with view.at("rate_limits", i):
-            each.ignore("disable_key", why="rate limits are not disabled by runtime")
-            each.ignore("hits_addend", "apply_on_stream_done", why="those of routes count a request once, as it comes")
-            limits.append(RateLimit(each.get("stage", 0), _actions(each, ctx)))
+            each.ignore("hits_addend", why="those of routes count a request once")
+            limits.append(_limit(each, ctx, each.get("stage", 0)))
     return tuple(limits)
 
 
 def build_own_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
-    """`rate_limits` of a filter, which know no stages. Those that apply when a stream is done are for filters that ask
-    a service: they are left out."""
+    """`rate_limits` of a filter, which know no stages."""
     limits = []
     for i, each in enumerate(view.rate_limits):
         with view.at("rate_limits", i):
             if each.has("stage") or each.disable_key:
                 raise ConfigError("'stage' field and 'disable_key' field are not supported")
-            limit = RateLimit(0, _actions(each, ctx), _hits(each.hits_addend) if each.hits_addend else None)
-            if not each.apply_on_stream_done:
-                limits.append(limit)
+            limits.append(_limit(each, ctx, 0, _hits(each.hits_addend) if each.hits_addend else None))
     return tuple(limits)
+
+
+def _limit(view: View, ctx: Context, stage: int, hits: Callable[[Stream], int | None] | None = None) -> RateLimit:
+    key = view.disable_key
+    return RateLimit(
+        stage, _actions(view, ctx), hits,
+        negative=view.hits_addend.is_negative_hits if hits is not None else False,
+        disable=Fraction(100, key=f"ratelimit.{key}.http_filter_enabled") if key else None,
+        allowance=_allowance(view.limit) if view.limit else None,
+        on_done=view.apply_on_stream_done,
+        told=_TOLD[view.enum("x_ratelimit_option")],
+    )  # fmt: skip
+
+
+def _allowance(view: View) -> Callable[[Stream], Allowance | None]:
+    """RateLimit.Override"""
+    if view.which("override_specifier") == "rate_limit":
+        fixed = Allowance(view.rate_limit.requests_per_unit, view.rate_limit.unit)
+        return lambda _stream: fixed
+    path = _metadata_path(view.dynamic_metadata.metadata_key)
+    limit = message_class("envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride")
+    units = {value.name: value.number for value in limit.DESCRIPTOR.fields_by_name["unit"].enum_type.values}
+
+    def allowance(stream: Stream) -> Allowance | None:
+        value = _step_through(stream.metadata, path)
+        if not isinstance(value, dict):
+            return None
+        requests, unit = value.get("requests_per_unit"), units.get(value.get("unit"))
+        if isinstance(requests, bool) or not isinstance(requests, int | float) or unit is None:
+            return None
+        return Allowance(int(requests) & 0xFFFFFFFF, unit)
+
+    return allowance
 
 
 def _hits(view: View) -> Callable[[Stream], int | None]:
     """RateLimit.HitsAddend: a number, or what an operator prints."""
-    view.ignore("is_negative_hits", why="only a service gives hits back")
     if not view.format:
         if not view.has("number"):
             raise ConfigError("hits_addend must contain either a format or a number")
@@ -72,8 +105,6 @@ def _hits(view: View) -> Callable[[Stream], int | None]:
 
 
 def _actions(view: View, ctx: Context) -> tuple[Action, ...]:
-    view.ignore("limit", why="limits of descriptors stand where the buckets are")
-    view.ignore("x_ratelimit_option", why="the filter says whether responses tell what is left")
     actions = []
     for i, action in enumerate(view.actions):
         with view.at("actions", i):
@@ -107,7 +138,7 @@ def _destination_cluster(_view: View, _ctx: Context) -> Action:
 
 
 def _request_headers(view: View, _ctx: Context) -> Action:
-    get = header_getter(view.header_name)
+    get = _first_line(view.header_name)
     key = wire_text(view.descriptor_key)
     missing = SKIP if view.skip_if_absent else None
 
@@ -118,12 +149,40 @@ def _request_headers(view: View, _ctx: Context) -> Action:
     return entry
 
 
+def _first_line(header_name: str) -> Callable[[Any], str | None]:
+    """Of a header that repeats, the first alone."""
+    get, name = header_getter(header_name), fold_case(wire_text(header_name))
+
+    def read(headers: Any) -> str | None:
+        value = get(headers)
+        if value is None or "," not in value:
+            return value
+        return next((line for each, line in headers.pairs if each == name), value)
+
+    return read
+
+
+def _parameters(stream: Stream) -> dict[str, str]:
+    """Those of the query, with their escapes taken for what they stand for."""
+    found = query_parameters(stream.request.path)
+    if "%" not in stream.request.path:
+        return found
+    decoded: dict[str, str] = {}
+    for name, value in found.items():
+        decoded.setdefault(_unescaped(name), _unescaped(value))
+    return decoded
+
+
+def _unescaped(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
 def _query_parameters(view: View, _ctx: Context) -> Action:
     name, key = wire_text(view.query_parameter_name), wire_text(view.descriptor_key)
     missing = SKIP if view.skip_if_absent else None
 
     def entry(stream: Stream) -> Any:
-        value = query_parameters(stream.request.path).get(name)
+        value = _parameters(stream).get(name)
         return missing if value is None else (key, value)
 
     return entry
@@ -202,7 +261,7 @@ def _query_parameter_value_match(view: View, ctx: Context) -> Action:
     matchers = [build_query_matcher(each, ctx) for each in view.query_parameters]
 
     def match(stream: Stream) -> bool:
-        parameters = query_parameters(stream.request.path)
+        parameters = _parameters(stream)
         return all(matches(parameters) for matches in matchers)
 
     return _matched(view, "query_match", match, _formats(ctx))
@@ -233,16 +292,25 @@ def _dynamic_metadata(view: View, _ctx: Context) -> Action:
 
 def _from_metadata(view: View, missing: Any, read: Callable[[Stream], Any]) -> Action:
     key, default = wire_text(view.descriptor_key), wire_text(view.default_value)
-    path = [wire_text(name) for name in (view.metadata_key.key, *(step.key for step in view.metadata_key.path))]
+    path = _metadata_path(view.metadata_key)
 
     def entry(stream: Stream) -> Any:
-        value = read(stream)
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
+        value = _step_through(read(stream), path)
         text = value if isinstance(value, str) and value else default
         return (key, text) if text else missing
 
     return entry
+
+
+def _metadata_path(view: View) -> list[str]:
+    """envoy.type.metadata.v3.MetadataKey"""
+    return [wire_text(name) for name in (view.key, *(step.key for step in view.path))]
+
+
+def _step_through(value: Any, path: list[str]) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 _BUILDERS: dict[str, Callable[[View, Context], Action]] = {

@@ -3,7 +3,6 @@
 Source: Envoy's grpc_access_log_utils.cc and http_grpc_access_log_impl.cc.
 """
 
-import codecs
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 
+from meshproxy.config.structs import utf8
 from meshproxy.config.types import message_class
 from meshproxy.http.headers import PSEUDO, Headers
 from meshproxy.observe import formatter  # noqa: F401  registers the operators
@@ -44,19 +44,6 @@ _FLAGS = {
     "NC": "no_cluster_found", "OM": "overload_manager", "DF": "dns_resolution_failure", "DR": "downstream_remote_reset",
 }  # fmt: skip
 _PROTOCOLS = {"HTTP/1.0": "HTTP10", "HTTP/1.1": "HTTP11", "HTTP/2": "HTTP2", "HTTP/3": "HTTP3"}
-
-
-def utf8(text: str) -> str:
-    """Text of the wire as a message may have it: bytes that are no UTF-8 become "!", one by one."""
-    return text if text.isascii() else text.encode("latin-1", "meshproxy.utf8").decode("utf-8", "meshproxy.sanitize")
-
-
-def _sanitize(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return "!" * (error.end - error.start), error.end
-
-
-codecs.register_error("meshproxy.sanitize", _sanitize)
 
 
 def http_entry(

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from meshproxy.config.delimited import delimited
-from meshproxy.config.log_entries import utf8
+from meshproxy.config.structs import utf8
 from meshproxy.config.types import message_class
 from meshproxy.observe.families import Families, Family
 from meshproxy.observe.quantiles import QUANTILES, Counts, cumulative, quantiles, total

@@ -1,7 +1,9 @@
-"""google.protobuf.Struct and metadata as plain Python values."""
+"""google.protobuf.Struct and metadata as plain Python values; and text of the wire as messages may have it."""
 
+import codecs
 from typing import Any
 
+from meshproxy.observe import log_file  # noqa: F401  registers meshproxy.utf8
 from meshproxy.observe.json_text import wire_text
 
 
@@ -47,3 +49,16 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def utf8(text: str) -> str:
+    """Text of the wire as a message may have it: bytes that are no UTF-8 become "!", one by one."""
+    return text if text.isascii() else text.encode("latin-1", "meshproxy.utf8").decode("utf-8", "meshproxy.sanitize")
+
+
+def _sanitize(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "!" * (error.end - error.start), error.end
+
+
+codecs.register_error("meshproxy.sanitize", _sanitize)
