@@ -15,7 +15,7 @@ _MISSING = object()
 # A value as JSON: plain text and whole numbers are most of them.
 _VALUE = (
     "(plain(value) if value.isascii() else quote(value)) if type(value := {get}) is str "
-    "else value if type(value) is int else dump(value)"
+    "else 'null' if value is None else value if type(value) is int else dump(value)"
 )
 
 

@@ -80,8 +80,7 @@ plain("DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", lambda _stream: "")
 plain("DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", lambda _stream: "")
 
 
-def _server_name(stream: Exchange) -> str | None:
-    return stream.connection.server_name or None
+_server_name = coded("stream.connection.server_name or None")
 
 
 def _host(stream: Exchange) -> str | None:

@@ -8,7 +8,18 @@ from urllib.parse import unquote_to_bytes
 from meshproxy.http.failures import grpc_status_of
 from meshproxy.observe.flags import LONG_FLAGS
 from meshproxy.observe.grpc_status import CAMEL_STATUS, SNAKE_STATUS
-from meshproxy.observe.operators import Exchange, Getter, Operator, Value, coded, counted, operator, plain, truncate
+from meshproxy.observe.operators import (
+    CODE,
+    Exchange,
+    Getter,
+    Operator,
+    Value,
+    coded,
+    counted,
+    operator,
+    plain,
+    truncate,
+)
 
 if TYPE_CHECKING:
     from meshproxy.http.headers import Headers, RequestHeaders, ResponseHeaders
@@ -54,6 +65,10 @@ _FIRST = (
 
 
 def _or_else(first: Getter, second: Getter) -> Getter:
+    if first in CODE and second in CODE and not CODE[second][1]:
+        code, names = CODE[first]
+        return coded(f"chosen if (chosen := ({code})) is not None else ({CODE[second][0]})", **names)
+
     def get(stream: Exchange) -> Value:
         value = first(stream)
         return second(stream) if value is None else value

@@ -144,7 +144,10 @@ def duration(stream: Exchange) -> int:
     return int(duration_seconds(stream) * 1000 + 0.5)
 
 
-plain("DURATION", duration)
+plain(
+    "DURATION",
+    coded("int((stream.last_activity - stream.started) * 1000 + 0.5) if stream.done else now(stream)", now=duration),
+)
 plain("REQUEST_DURATION", _span(_started, _request_done, 1000))
 plain("REQUEST_TX_DURATION", _span(_started, _upstream_done, 1000))
 plain("RESPONSE_DURATION", _span(_started, _response_begun, 1000))

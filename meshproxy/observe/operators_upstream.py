@@ -72,7 +72,8 @@ def _name_without_port(endpoint: Any) -> str:
     return text
 
 
-host = _endpoint("UPSTREAM_HOST", _address)
+host = coded("None if (at := stream.endpoint) is None else at.address_text")
+plain("UPSTREAM_HOST", host)
 _endpoint("UPSTREAM_HOST_NAME", _name)
 _endpoint("UPSTREAM_HOST_NAME_WITHOUT_PORT", _name_without_port)
 _connected("UPSTREAM_REMOTE_ADDRESS", _address)
@@ -83,7 +84,10 @@ _attempted("UPSTREAM_HOSTS_ATTEMPTED", _address)
 _attempted("UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", _host)
 _attempted("UPSTREAM_HOST_NAMES_ATTEMPTED", _name)
 _attempted("UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", _name_without_port)
-_connection("UPSTREAM_LOCAL_ADDRESS", lambda connection: address_text(connection.local))
+plain(
+    "UPSTREAM_LOCAL_ADDRESS",
+    coded("None if (at := stream.upstream_connection) is None else text(at.local)", text=address_text),
+)
 _connection("UPSTREAM_LOCAL_PORT", lambda connection: connection.local[1])
 _connection("UPSTREAM_PROTOCOL", lambda connection: connection.protocol)
 _connection("UPSTREAM_CONNECTION_IDS_ATTEMPTED", lambda connection: str(connection.id))

@@ -69,15 +69,22 @@ def compile_time(text: str, local: bool = False) -> Callable[[float], str]:
             known_second = second
         return "".join([_fraction(now - second, part) if isinstance(part, int) else part for part in known])
 
+    known_milli = -1
+    text_of_milli = ""
+
     def write_millis(now: float) -> str:
-        """The same for one fraction of three digits, as most formats have."""
-        nonlocal known, known_second
-        second = int(now)
-        if second != known_second:
-            known = render(second)
-            known_second = second
+        """The same for one fraction of three digits, as most formats have; a busy proxy asks often in a millisecond."""
+        nonlocal known, known_second, known_milli, text_of_milli
         # Microseconds first, for the same digits as every other format prints.
-        return f"{known[0]}{int((now - second) * 1e6 + 0.5) // 1000 % 1000:03}{known[2]}"
+        milli = int(now * 1e6 + 0.5) // 1000
+        if milli != known_milli:
+            second = milli // 1000
+            if second != known_second:
+                known = render(second)
+                known_second = second
+            known_milli = milli
+            text_of_milli = f"{known[0]}{milli % 1000:03}{known[2]}"
+        return text_of_milli
 
     return write_millis if [part for part in parts if isinstance(part, int)] == [3] else write
 
