@@ -156,6 +156,9 @@ def _heed_overload(manager: HttpManager, overload: Overload, tell: bool) -> None
         manager.response_steps = (*manager.response_steps, end_connections(ends.strikes, manager))
     for timer, (action, least) in overload.scaled_timers.items():
         action.on_change(partial(manager.time.scale, timer, least))
+    manager.go_away = overload.either(overload.point("http2_server_go_away_on_dispatch"))
+    manager.go_away_and_close = overload.either(overload.point("http2_server_go_away_and_close_on_dispatch"))
+    manager.sheds_http2 = manager.go_away is not None or manager.go_away_and_close is not None
     overload.managers.append(manager)
 
 

@@ -25,7 +25,12 @@ _REDUCE_TIMEOUTS = "envoy.overload_actions.reduce_timeouts"
 _CLOSE_IDLE = "envoy.overload_actions.close_idle_http_connections"
 _RESET = "envoy.overload_actions.reset_high_memory_stream"
 _SHRINK = "overload.envoy.overload_actions.shrink_heap"
-_POINTS = frozenset({"http_connection_manager_decode_headers", "tcp_listener_accept"})
+_POINTS = frozenset(
+    {
+        "http_connection_manager_decode_headers", "http2_server_go_away_and_close_on_dispatch",
+        "http2_server_go_away_on_dispatch", "tcp_listener_accept",
+    }
+)  # fmt: skip
 _TIMERS = frozenset(
     {"HTTP_DOWNSTREAM_CONNECTION_IDLE", "HTTP_DOWNSTREAM_CONNECTION_MAX", "HTTP_DOWNSTREAM_STREAM_IDLE"}
 )

@@ -126,6 +126,8 @@ class Http2Exchange(Http2Stream):
         elif remote:
             refused = code == frames.REFUSED_STREAM
             stream.receive_reset("DR", "http2.remote_refuse" if refused else details)
+        elif details == "forced_goaway":
+            stream.receive_reset("", details)
         elif details == "downstream_remote_disconnect":
             stream.receive_reset("DC", details)
         elif details in UNWANTED:

@@ -42,7 +42,7 @@ class Http2Server(Http2Connection):
     """What it asks of its manager: as Http1Server, and `http2` (Http2Options), `http2_stats`, `start_multiplexed`."""
 
     __slots__ = (
-        "_closed_streams", "_ending", "_greeted", "_premature", "connection", "counted",
+        "_closed_streams", "_ending", "_greeted", "_premature", "_told_off", "connection", "counted",
         "last_activity", "leaving", "manager", "requests", "unfinished", "unsent",
     )  # fmt: skip
 
@@ -66,6 +66,8 @@ class Http2Server(Http2Connection):
         self._ending = False
         # Exchanges of which something came in the read that is being worked on, and more is to come.
         self.unfinished: list[Http2Exchange] = []
+        # A load shed point has told the client to go elsewhere.
+        self._told_off = False
         # Something came, and our settings went out.
         self._greeted = False
         # Streams that were over, and those of them that the client had reset before there was an answer.
@@ -87,14 +89,27 @@ class Http2Server(Http2Connection):
     def data_received(self, data: bytes) -> None:
         if not self._greeted:
             self._greet()
+        if self.manager.sheds_http2 and not self.closing and self._is_shed():
+            return
         super().data_received(data)
 
-    def feed(self, data: bytes) -> None:
-        super().feed(data)
-        if self.unfinished:
-            unfinished, self.unfinished = self.unfinished, []
-            for exchange in unfinished:
-                exchange.read_ended()
+    def _is_shed(self) -> bool:
+        """Load shed points: the client is told to go elsewhere; or the connection ends now, and this is not read."""
+        manager = self.manager
+        if manager.go_away is not None and manager.go_away() and not self._told_off:
+            self._told_off = True
+            self._announce_end()
+        if manager.go_away_and_close is None or not manager.go_away_and_close():
+            return False
+        self._announce_end()
+        self.send_goaway(frames.NO_ERROR)
+        self._end_streams("forced_goaway", None)
+        self.close_delayed()
+        return True
+
+    def _announce_end(self) -> None:
+        """A notice: it is not counted, and every stream is served."""
+        self.write(frames.goaway(frames.LARGEST_STREAM_ID, frames.NO_ERROR))
 
     def serve(self, data: bytes) -> None:
         """What came before it was known that this is HTTP/2; it was counted then."""
@@ -195,19 +210,24 @@ class Http2Server(Http2Connection):
     # ---- the end ----
 
     def on_broken(self, error: ConnectionBroken) -> None:
-        stats = self.manager.stats
         if not isinstance(error, Flood):
-            stats.downstream_cx_protocol_error += 1
+            self.manager.stats.downstream_cx_protocol_error += 1
+        if self.connection.record is not None:
+            self.connection.record.add_flag("DPE")
+        self._end_streams(_CODEC_ERROR, error)
+        self.connection.local_close_reason = "codec_error"
+        self.close_delayed()
+
+    def _end_streams(self, details: str, error: ConnectionBroken | None) -> None:
+        """All that are open are over, the last first, as in Envoy; one may have been the cause of an error."""
+        stats = self.manager.stats
         if self.streams:
             stats.downstream_cx_destroy_active_rq += 1
             stats.downstream_cx_destroy_local_active_rq += 1
-        if self.connection.record is not None:
-            self.connection.record.add_flag("DPE")
         for exchange in reversed(list(self.streams.values())):
             self.forget(exchange)
-            exchange.on_reset(error.code, False, error.reason if exchange is error.stream else _CODEC_ERROR)
-        self.connection.local_close_reason = "codec_error"
-        self.close_delayed()
+            own = error is not None and exchange is error.stream
+            exchange.on_reset(frames.NO_ERROR, False, error.reason if own and error is not None else details)
 
     def exchanges(self) -> list[Stream]:
         """Those that are not over."""
@@ -226,8 +246,7 @@ class Http2Server(Http2Connection):
     def leave(self) -> None:
         """Says that the connection will end (RFC 9113 §6.8), and serves what comes until then."""
         self.leaving = True
-        # A notice: it is not counted, and every stream is served.
-        self.write(frames.goaway(frames.LARGEST_STREAM_ID, frames.NO_ERROR))
+        self._announce_end()
 
     def end_drain(self) -> None:
         """Streams that come now are not served; those that are there end in peace."""

@@ -73,6 +73,10 @@ class HttpManager:
         self.show_stats: Callable[[str, StatGroup], None] = lambda _prefix, _group: None
         self.keepalives: Keepalives | None = None
         self.premature_resets = PrematureResets()
+        # Load shed points of HTTP/2 connections: whether what comes now ends them.
+        self.sheds_http2 = False
+        self.go_away: Callable[[], bool] | None = None
+        self.go_away_and_close: Callable[[], bool] | None = None
         self.proxy_100_continue = False
         # common_http_protocol_options.max_requests_per_connection; 0: no limit.
         self.max_requests = 0

@@ -215,7 +215,8 @@ class Stream:
         """The client is gone, or broke the protocol, before the exchange was over."""
         if self.done:
             return
-        self.add_flag(flag)
+        if flag:
+            self.add_flag(flag)
         if not self.details or self.response is not None:
             self.details = details
         self.abort_terminal()
