@@ -9,6 +9,7 @@ from meshproxy.config.build_hash_policy import build_hash_policy
 from meshproxy.config.build_matchers import header_getter
 from meshproxy.config.build_overrides import build_overrides, with_outer
 from meshproxy.config.build_rate_limits import build_rate_limits
+from meshproxy.config.build_retry_policy import whole_milliseconds
 from meshproxy.config.build_rewrites import build_host_rewrite, build_path_rewrite
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.route_scope import Scope
@@ -65,8 +66,7 @@ def _timeout(view: View) -> float:
     # A route that limits the whole stream has no limit for the response.
     if view.has("max_stream_duration") or timeout is None:
         return 0.0
-    # Envoy counts whole milliseconds; the float may lie a little below one.
-    return int(timeout * 1000 + 1e-6) / 1000
+    return whole_milliseconds(timeout)
 
 
 def _grpc_timeout(view: View) -> GrpcTimeout | None:
