@@ -14,7 +14,7 @@ from meshproxy.config.build_router import build_router
 from meshproxy.config.build_routes import build_route_table
 from meshproxy.config.context import Context
 from meshproxy.config.view import View
-from meshproxy.downstream.http2_server import PrematureResets
+from meshproxy.downstream.http2_server import PrematureResets, cut_silent
 from meshproxy.downstream.http_manager import HttpManager
 from meshproxy.downstream.http_stats import ListenerHttpStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts
@@ -22,6 +22,7 @@ from meshproxy.downstream.overload import Overload
 from meshproxy.downstream.overload_http import end_connections, refuse_requests
 from meshproxy.downstream.response_steps import ResponseStep, append_via, return_request_id
 from meshproxy.http.filter import Hooks
+from meshproxy.http.h2.keepalive import Keepalives
 from meshproxy.observe.access_log import log_all
 from meshproxy.routing.table import RouteTable
 
@@ -136,7 +137,7 @@ def _read_http2(view: View, manager: HttpManager, lenient: bool) -> None:
     http1 = manager.http1
     options.max_head, options.max_headers, options.underscores = http1.max_head, http1.max_headers, http1.underscores
     if options.keepalive_interval:
-        manager.keep_alive()
+        manager.keepalives = Keepalives(manager.loop, options, cut_silent)
 
 
 def _response_steps(view: View) -> tuple[ResponseStep, ...]:

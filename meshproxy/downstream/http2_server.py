@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _CODEC_ERROR = "codec_error:The_user_callback_function_failed"
 
 
+def cut_silent(server: Any) -> None:
+    """A client does not answer PINGs (connection_keepalive)."""
+    server.connection.local_close_reason = "http2_ping_timeout"
+    server.abort()
+
+
 class PrematureResets:
     """How many streams of a connection may be reset before their answer (Envoy's runtime overload.premature_reset_*).
 

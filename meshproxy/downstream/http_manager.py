@@ -10,11 +10,10 @@ from functools import cached_property
 from time import perf_counter_ns
 from typing import Any
 
+from meshproxy.downstream.codec_choice import make_server, take_http2
 from meshproxy.downstream.drain import DrainClose
-from meshproxy.downstream.http1_metered import MeteredHttp1Server
 from meshproxy.downstream.http1_server import Http1Server
 from meshproxy.downstream.http2_exchange import Http2Exchange, MultiplexedStream
-from meshproxy.downstream.http2_metered import MeteredHttp2Server
 from meshproxy.downstream.http2_server import Http2Server, PrematureResets
 from meshproxy.downstream.http_stats import Http1Stats, HttpStats, TracingStats
 from meshproxy.downstream.http_timeouts import HttpTimeouts, Timekeeper
@@ -41,8 +40,6 @@ from meshproxy.routing.route import Route
 from meshproxy.routing.router import Router
 from meshproxy.routing.table import RouteTable
 
-# How a connection that speaks HTTP/2 begins; what follows is the codec's to judge.
-_PREFACE = b"PRI * HTTP/2"
 Match = Callable[[Stream], Route | None]
 
 
@@ -124,41 +121,11 @@ class HttpManager:
 
     def make_protocol(self, connection: Connection) -> asyncio.Protocol:
         """What serves a connection; what its first bytes say may change that."""
-        if self.codec == "HTTP2":
-            return self._http2_server(connection)
-        return (MeteredHttp1Server if DEMAND.wire else Http1Server)(self, connection)
-
-    def keep_alive(self) -> None:
-        """Clients that speak HTTP/2 are asked now and then whether they are there (connection_keepalive)."""
-
-        def cut(server: Any) -> None:
-            server.connection.local_close_reason = "http2_ping_timeout"
-            server.abort()
-
-        self.keepalives = Keepalives(self.loop, self.http2, cut)
-
-    def _http2_server(self, connection: Connection) -> Http2Server:
-        return (MeteredHttp2Server if DEMAND.wire else Http2Server)(self, connection)
+        return make_server(self, connection)
 
     def take_http2(self, server: Http1Server, data: bytes) -> bool:
         """Whether what a connection began with is HTTP/2, which then serves it."""
-        if server.requests or server.stream is not None or self.codec != "AUTO":
-            return False
-        if not data.startswith(_PREFACE) and server.connection.alpn != "h2":
-            return False
-        if server in self._slow_heads:
-            self.time.head_complete(server)
-        self.connections.discard(server)
-        self.time.connection_lost(server)
-        other = self._http2_server(server.connection)
-        self.connections.add(other)
-        self.time.connection_made(other)
-        transport = server.socket_transport
-        transport.set_protocol(other)
-        server.closing = True
-        other.take(transport)
-        other.serve(data)
-        return True
+        return take_http2(self, server, data)
 
     def codec_made(self, server: Http2Server) -> None:
         """The first bytes of a connection that speaks HTTP/2 have come."""
