@@ -24,6 +24,11 @@ class FilteredProtocol(asyncio.Protocol):
         self._closed = False
         self._record = ConnectionRecord(connection)
 
+    @property
+    def requests(self) -> int:
+        """What the terminal filter has counted, where it counts any."""
+        return int(getattr(self._inner, "requests", 0))
+
     # ---- to the transport: a protocol ----
 
     def connection_made(self, transport: Any) -> None:
