@@ -54,6 +54,7 @@ PODS = {
 ACCOUNTS = ("gateway", *dict.fromkeys(pod.account for pod in PODS.values()))
 PORTS = [EDGE, ADMIN, *(port for pod in PODS.values() for port in pod.ports.values())]
 STARS = {"v1": "no stars", "v2": "black stars", "v3": "red stars"}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_S = 15.0
 STOP_S = 10.0
 
@@ -244,7 +245,7 @@ def main() -> int:
     parser.add_argument("--free-ports", action="store_true", help="any free ports, not those of the configurations")
     parser.add_argument("--proxy", default=f"{sys.executable} -m meshproxy", help="the command that takes -c FILE")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, stop)
     try:
         bookinfo = Bookinfo(choose_ports(options.free_ports))
@@ -257,7 +258,9 @@ def main() -> int:
                 if not options.once:
                     bookinfo.stay()
             finally:
-                # Before the folder goes: the proxies watch what is in it.
+                # Before the folder goes: the proxies watch what is in it. Who is impatient must not leave half of them.
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
                 bookinfo.group.stop()
     except Trouble as trouble:
         print(f"bookinfo: {trouble}", file=sys.stderr)
