@@ -47,6 +47,7 @@ class TrustSource:
         return replace(
             self.trust, authorities=authorities, crl=crl, domains=tuple(domains), name=self.name,
             inline=_inline(self.authorities),
+            source=shown(self.authorities) if self.authorities is not None else "<inline>",
         )  # fmt: skip
 
     def _read(self, field: str, source: DataSource | None) -> bytes:

@@ -81,6 +81,8 @@ class Trust:
     # Of its secret, for stats, and the authorities that stand in the configuration.
     name: str = ""
     inline: bytes = b""
+    # Where the authorities are from, for words.
+    source: str = "<inline>"
 
     @property
     def has_authorities(self) -> bool:
