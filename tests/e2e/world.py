@@ -17,7 +17,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TRANSIENT = (
     "Stream", "Attempt", "JudgedAttempt", "AttendedAttempt", "Tries", "Mirror", "KeptBody", "Http1Server",
     "Http1Client", "Connection", "RequestHeaders", "ResponseHeaders", "ChunkedDecoder", "TcpSession", "Relay",
-    "Http2Server", "Http2Exchange", "MultiplexedStream",
+    "Http2Server", "Http2Exchange", "TlsServer", "TlsClient", "TlsFacts", "MultiplexedStream",
 )  # fmt: skip
 
 HTTP = """
