@@ -68,8 +68,8 @@ class RateLimitService:
         """config: a filter's message with `rate_limit_service` and `timeout`."""
         service = config.rate_limit_service
         with config.at("rate_limit_service"):
-            if (version := service.enum("transport_api_version")) != "V3":
-                service.reject("transport_api_version", f"{version}: only version V3 of this API is spoken")
+            if service.enum("transport_api_version") not in ("AUTO", "V3"):
+                service.reject("transport_api_version", "only V3 is spoken")
             with service.at("grpc_service"):
                 client = build_grpc_service(service.grpc_service, ctx)
         # That of the filter counts, not the one of the service.

@@ -43,7 +43,7 @@ class LocalRateLimit(HttpFilter):
     def __init__(self, config: Any, ctx: Any) -> None:
         self._limiter = build_limiter(config, ctx)
         self._per_connection: bool = config.local_rate_limit_per_downstream_connection
-        self._limits = build_own_rate_limits(config, ctx)
+        self._limits = build_own_rate_limits(config, ctx, by_service=False)
         self._wants_descriptors = bool(config.descriptors)
         self._stage: int = config.stage
         self._host_limits: str = config.enum("vh_rate_limits")

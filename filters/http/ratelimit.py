@@ -29,7 +29,6 @@ _FAILED = 500
 _RESOURCE_EXHAUSTED = 8
 _METADATA = "envoy.filters.http.ratelimit"
 _HITS = "envoy.ratelimit.hits_addend"
-_DOMAIN = "envoy.ratelimit.domain"
 _NEVER = Fraction(0)
 _ALWAYS = Fraction(100)
 
@@ -43,7 +42,7 @@ class Settings:
         # Whether requests from inside count, or those from outside; None: both.
         self.internal = {"internal": True, "external": False}.get(config.request_type)
         self.service = RateLimitService.build(config, ctx)
-        self.limits = build_own_rate_limits(config, ctx)
+        self.limits = build_own_rate_limits(config, ctx, by_service=True)
         self.is_on: Callable[[Fraction], bool] = ctx.runtime.enabled
         self.enabled = _fraction(config, "filter_enabled", Fraction(100, key="ratelimit.http_filter_enabled"))
         self.enforced = _fraction(config, "filter_enforced", Fraction(100, key="ratelimit.http_filter_enforcing"))
@@ -65,10 +64,9 @@ class OfRoute:
 
     def __init__(self, config: Any, ctx: Any) -> None:
         self.domain: str = config.domain
-        self.limits = build_own_rate_limits(config, ctx)
-        option = config.enum("override_option").removesuffix("_POLICY")
-        host = config.enum("vh_rate_limits")
-        self.host_limits: str = host if option == "DEFAULT" else option
+        self.limits = build_own_rate_limits(config, ctx, by_service=True)
+        config.ignore("override_option", why="as in Envoy, vh_rate_limits says it")
+        self.host_limits: str = config.enum("vh_rate_limits")
 
 
 class GlobalRateLimit(HttpFilter):
@@ -151,7 +149,8 @@ class GlobalRateLimit(HttpFilter):
 
     def _charges(self, stream: Stream, on_done: bool) -> list[Charge]:
         settings = self.settings
-        return list(charges(stream, self._applying(stream), settings.stage, on_done, settings.is_on))
+        stage = 0 if self._limits else settings.stage
+        return list(charges(stream, self._applying(stream), stage, on_done, settings.is_on))
 
     def _question(self, stream: Stream, charged: list[Charge]) -> Any:
         state = stream.filter_state or {}
@@ -190,9 +189,15 @@ class GlobalRateLimit(HttpFilter):
         pairs = answer.response_headers
         if answer.over and settings.marks:
             pairs.append(("x-envoy-ratelimited", "true"))
-        if settings.tells:
-            pairs += left_headers(answer.statuses)
+        tells = [self._tells(charged, place) for place in range(len(answer.statuses))]
+        if any(tells):
+            pairs += left_headers(answer.statuses, tells)
         return pairs
+
+    def _tells(self, charged: list[Charge], place: int) -> bool:
+        """Whether the status at this place is told: as its limit says, or else the filter."""
+        told = charged[place].limit.told if place < len(charged) else None
+        return self.settings.tells if told is None else told
 
     def _refused(self, stream: Stream, answer: Answer, pairs: list[tuple[str, str]]) -> LocalReply:
         settings = self.settings

@@ -1,17 +1,20 @@
 """What responses tell of limits: x-ratelimit-* (draft-polli-ratelimit-headers-03), retry-after."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from meshproxy.filters.ratelimit_service import Status
 
 
-def left_headers(statuses: Iterable[Status]) -> list[tuple[str, str]]:
-    """Of the limit of which least is left, with all limits behind it."""
-    limited = [status for status in statuses if status.limited]
+def left_headers(statuses: Sequence[Status], tells: Sequence[bool]) -> list[tuple[str, str]]:
+    """Of the limit of which least is left, with all limits behind it. tells: which of them may be told; without the
+    one of which least is left, none is."""
+    limited = [(status, told) for status, told in zip(statuses, tells, strict=True) if status.limited]
     if not limited:
         return []
-    least = min(limited, key=lambda status: status.remaining)
-    policy = "".join([_policy(status) for status in limited if status.window])
+    least, told = min(limited, key=lambda each: each[0].remaining)
+    if not told:
+        return []
+    policy = "".join([_policy(status) for status, told in limited if told and status.window])
     return [
         ("x-ratelimit-limit", f"{least.limit}{policy}"),
         ("x-ratelimit-remaining", str(least.remaining)),

@@ -6,6 +6,7 @@ What they compare is Latin-1 text, a character for a byte; patterns from the con
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
@@ -222,6 +223,21 @@ def query_parameters(path: str) -> dict[str, str]:
         name, _, value = pair.partition("=")
         found.setdefault(name, value)
     return found
+
+
+def decoded_query_parameters(path: str) -> dict[str, str]:
+    """The same, with escapes taken for what they stand for."""
+    found = query_parameters(path)
+    if "%" not in path:
+        return found
+    decoded: dict[str, str] = {}
+    for name, value in found.items():
+        decoded.setdefault(_unescaped(name), _unescaped(value))
+    return decoded
+
+
+def _unescaped(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
 
 
 def cookies(headers: Headers) -> dict[str, str]:

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from meshproxy.config.build_listen_addresses import build_networks
 from meshproxy.config.build_matchers import (
     build_header_matchers,
     build_query_matcher,
+    decoded_query_parameters,
     header_getter,
-    query_parameters,
 )
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
+from meshproxy.config.rate_limit_extensions import build_extension_action
 from meshproxy.config.types import message_class
 from meshproxy.config.view import View
 from meshproxy.http.stream import Stream
@@ -37,15 +37,25 @@ def build_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
     return tuple(limits)
 
 
-def build_own_rate_limits(view: View, ctx: Context) -> tuple[RateLimit, ...]:
-    """`rate_limits` of a filter, which know no stages."""
+def build_own_rate_limits(view: View, ctx: Context, *, by_service: bool) -> tuple[RateLimit, ...]:
+    """`rate_limits` of a filter, which know no stages. by_service: whether a service counts, or the filter itself."""
     limits = []
     for i, each in enumerate(view.rate_limits):
         with view.at("rate_limits", i):
             if each.has("stage") or each.disable_key:
                 raise ConfigError("'stage' field and 'disable_key' field are not supported")
+            if not by_service:
+                _check_local(each)
             limits.append(_limit(each, ctx, 0, _hits(each.hits_addend) if each.hits_addend else None))
     return tuple(limits)
+
+
+def _check_local(view: View) -> None:
+    if view.limit:
+        raise ConfigError("'limit' field is not supported")
+    view.hits_addend.ignore("is_negative_hits", why="only a service gives hits back")
+    view.ignore("apply_on_stream_done", why="only a service counts what is done: this limit is left out")
+    view.ignore("x_ratelimit_option", why="the filter says whether responses tell what is left")
 
 
 def _limit(view: View, ctx: Context, stage: int, hits: Callable[[Stream], int | None] | None = None) -> RateLimit:
@@ -162,27 +172,12 @@ def _first_line(header_name: str) -> Callable[[Any], str | None]:
     return read
 
 
-def _parameters(stream: Stream) -> dict[str, str]:
-    """Those of the query, with their escapes taken for what they stand for."""
-    found = query_parameters(stream.request.path)
-    if "%" not in stream.request.path:
-        return found
-    decoded: dict[str, str] = {}
-    for name, value in found.items():
-        decoded.setdefault(_unescaped(name), _unescaped(value))
-    return decoded
-
-
-def _unescaped(text: str) -> str:
-    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
-
-
 def _query_parameters(view: View, _ctx: Context) -> Action:
     name, key = wire_text(view.query_parameter_name), wire_text(view.descriptor_key)
     missing = SKIP if view.skip_if_absent else None
 
     def entry(stream: Stream) -> Any:
-        value = _parameters(stream).get(name)
+        value = decoded_query_parameters(stream.request.path).get(name)
         return missing if value is None else (key, value)
 
     return entry
@@ -261,7 +256,7 @@ def _query_parameter_value_match(view: View, ctx: Context) -> Action:
     matchers = [build_query_matcher(each, ctx) for each in view.query_parameters]
 
     def match(stream: Stream) -> bool:
-        parameters = _parameters(stream)
+        parameters = decoded_query_parameters(stream.request.path)
         return all(matches(parameters) for matches in matchers)
 
     return _matched(view, "query_match", match, _formats(ctx))
@@ -276,14 +271,21 @@ def _matched(
 
 
 def _metadata(view: View, _ctx: Context) -> Action:
-    source = view.enum("source")
-    if source not in ("DYNAMIC", "ROUTE_ENTRY"):
-        view.reject("source", f"{source}: not supported")
-    of_route = source == "ROUTE_ENTRY"
-    return _from_metadata(
-        view, SKIP if view.skip_if_absent else None,
-        lambda stream: stream.route.metadata if of_route else stream.metadata,
-    )  # fmt: skip
+    return _from_metadata(view, SKIP if view.skip_if_absent else None, _SOURCES[view.enum("source")])
+
+
+def _of_cluster(stream: Stream) -> Any:
+    cluster = stream.find_cluster()
+    return None if cluster is None else cluster.metadata
+
+
+_SOURCES: dict[str, Callable[[Stream], Any]] = {
+    "DYNAMIC": lambda stream: stream.metadata,
+    "ROUTE_ENTRY": lambda stream: stream.route.metadata,
+    "CLUSTER_ENTRY": _of_cluster,
+    # No endpoint was chosen yet when descriptors are made.
+    "CLUSTER_LOCALITY_ENTRY": lambda _stream: None,
+}
 
 
 def _dynamic_metadata(view: View, _ctx: Context) -> Action:
@@ -313,6 +315,10 @@ def _step_through(value: Any, path: list[str]) -> Any:
     return value
 
 
+def _extension(view: View, _ctx: Context) -> Action:
+    return build_extension_action(view)
+
+
 _BUILDERS: dict[str, Callable[[View, Context], Action]] = {
     "source_cluster": _source_cluster,
     "destination_cluster": _destination_cluster,
@@ -326,4 +332,5 @@ _BUILDERS: dict[str, Callable[[View, Context], Action]] = {
     "remote_address_match": _remote_address_match,
     "metadata": _metadata,
     "dynamic_metadata": _dynamic_metadata,
+    "extension": _extension,
 }
