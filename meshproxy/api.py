@@ -30,6 +30,7 @@ from meshproxy.net.filter_state import StateObject, kept_text
 from meshproxy.net.randomness import source as random_source
 from meshproxy.net.runtime import Fraction
 from meshproxy.net.tasks import start_task
+from meshproxy.net.tls_fingerprint import ja3, ja4
 from meshproxy.net.tls_hello import NotTls, parse_client_hello
 from meshproxy.net.token_bucket import Buckets, TokenBucket
 from meshproxy.observe.formatter import compile_format, wire_text
@@ -93,6 +94,8 @@ __all__ = [
     "fold_case",
     "grpc_status_of",
     "is_grpc",
+    "ja3",
+    "ja4",
     "kept_text",
     "message_class",
     "parse_client_hello",

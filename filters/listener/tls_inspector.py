@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from meshproxy.api import CLOSE, MORE, Connection, ListenerFilter, Look, NotTls, StatGroup, parse_client_hello
+from meshproxy.api import (
+    CLOSE,
+    MORE,
+    Connection,
+    ListenerFilter,
+    Look,
+    NotTls,
+    StatGroup,
+    ja3,
+    ja4,
+    parse_client_hello,
+)
 
 _MAX_HELLO = 16 * 1024
 
@@ -20,19 +31,21 @@ class TlsInspectorStats(StatGroup):
 
 
 class TlsInspector(ListenerFilter):
-    """strict: a connection that is not TLS is closed."""
+    """strict: a connection that is not TLS is closed. ja3, ja4: hellos get these fingerprints."""
 
-    def __init__(self, max_hello: int, strict: bool) -> None:
+    def __init__(self, max_hello: int, strict: bool, ja3: bool = False, ja4: bool = False) -> None:
         self.max_bytes = max_hello
         self._strict = strict
+        self._ja3 = ja3
+        self._ja4 = ja4
         self.stats = TlsInspectorStats()
 
     @classmethod
     def build(cls, config: Any, ctx: Any) -> "TlsInspector":
         config.ignore("initial_read_buffer_size", why="what has come is looked at where it lies")
-        config.ignore("enable_ja3_fingerprinting", "enable_ja4_fingerprinting", why="not supported yet")
         strict = config.close_connection_on_client_hello_parsing_errors
-        built = cls(config.get("max_client_hello_size", _MAX_HELLO), strict)
+        wanted = [config.get(f"enable_{kind}_fingerprinting", False) for kind in ("ja3", "ja4")]
+        built = cls(config.get("max_client_hello_size", _MAX_HELLO), strict, *wanted)
         ctx.stats.add("tls_inspector", built.stats)
         return built
 
@@ -52,6 +65,10 @@ class TlsInspector(ListenerFilter):
         stats.tls_found += 1
         stats.bytes_processed.record(len(data))
         connection.transport_protocol = "tls"
+        if self._ja3:
+            connection.ja3 = ja3(data)
+        if self._ja4:
+            connection.ja4 = ja4(data)
         if hello.server_name:
             stats.sni_found += 1
             connection.server_name = hello.server_name

@@ -29,7 +29,10 @@ class IdentitySource:
             return Identity(chain, key, b"", shown(self.pkcs12), self.name, None)
         chain, key = _part(self.chain, "certificate_chain"), _part(self.key, "private_key")
         assert self.chain is not None
-        return Identity(chain, key, password, shown(self.chain), self.name, self.chain.inline)
+        assert self.key is not None
+        return Identity(
+            chain, key, password, shown(self.chain), self.name, self.chain.inline, shown(self.key)
+        )  # fmt: skip
 
     def directories(self) -> set[str]:
         return directories_of(self.watched, self.chain, self.key, self.pkcs12, self.password)
@@ -50,12 +53,9 @@ def build_identity(view: View, name: str = "") -> IdentitySource:
             raise ConfigError("Certificate configuration can't have both pkcs12 and certificate_chain")
         return IdentitySource(None, None, _source(view, "pkcs12"), password, watched, name)
     if not view.certificate_chain or not view.private_key:
-        found = "only certificate chain" if view.certificate_chain else "only private key"
-        raise ConfigError(
-            f"Failed to load incomplete private key or certificate: {found} is given"
-            if view.certificate_chain or view.private_key
-            else "No certificate chain and private key in this TLS certificate"
-        )
+        if view.certificate_chain:
+            raise ConfigError("Failed to load incomplete private key from path: ")
+        raise ConfigError("Failed to load incomplete certificate from : certificate chain not set")
     return IdentitySource(
         _source(view, "certificate_chain"), _source(view, "private_key"), None, password, watched, name
     )

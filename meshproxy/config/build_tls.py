@@ -108,9 +108,9 @@ def _build_parameters(view: View, server: bool) -> TlsSettings:
 
 def _build_alpn(view: View) -> tuple[str, ...]:
     """Each entry may be several, with commas between them."""
-    names = ",".join(view.alpn_protocols).split(",") if view.alpn_protocols else []
+    names = [name for name in ",".join(view.alpn_protocols).split(",") if name]
     for name in names:
-        if not 0 < len(name.encode()) < 256:
+        if len(name.encode()) > 255:
             raise ConfigError(f"Invalid ALPN protocol string: {name!r}")
     return tuple(names)
 

@@ -51,7 +51,7 @@ class TicketKeys:
         found = tuple(key.read() for key in self._keys)
         for key in found:
             if len(key) != 80:
-                raise ConfigError(f"Incorrect TLS session ticket key length: {len(key)}, expected 80")
+                raise ConfigError(f"Incorrect TLS session ticket key length. Length {len(key)}, expected length 80.")
         return found
 
     def directories(self) -> set[str]:

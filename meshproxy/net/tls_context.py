@@ -103,7 +103,7 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
         try:
             context.load_cert_chain(chain, key, identity.password or _no_password)
         except ssl.SSLError as error:
-            raise ValueError(f"Failed to load private key from {identity.source}, Cause: {_cause(error)}") from None
+            raise ValueError(f"Failed to load private key from {identity.key_source}, Cause: {_cause(error)}") from None
 
 
 def _make(settings: TlsSettings, identities: "list[Identity] | tuple[Identity, ...]", *, server: bool) -> TlsContext:

@@ -23,6 +23,12 @@ class ClientHello:
 
 def parse_client_hello(data: bytes) -> ClientHello | None:
     """None while more bytes are needed. Raises NotTls."""
+    message = hello_message(data)
+    return None if message is None else _parse(Reader(message))
+
+
+def hello_message(data: bytes) -> bytes | None:
+    """The hello without what frames it; None while more bytes are needed. Raises NotTls."""
     message = b""
     at = 0
     while len(data) - at >= 5:
@@ -35,11 +41,11 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
             raise NotTls("not a ClientHello")
         end = 4 + int.from_bytes(message[1:4], "big")
         if len(message) >= max(end, 4):
-            return _parse(_Reader(message[4:end]))
+            return message[4:end]
     return None
 
 
-def _parse(hello: "_Reader") -> ClientHello:
+def _parse(hello: "Reader") -> ClientHello:
     hello.take(2 + 32)  # legacy version, random
     hello.vector(1)  # session id
     if not hello.vector(2).left or not hello.vector(1).left:  # cipher suites, compression methods
@@ -59,7 +65,7 @@ def _parse(hello: "_Reader") -> ClientHello:
     return ClientHello(server_name, alpn)
 
 
-def _server_name(body: "_Reader") -> str:
+def _server_name(body: "Reader") -> str:
     names = body.vector(2)
     while names.left:
         kind = names.number(1)
@@ -70,14 +76,14 @@ def _server_name(body: "_Reader") -> str:
     return ""
 
 
-def _protocols(names: "_Reader") -> tuple[str, ...]:
+def _protocols(names: "Reader") -> tuple[str, ...]:
     found = []
     while names.left:
         found.append(names.vector(1).rest().decode("latin-1"))
     return tuple(found)
 
 
-class _Reader:
+class Reader:
     """Takes numbers and length-prefixed vectors from the front. Raises NotTls where bytes are missing."""
 
     __slots__ = ("_at", "_data")
@@ -99,8 +105,8 @@ class _Reader:
     def number(self, width: int) -> int:
         return int.from_bytes(self.take(width), "big")
 
-    def vector(self, width: int) -> "_Reader":
-        return _Reader(self.take(self.number(width)))
+    def vector(self, width: int) -> "Reader":
+        return Reader(self.take(self.number(width)))
 
     def rest(self) -> bytes:
         return self.take(self.left)

@@ -28,6 +28,8 @@ class Identity:
     name: str = ""
     # Of the chain, where the configuration has it; None of a PKCS 12.
     inline: bytes | None = b""
+    # Where the key is from, for words.
+    key_source: str = "<inline>"
 
 
 @dataclass(frozen=True, slots=True)
