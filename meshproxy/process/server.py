@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ from meshproxy.observe.loop_lag import LoopLag
 from meshproxy.observe.memory import memory_of_all
 from meshproxy.observe.peers import Peer
 from meshproxy.observe.server_stats import ProcessStats, ServerStats
-from meshproxy.observe.sinks.flush import StatsFlush, take_timings
+from meshproxy.observe.sinks.flush import take_timings
 from meshproxy.observe.sinks.statsd import Timings
 from meshproxy.observe.snapshot import Part, take
 from meshproxy.observe.stats import SampledHistogram, StatGroup
@@ -53,6 +53,7 @@ from meshproxy.observe.watchdog import Watchdog
 from meshproxy.process import endpoint_counts
 from meshproxy.process.accidents import Building
 from meshproxy.process.drains import Drains, add_up
+from meshproxy.process.flushes import Flushes
 from meshproxy.process.listener_set import ListenerSet
 from meshproxy.process.options import Options
 from meshproxy.process.shared import SharedLog, SharedRuntime
@@ -123,10 +124,7 @@ class Server:
         self._in_flight: list[InFlight] = []
         self._running: asyncio.Task[Any] | None = None
         self._runtime_watch: FileWatch | None = None
-        # Where there are stats sinks. Seconds between two flushes; 0 where only /stats flushes.
-        self.flush: StatsFlush | None = None
-        self._flush_interval = 0.0
-        self._flushing: asyncio.Task[Any] | None = None
+        self._flushes = Flushes()
         # It ends because it cannot serve any more.
         self.broken = False
 
@@ -152,6 +150,20 @@ class Server:
         def building(where: str) -> Building:
             return Building(loaded.problems, where, failed)
 
+        self._build_process(view, building)
+        self._build_traffic(view, building)
+        with building("stats_sinks"):
+            self._flushes.build(view, ctx, self._take_stats, self.stat_parts, self._take_timings)
+            self._version_number = view.get("stats_server_version_override", self._version_number)
+        with building("admin"):
+            self.admin = build_admin(view.admin, self)
+        with building(""):
+            read_rest(view)
+        loaded.report_unread(failed)
+
+    def _build_process(self, view: View, building: Callable[[str], Building]) -> None:
+        """What the process is and does by itself."""
+        ctx = self.ctx
         with building("node"):
             ctx.node = build_node(view, self.options)
         with building("application_log_config"):
@@ -171,6 +183,10 @@ class Server:
             self.overload = build_overload(view.overload_manager, ctx)
         with building(""):
             ctx.lookup = build_resolver(view)
+
+    def _build_traffic(self, view: View, building: Callable[[str], Building]) -> None:
+        """Where requests come from, and where they go."""
+        ctx = self.ctx
         with building("cluster_manager"):
             ctx.upstream_bind = build_bind(view.cluster_manager.upstream_bind_config)
             ctx.outlier_log = build_outlier_log(view.cluster_manager.outlier_detection, ctx)
@@ -195,33 +211,11 @@ class Server:
                 self.listener_set.add(build_listener(listener, ctx))
                 listener.settle()
         ctx.secrets.settle()
-        with building("stats_sinks"):
-            self._read_sinks(view)
-            self._version_number = view.get("stats_server_version_override", self._version_number)
-        with building("admin"):
-            self.admin = build_admin(view.admin, self)
-        with building(""):
-            read_rest(view)
-        loaded.report_unread(failed)
 
     def _keep_timings(self) -> None:
         """Before anything is built whose histograms sinks want to have value by value."""
         StatGroup.HISTOGRAM = SampledHistogram
         self.stats.server.initialization_time_ms = SampledHistogram()
-
-    def _read_sinks(self, view: View) -> None:
-        self._flush_interval = view.get("stats_flush_interval", 5.0)
-        if view.which("stats_flush") == "stats_flush_on_admin":
-            if view.stats_flush_interval is not None:
-                view.reject(
-                    "stats_flush_on_admin", "Only one of stats_flush_interval or stats_flush_on_admin should be set!"
-                )
-            self._flush_interval = 0.0
-        if view.stats_sinks:
-            from meshproxy.config.build_stats_sinks import build_stats_sinks  # few have any
-
-            sinks = build_stats_sinks(view, self.ctx)
-            self.flush = StatsFlush(sinks, self._take_stats, self.stat_parts, self._take_timings)
 
     # ---- the life of the process ----
 
@@ -257,8 +251,7 @@ class Server:
         self.overload.start(self.loop, partial(self._tell, "overload"))
         self.stats.server.initialization_time_ms.record(int((time.monotonic() - self._began) * 1000))
         self.live()
-        if self.flush is not None and self._flush_interval:
-            self._flushing = start_task(self.flush.run(self._flush_interval), "stats flush")
+        self._flushes.start()
         _log.info("all clusters and listeners are ready: starting to serve")
 
     async def warm(self) -> None:
@@ -308,7 +301,7 @@ class Server:
         if self._lag is not None:
             self._lag.close()
         self.listener_set.close(self.listeners)
-        await self._flush_once_more()
+        await self._flushes.stop()
         if self.workers is not None:
             await self.workers.stop()
         await self.listener_set.end_connections()
@@ -320,14 +313,6 @@ class Server:
         if self.admin is not None:
             self.admin.close()
         self.ctx.log_files.close()
-
-    async def _flush_once_more(self) -> None:
-        flushing, self._flushing = self._flushing, None
-        if self.flush is not None and flushing is not None:
-            flushing.cancel()
-            await asyncio.gather(flushing, return_exceptions=True)
-            await self.flush.flush()
-            self.flush.close()
 
     def quit(self) -> None:
         running, self._running = self._running, None
@@ -386,8 +371,8 @@ class Server:
         """Asks the workers for what the next page shows of them."""
         if shown == "drain":
             await self._look()
-        if shown == "stats" and self.flush is not None and not self._flush_interval:
-            start_task(self.flush.flush(), "stats flush")
+        if shown == "stats":
+            self._flushes.asked()
         if shown in ("stats", "all"):
             await self._take_stats()
         if self.workers is None:
