@@ -166,6 +166,43 @@ def _named(owner: Callable[[Exchange], Any], attribute: str = "name") -> Callabl
     return get
 
 
+def _tls(of: Callable[[Exchange], Any]) -> dict[str, Callable[[Exchange], Any]]:
+    """What is told of a connection's TLS, where it has any."""
+
+    def told(get: Callable[[Any], Any]) -> Callable[[Exchange], Any]:
+        def value(stream: Exchange) -> str | None:
+            facts = of(stream)
+            return text(get(facts) or None) if facts is not None else None
+
+        return value
+
+    def certificate(whose: str, get: Callable[[Any], Any]) -> Callable[[Exchange], Any]:
+        def value(facts: Any) -> Any:
+            found = getattr(facts, whose)
+            return get(found) if found is not None else None
+
+        return told(value)
+
+    def subject(whose: str) -> Callable[[Exchange], Any]:
+        """It is there, and empty, where there is no certificate."""
+        get = certificate(whose, lambda found: found.subject)
+        return lambda stream: get(stream) or "" if of(stream) is not None else None
+
+    def first(kind: str) -> Callable[[Any], Any]:
+        return lambda found: next(iter(found.names(kind)), None)
+
+    return {
+        "tls_version": told(lambda facts: facts.version),
+        "subject_local_certificate": subject("own"),
+        "subject_peer_certificate": subject("peer"),
+        "uri_san_local_certificate": certificate("own", first("URI")),
+        "uri_san_peer_certificate": certificate("peer", first("URI")),
+        "dns_san_local_certificate": certificate("own", first("DNS")),
+        "dns_san_peer_certificate": certificate("peer", first("DNS")),
+        "sha256_peer_certificate_digest": certificate("peer", lambda found: found.sha256),
+    }
+
+
 ATTRIBUTES: dict[str, Getters] = {
     "request": {
         "id": _request("x-request-id"),
@@ -199,7 +236,8 @@ ATTRIBUTES: dict[str, Getters] = {
     },
     "connection": {
         "id": lambda stream: stream.connection.id,
-        "mtls": lambda stream: stream.connection.tls is not None,
+        "mtls": lambda stream: stream.connection.tls is not None and stream.connection.tls.peer is not None,
+        **_tls(lambda stream: stream.connection.tls),
         "requested_server_name": lambda stream: text(stream.connection.server_name),
         "termination_details": lambda stream: text(stream.downstream_failure or None),
         "transport_failure_reason": lambda stream: text(stream.connection.transport_failure or None),
@@ -215,6 +253,7 @@ ATTRIBUTES: dict[str, Getters] = {
         ),
         "request_attempt_count": lambda stream: stream.attempts,
         "cx_pool_ready_duration": _pool_ready,
+        **_tls(lambda stream: stream.upstream_connection.tls if stream.upstream_connection is not None else None),
     },
     "source": {
         "address": lambda stream: address_text(stream.peer),
