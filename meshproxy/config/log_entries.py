@@ -10,6 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 
+from meshproxy.config.log_tls import fill_tls
 from meshproxy.config.structs import utf8
 from meshproxy.config.types import message_class
 from meshproxy.http.headers import PSEUDO, Headers
@@ -111,6 +112,7 @@ def common_filler(states: Sequence[str], tags: Sequence[tuple[str, Tag]]) -> Fil
         common.downstream_transport_failure_reason = utf8(exchange.connection.transport_failure or "")
         common.connection_termination_details = utf8(exchange.downstream_failure)
         _fill_flags(exchange.flags, common)
+        fill_tls(exchange, common)
         for namespace, values in (exchange.metadata or {}).items():
             common.metadata.filter_metadata[utf8(namespace)].update(_tree(values))
         _fill_states(exchange, common, states)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kit import pki
 from tests.kit.telemetry_server import Telemetry, telemetry_server
 from tests.parity.proxies import Proxy, find_envoy
 
@@ -27,7 +29,7 @@ REQUESTS = (
 )
 # What differs from run to run, by the name of its field.
 CHANCE = re.compile(
-    r"start_time|time_to_.*|time_unix_nano|duration|stream_id|request_id|.*_wire_bytes_.*|.*_ms|extensions|user_agent_.*"
+    r"start_time|tls_session_id|time_to_.*|time_unix_nano|duration|stream_id|request_id|.*_wire_bytes_.*|.*_ms|extensions|user_agent_.*"
     # An answer says how many milliseconds it took, in one digit or two.
     r"|response_headers_bytes|downstream_header_bytes_sent"
 )
@@ -43,9 +45,10 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-async def exchange(port: int, data: bytes) -> None:
+async def exchange(port: int, data: bytes, tls: ssl.SSLContext | None = None) -> None:
     """And waits for the whole answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    name = "example.com" if tls else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
     writer.write(data)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0))
@@ -53,10 +56,20 @@ async def exchange(port: int, data: bytes) -> None:
     await writer.wait_closed()
 
 
+def client_of(certificates: Path) -> ssl.SSLContext:
+    """One version and cipher suite, so that both proxies have the same to tell."""
+    context = ssl.create_default_context(cafile=certificates / "ca.pem")
+    context.load_cert_chain(certificates / "client.pem", certificates / "client.key")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+    return context
+
+
 async def see(kind: str, folder: Path, server: Telemetry) -> None:
     folder.mkdir()
     origin = await asyncio.start_server(_answer, "127.0.0.1", 0)
-    ports = {"origin": origin.sockets[0].getsockname()[1], "telemetry": server.port}
+    certificates = pki.write(folder / "pki", ("ca", "server", "client"))
+    ports = {"origin": origin.sockets[0].getsockname()[1], "telemetry": server.port, "pki": certificates}
     proxy = Proxy(kind, folder)
     await proxy.start(json.dumps(yaml.safe_load(Template(CONFIG.read_text()).substitute(ports))))
     try:
@@ -64,9 +77,11 @@ async def see(kind: str, folder: Path, server: Telemetry) -> None:
         port = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in listeners}
         for data in REQUESTS:
             await exchange(port["http"], data)
+        await exchange(port["tls"], REQUESTS[0], client_of(certificates))
         await exchange(port["tcp"], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         async with asyncio.timeout(20):
-            while len(entries(server)) < len(REQUESTS) + 2 or len(records(server)) < len(REQUESTS) or not told(server):
+            count = len(REQUESTS) + 1
+            while len(entries(server)) < count + 2 or len(records(server)) < count or not told(server):
                 await asyncio.sleep(0.01)
     finally:
         await proxy.stop()
