@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import ssl
+from weakref import WeakValueDictionary
 
 from meshproxy.net.certificate import Certificate, certificates_in
 from meshproxy.net.openssl import TlsContext
@@ -13,14 +14,16 @@ from meshproxy.net.tls_verify import set_trust
 
 # Of ticket keys that nobody configured. Made before workers are forked: they take each other's tickets.
 _secret = os.urandom(32)
-_UNRECOGNIZED_NAME = 112
+_clients: WeakValueDictionary[TlsSettings, TlsContext] = WeakValueDictionary()
 _HANDSHAKE_FAILURE = 40
 
 
 def make_client_context(settings: TlsSettings) -> TlsContext:
-    """Raises ValueError in Envoy's words."""
-    context = _make(settings, settings.identities, server=False)
-    context.send_no_more()
+    """Clusters with the same settings, of which a mesh has many, share it. Raises ValueError in Envoy's words."""
+    context = _clients.get(settings)
+    if context is None:
+        context = _clients[settings] = _make(settings, settings.identities, server=False)
+        context.send_no_more()
     return context
 
 
