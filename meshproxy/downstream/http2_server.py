@@ -117,6 +117,13 @@ class Http2Server(Http2Connection):
         """A notice: it is not counted, and every stream is served."""
         self.write(frames.goaway(frames.LARGEST_STREAM_ID, frames.NO_ERROR))
 
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        if self.unfinished:
+            unfinished, self.unfinished = self.unfinished, []
+            for exchange in unfinished:
+                exchange.read_ended()
+
     def serve(self, data: bytes) -> None:
         """What came before it was known that this is HTTP/2; it was counted then."""
         self._greet()
