@@ -58,7 +58,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("0.0.0.0", 0), Answer)
         self.failing: set[str] = set()
-        self.last_host = ""
+        # By address.
+        self.last_hosts: dict[str, str] = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -73,9 +74,9 @@ class Answer(BaseHTTPRequestHandler):
             time.sleep(0.5)
         body = f"{name}\n".encode()
         if self.path == "/last":
-            body = f"{self.server.last_host}\n".encode()
+            body = f"{self.server.last_hosts.get(name)}\n".encode()
         else:
-            self.server.last_host = self.headers["host"]
+            self.server.last_hosts[name] = self.headers["host"]
         fails = asked.get("broken") in (name, "all") or (self.path == "/healthz" and name in self.server.failing)
         self.send_response(503 if fails else 302 if "to" in asked else 200)
         if "to" in asked:
