@@ -101,6 +101,9 @@ class GlobalRateLimit(HttpFilter):
         settings = self.settings
         if not settings.is_on(settings.enabled):
             return None
+        if any(limit.on_done for limit in self._applying(stream)):
+            # What this filter has not seen is not counted when it is over.
+            stream.keep(self.settings, [])
         if settings.internal is not None and settings.internal is not _from_inside(stream):
             return None
         charged = self._charges(stream, False)
@@ -113,15 +116,14 @@ class GlobalRateLimit(HttpFilter):
 
     def on_response_headers(self, stream: Stream, end: bool) -> None:
         """What the service wants the client to be told."""
-        pairs: list[tuple[str, str]] | None = stream.kept(self)
+        pairs: list[tuple[str, str]] | None = stream.kept(self.settings)
         if pairs and stream.response is not None:
             for name, value in pairs:
                 add_header(stream.response, name, value)
 
     def on_done(self, stream: Stream) -> None:
         """What counts once it is known how the exchange went; nobody waits for the answer."""
-        settings = self.settings
-        if not any(limit.on_done for limit in self._applying(stream)) or not settings.is_on(settings.enabled):
+        if stream.kept(self.settings) is None:
             return
         charged = self._charges(stream, True)
         if charged and stream.find_cluster() is not None:
@@ -179,7 +181,7 @@ class GlobalRateLimit(HttpFilter):
             cluster.stats.responses_of("internal.").charge(settings.status)
             if settings.is_on(settings.enforced):
                 return self._refused(stream, answer, pairs)
-        stream.keep(self, pairs)
+        stream.keep(self.settings, pairs)
         for name, value in answer.request_headers:
             add_header(stream.request, name, value)
         return None
