@@ -46,7 +46,9 @@ def build_own_rate_limits(view: View, ctx: Context, *, by_service: bool) -> tupl
                 raise ConfigError("'stage' field and 'disable_key' field are not supported")
             if not by_service:
                 _check_local(each)
-            limits.append(_limit(each, ctx, 0, _hits(each.hits_addend) if each.hits_addend else None))
+            limit = _limit(each, ctx, 0, _hits(each.hits_addend) if each.hits_addend else None)
+            if by_service or not limit.on_done:
+                limits.append(limit)
     return tuple(limits)
 
 

@@ -73,9 +73,10 @@ class Charge(NamedTuple):
 
 
 def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iterator[tuple[Descriptor, int]]:
-    """The descriptors of a stream at one stage, and as how many requests it counts under each."""
+    """The descriptors of a stream at one stage, and as how many requests it counts under each, for a filter that counts
+    by itself: limits that the runtime may disable are not for it, and when they apply is nothing to it."""
     for limit in limits:
-        if limit.stage == stage and not limit.on_done:
+        if limit.stage == stage and limit.disable is None:
             descriptor = limit.entries(stream)
             if not descriptor:
                 continue
