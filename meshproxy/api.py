@@ -37,7 +37,7 @@ from meshproxy.observe.formatter import compile_format, wire_text
 from meshproxy.observe.stats import StatGroup
 from meshproxy.routing.edits import HeaderEdit
 from meshproxy.routing.path_match import fold_case
-from meshproxy.routing.rate_limits import Allowance, Charge, Descriptor, RateLimit, charges, descriptors
+from meshproxy.routing.rate_limits import Allowance, Charge, Counted, Descriptor, RateLimit, charges, descriptors
 from meshproxy.upstream.grpc_client import GrpcClient, GrpcError, GrpcStream
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Connection",
     "ConnectionRecord",
     "Count",
+    "Counted",
     "Descriptor",
     "Fraction",
     "GrpcClient",

@@ -5,7 +5,7 @@ from typing import Any
 
 from meshproxy.api import (
     ConfigError,
-    Descriptor,
+    Counted,
     Fraction,
     HeaderEdit,
     HttpFilter,
@@ -61,8 +61,9 @@ class LocalRateLimit(HttpFilter):
 
     @classmethod
     def build(cls, config: Any, ctx: Any) -> "LocalRateLimit":
-        with_headers = config.enum("enable_x_ratelimit_headers") == "DRAFT_VERSION_03"
-        return TellingRateLimit(config, ctx) if with_headers else LocalRateLimit(config, ctx)
+        # Limits of routes may say so for themselves, and only descriptors have those.
+        tells = config.enum("enable_x_ratelimit_headers") == "DRAFT_VERSION_03"
+        return TellingRateLimit(config, ctx) if tells or config.descriptors else LocalRateLimit(config, ctx)
 
     @classmethod
     def build_override(cls, config: Any, ctx: Any) -> "LocalRateLimit":
@@ -79,8 +80,8 @@ class LocalRateLimit(HttpFilter):
         stats = self.stats
         stats.enabled += 1
         limiter = self._of_connection(stream) if self._per_connection else self._limiter
-        verdict, bucket = limiter.take(self._descriptors(stream) if self._wants_descriptors else ())
-        self.decided(stream, bucket)
+        verdict, bucket, told = limiter.take(self._descriptors(stream) if self._wants_descriptors else ())
+        self.decided(stream, bucket, told)
         if verdict is OK:
             stats.ok += 1
             return None
@@ -101,10 +102,10 @@ class LocalRateLimit(HttpFilter):
             grpc_status=self._grpc_status,
         )  # fmt: skip
 
-    def decided(self, stream: Stream, bucket: TokenBucket | None) -> None:
-        """The bucket that decided over a stream."""
+    def decided(self, stream: Stream, bucket: TokenBucket | None, told: bool | None) -> None:
+        """The bucket that decided over a stream, and whether its limit wants that told."""
 
-    def _descriptors(self, stream: Stream) -> Iterable[tuple[Descriptor, int]]:
+    def _descriptors(self, stream: Stream) -> Iterable[Counted]:
         """Those of the filter's own rate_limits; without them, those of the route and its virtual host."""
         if self._limits:
             return descriptors(stream, self._limits, 0)
@@ -129,10 +130,16 @@ class LocalRateLimit(HttpFilter):
 
 
 class TellingRateLimit(LocalRateLimit):
-    """With enable_x_ratelimit_headers: responses say how much is left (draft-polli-ratelimit-headers-03)."""
+    """With enable_x_ratelimit_headers, or limits that ask for it: responses say how much is left
+    (draft-polli-ratelimit-headers-03)."""
 
-    def decided(self, stream: Stream, bucket: TokenBucket | None) -> None:
-        stream.keep(self, bucket)
+    def __init__(self, config: Any, ctx: Any) -> None:
+        super().__init__(config, ctx)
+        self._tells: bool = config.enum("enable_x_ratelimit_headers") == "DRAFT_VERSION_03"
+
+    def decided(self, stream: Stream, bucket: TokenBucket | None, told: bool | None) -> None:
+        if told or (told is None and self._tells):
+            stream.keep(self, bucket)
 
     def on_response_headers(self, stream: Stream, end: bool) -> None:
         bucket: TokenBucket | None = stream.kept(self)

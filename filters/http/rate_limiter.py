@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from meshproxy.api import Buckets, ConfigError, Descriptor, TokenBucket, build_token_bucket, wire_text
+from meshproxy.api import Buckets, ConfigError, Counted, Descriptor, TokenBucket, build_token_bucket, wire_text
 
 _MAX_DYNAMIC = 20
 # What comes of asking a limiter.
@@ -34,9 +34,9 @@ class DescriptorBuckets:
         else:
             self._any.append((pattern, bucket, bucket.family(self._most), shadow))
 
-    def matching(self, counted: Iterable[tuple[Descriptor, int]]) -> list[tuple[TokenBucket, bool, int]]:
-        """The buckets of these descriptors, the strictest first, whether they are in shadow mode, and the hits."""
-        found = [(*one, hits) for each, hits in counted if (one := self._find(each)) is not None]
+    def matching(self, counted: Iterable[Counted]) -> list[tuple[TokenBucket, bool, Counted]]:
+        """The buckets of these descriptors, the strictest first, and whether they are in shadow mode."""
+        found = [(*one, each) for each in counted if (one := self._find(each.descriptor)) is not None]
         found.sort(key=lambda one: one[0].rate)
         return found
 
@@ -77,24 +77,24 @@ class Limiter:
         self._always_default = always_default
         self._sharers = sharers
 
-    def take(self, counted: Iterable[tuple[Descriptor, int]]) -> tuple[str, TokenBucket | None]:
-        """OK, OVER, or SHADOW where the request is over a limit that is only tried out; and the bucket that decided
-        (None: there is no limit)."""
+    def take(self, counted: Iterable[Counted]) -> tuple[str, TokenBucket | None, bool | None]:
+        """OK, OVER, or SHADOW where the request is over a limit that is only tried out; the bucket that decided (None:
+        there is no limit); and whether it is told (None: as the filter says)."""
         cost = self._sharers.members
         matching = self._buckets.matching(counted) if self._buckets else []
         shadowed = None
-        for bucket, shadow, hits in matching:
+        for bucket, shadow, (_, hits, told) in matching:
             # As in Envoy: who takes nothing gets nothing.
             if not hits or not bucket.take(cost * hits):
                 if not shadow:
-                    return OVER, bucket
-                shadowed = shadowed or bucket
+                    return OVER, bucket, told
+                shadowed = shadowed or (SHADOW, bucket, told)
         default = self._default
         if default is not None and (self._always_default or not matching) and not default.take(cost):
-            return OVER, default
+            return OVER, default, None
         if shadowed is not None:
-            return SHADOW, shadowed
-        return OK, matching[0][0] if matching else default
+            return shadowed
+        return (OK, matching[0][0], matching[0][2].told) if matching else (OK, default, None)
 
     def fresh(self) -> "Limiter":
         """The same with full buckets."""

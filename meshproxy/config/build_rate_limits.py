@@ -57,7 +57,6 @@ def _check_local(view: View) -> None:
         raise ConfigError("'limit' field is not supported")
     view.hits_addend.ignore("is_negative_hits", why="only a service gives hits back")
     view.ignore("apply_on_stream_done", why="only a service counts what is done: this limit is left out")
-    view.ignore("x_ratelimit_option", why="the filter says whether responses tell what is left")
 
 
 def _limit(view: View, ctx: Context, stage: int, hits: Callable[[Stream], int | None] | None = None) -> RateLimit:

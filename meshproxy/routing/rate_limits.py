@@ -72,9 +72,18 @@ class Charge(NamedTuple):
     hits: int | None
 
 
-def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iterator[tuple[Descriptor, int]]:
-    """The descriptors of a stream at one stage, and as how many requests it counts under each, for a filter that counts
-    by itself: limits that the runtime may disable are not for it, and when they apply is nothing to it."""
+class Counted(NamedTuple):
+    """A descriptor of one request, as how many requests it counts, and whether the response tells what is left (None:
+    as the filter says)."""
+
+    descriptor: Descriptor
+    hits: int
+    told: bool | None
+
+
+def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iterator[Counted]:
+    """The descriptors of a stream at one stage, for a filter that counts by itself: limits that the runtime may disable
+    are not for it, and when they apply is nothing to it."""
     for limit in limits:
         if limit.stage == stage and limit.disable is None:
             descriptor = limit.entries(stream)
@@ -82,7 +91,7 @@ def descriptors(stream: Stream, limits: Iterable[RateLimit], stage: int) -> Iter
                 continue
             hits = 1 if limit.hits is None else limit.hits(stream)
             if hits is not None:
-                yield descriptor, hits
+                yield Counted(descriptor, hits, limit.told)
 
 
 def charges(
