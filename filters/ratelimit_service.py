@@ -109,6 +109,8 @@ class RateLimitService:
 
     def _status(self, status: Any) -> Status:
         limit = status.current_limit
+        if _LINE_ENDS.search(limit.name):
+            raise ValueError(f"{limit.name!r} is no name for a header")
         multiplier = limit.unit_multiplier.value if limit.HasField("unit_multiplier") else 1
         return Status(
             status.code == 2, status.HasField("current_limit"), limit.requests_per_unit,

@@ -53,6 +53,15 @@ async def test_headers_that_are_none_are_no_answer(name: str, value: str) -> Non
 
 
 @on_loop
+async def test_a_name_that_would_end_its_header_is_no_answer() -> None:
+    response = RESPONSE(overall_code=1)
+    response.statuses.add(code=1).current_limit.name = "a\r\nx-b: c"
+    asked = service(response.SerializeToString())
+    with pytest.raises(ServiceError, match="no name"):
+        await asked.ask(asked.question("d"))
+
+
+@on_loop
 async def test_what_an_answer_says() -> None:
     response = RESPONSE(overall_code=2, raw_body=b"\xff")
     response.statuses.add(code=2).current_limit.requests_per_unit = 3
