@@ -26,9 +26,9 @@ class SetMetadata(HttpFilter):
             entries.append(Entry(wire_text(config.metadata_namespace), wire_struct(config.value.take()), True))
         for view in config.metadata:
             view.ignore("typed_value", why="nothing here reads typed metadata")
+            namespace, overwrite = wire_text(view.metadata_namespace), view.allow_overwrite
             if view.value:
-                values = wire_struct(view.value.take())
-                entries.append(Entry(wire_text(view.metadata_namespace), values, view.allow_overwrite))
+                entries.append(Entry(namespace, wire_struct(view.value.take()), overwrite))
         return cls(entries)
 
     @classmethod

@@ -90,7 +90,7 @@ def _read_health(cluster: Cluster, view: View, ctx: Context) -> None:
     with view.at("outlier_detection"):
         detector = build_outlier_detector(cluster, view.outlier_detection, view, checks, ctx)
     cluster.watchers = tuple([each for each in (detector, checks) if each is not None])
-    cluster.keeps_healthy = checks is not None and not view.ignore_health_on_host_removal
+    cluster.keeps_healthy = not view.ignore_health_on_host_removal and checks is not None
     cluster.cuts_failed = view.close_connections_on_host_health_failure
     if detector is not None:
         ctx.stats.add(f"cluster.{cluster.alt_stat_name}.outlier_detection", detector.stats)

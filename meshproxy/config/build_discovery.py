@@ -137,7 +137,7 @@ def _named_endpoints(view: View) -> list[Endpoint]:
         endpoints = build_endpoints(view.load_assignment)
         for endpoint in endpoints:
             host, port = endpoint.address
-            if not port:
-                raise ConfigError(f"a DNS cluster cannot have the address {host or 'without a port'}")
+            if not port and host.startswith(("/", "@")):
+                raise ConfigError(f"a DNS cluster cannot have the address {host}")
             endpoint.hostname = endpoint.hostname or host
     return endpoints

@@ -34,6 +34,13 @@ _WITHOUT_MEANING = {
 }
 
 
+_BOOTSTRAP = "envoy.extensions."
+_IDLE_EXTENSIONS = {
+    _BOOTSTRAP + "bootstrap.internal_listener.v3.InternalListener": "there are no internal listeners",
+    _BOOTSTRAP + "network.socket_interface.v3.DefaultSocketInterface": "sockets are the operating system's",
+}
+
+
 def build_node(view: View, options: Any) -> Node:
     """The node, with the command line merged over it."""
     node = view.node
@@ -84,11 +91,20 @@ def read_rest(view: View) -> None:
                 view.reject(name, why)
     for extension in view.bootstrap_extensions:
         with found.collect():
-            extension.reject("typed_config", f"unsupported bootstrap extension {extension.name}")
+            _read_extension(extension)
     with found.collect():
         _read_regex_engine(view)
     if found.errors:
         raise ConfigErrors(found.errors, rooted=True)
+
+
+def _read_extension(view: View) -> None:
+    """One that only prepares what others may use is accepted: who would use it is refused where it stands."""
+    name = view.name
+    why = _IDLE_EXTENSIONS.get(view.typed_config.type_name)
+    if why is None:
+        view.reject("typed_config", f"unsupported bootstrap extension {name}")
+    view.ignore("typed_config", why=why)
 
 
 def _read_regex_engine(view: View) -> None:

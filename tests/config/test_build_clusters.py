@@ -60,6 +60,14 @@ def build(ctx: Context, *fields: str) -> Cluster:
     return cluster
 
 
+@pytest.mark.parametrize("fields", [
+    ("ignore_health_on_host_removal: true",),
+    ("type: LOGICAL_DNS", assignment(endpoint("127.0.0.1", 0))),
+])  # fmt: skip
+def test_what_has_no_effect_is_accepted(ctx: Context, fields: tuple[str, ...]) -> None:
+    assert build(ctx, *fields).keeps_healthy is False
+
+
 def refusal(ctx: Context, *fields: str) -> str:
     with pytest.raises(ConfigError) as caught:
         add_cluster(view_of(*fields), ctx)

@@ -36,10 +36,16 @@ def test_all_that_is_not_there_is_refused_at_once() -> None:
 
 
 def test_what_has_no_meaning_is_named() -> None:
-    root = view("{flags_path: a, cluster_manager: {enable_deferred_cluster_creation: true}}")
+    kind = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    extension = f"{{name: i, typed_config: {{'@type': {kind}, buffer_size_kb: 64}}}}"
+    root = view(
+        "{flags_path: a, cluster_manager: {enable_deferred_cluster_creation: true},"
+        f" bootstrap_extensions: [{extension}]}}"
+    )
     read_rest(root)
     assert {(problem.path, problem.severity) for problem in unread(root)} == {
         ("flags_path", "ignored"), ("cluster_manager.enable_deferred_cluster_creation", "ignored"),
+        ("bootstrap_extensions[0].typed_config", "ignored"),
     }  # fmt: skip
 
 
