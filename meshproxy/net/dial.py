@@ -121,12 +121,13 @@ async def secure(
 
 
 async def attach(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, sock: socket.socket) -> None:
-    """Puts a protocol on a connected socket, which it owns from then on. Raises DialError."""
+    """Puts a protocol on a connected socket, which it owns from then on. Raises DialError.
+
+    As with sockets that were accepted: `create_connection` lets go of its socket object a turn later, and one whose
+    transport is closed by then closes, when it is collected, whatever has got its descriptor meanwhile.
+    """
     try:
-        if sock.family == socket.AF_UNIX:
-            await loop.create_unix_connection(lambda: protocol, sock=sock)
-        else:
-            await loop.create_connection(lambda: protocol, sock=sock)
+        await loop.connect_accepted_socket(lambda: protocol, sock)
     except OSError as error:
         sock.close()
         raise DialError(_DELAYED + _words(error)) from error

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from meshproxy.net.dial import DialError, SocketOptions, dial, dial_socket
+from meshproxy.net.dial import DialError, SocketOptions, attach, dial, dial_socket
 from meshproxy.net.sockets import SocketOption
 from tests.upstream.fakes import black_hole
 
@@ -47,6 +47,26 @@ def test_a_protocol_is_connected() -> None:
         return received
 
     assert run(work()) == b"hello"
+
+
+class _EndsAtOnce(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_a_connection_that_ends_at_once_has_let_go_of_its_descriptor(path: bool, tmp_path: Path) -> None:
+    async def work() -> None:
+        with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as listening:
+            listening.bind(f"{tmp_path}/s" if path else ("127.0.0.1", 0))
+            listening.listen()
+            address = (f"{tmp_path}/s", 0) if path else listening.getsockname()
+            loop = asyncio.get_running_loop()
+            sock = await dial_socket(loop, address, 5.0, NONE)
+            await attach(loop, _EndsAtOnce(), sock)
+            assert sock.fileno() == -1
+
+    run(work())
 
 
 @pytest.mark.parametrize("abstract", [False, True])
