@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import find_extension
+from meshproxy.config.types import message_class
 from meshproxy.config.view import View
 from meshproxy.http.filter import HttpFilter
+from meshproxy.routing.unanswered import Unanswered
 
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
 
 def build_http_filters(views: Sequence[View], ctx: Context) -> tuple[list[HttpFilter], View]:
-    """The filters in order without the terminal one, and the View of the router's configuration."""
+    """The filters in order without the terminal one, and the View of the router's configuration.
+
+    Without filters one that never answers stands in front of a router that is never reached.
+    """
     chain: list[HttpFilter] = []
     for i, view in enumerate(views):
         with view.at(""):
@@ -23,7 +28,7 @@ def build_http_filters(views: Sequence[View], ctx: Context) -> tuple[list[HttpFi
         if built is not None:
             chain.append(built)
     if not views:
-        raise ConfigError("without filters no request is ever answered: the router is needed")
+        return [Unanswered()], View(message_class(ROUTER)())
     name = views[-1].name
     raise ConfigError(f"non-terminal filter named {name} of type {kind} is the last filter in a http filter chain.")
 

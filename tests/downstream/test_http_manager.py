@@ -151,7 +151,6 @@ REFUSED = [
     ({"use_remote_address": True, "original_ip_detection_extensions": [{"name": "x", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"}}]},
      "cannot be set together with use_remote_address"),
-    ({"http_filters": []}, "without filters no request is ever answered"),
 ]  # fmt: skip
 
 
