@@ -1,5 +1,6 @@
 """envoy.config.listener.v3.FilterChain: which connections it serves, its network filters, its terminal filter."""
 
+from meshproxy.config.build_chain_tree import build_chain_tree
 from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_listen_addresses import build_networks
 from meshproxy.config.build_transport_sockets import build_downstream_socket
@@ -19,8 +20,6 @@ _SOURCE_TYPES = {"ANY": (), "SAME_IP_OR_LOOPBACK": ("local",), "EXTERNAL": ("ext
 
 def build_filter_chains(view: View, ctx: Context, buffer_limit: int) -> ChainMatcher[FilterChain]:
     """All chains of a listener. `view`: the Listener."""
-    if view.filter_chain_matcher:
-        view.reject("filter_chain_matcher", "not supported: use filter_chain_match")
     chains = []
     for i, each in enumerate(view.filter_chains):
         with view.at("filter_chains", i):
@@ -32,6 +31,10 @@ def build_filter_chains(view: View, ctx: Context, buffer_limit: int) -> ChainMat
         view.default_filter_chain.ignore("filter_chain_match", why="the default filter chain serves what no other does")
     if not chains and default is None:
         raise ConfigError("no filter chains specified")
+    if view.filter_chain_matcher:
+        for each in view.filter_chains:
+            each.ignore("filter_chain_match", why="filter_chain_matcher decides")
+        return build_chain_tree(view, ctx, [chain for _, chain in chains], default)
     try:
         return ChainMatcher(chains, default)
     except OverlappingChains as overlap:

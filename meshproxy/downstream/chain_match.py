@@ -130,10 +130,10 @@ def _application_protocols(connection: Connection, node: Any) -> Iterable[Any]:
 def _source_type(connection: Connection, node: Any) -> Iterable[Any]:
     if len(node) == 1 and None in node:
         return (None,)
-    return ("local" if _is_local(connection) else "external"), None
+    return ("local" if is_local(connection) else "external"), None
 
 
-def _is_local(connection: Connection) -> bool:
+def is_local(connection: Connection) -> bool:
     """The peer is this host: it has the same address, a loopback address, or a unix socket."""
     host = connection.peer[0]
     return host == connection.local[0] or not connection.peer[1] or ip_address(host).is_loopback
