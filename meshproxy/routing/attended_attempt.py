@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from meshproxy.http.filter import LocalReply
 from meshproxy.http.headers import Headers, ResponseHeaders
 from meshproxy.net.timeouts import TimeoutQueue
 from meshproxy.routing.attempt import Attempt
@@ -28,10 +29,18 @@ class AttendedAttempt(JudgedAttempt):
         # As it is now: where it goes may change its host.
         mirrors = copies_of(self.stream, self.plan.mirrors)
         super().start(end)
-        if self.pool is not None:
-            mirrors.begin(self.router, self.action, self.stream, end)
-            if not end and not self._over:
-                self.mirrors = mirrors
+        tries = self.stream.upstream
+        if self.pool is None or (self._over and not isinstance(tries, Tries)):
+            # It has failed already, and there is nothing to follow.
+            return
+        mirrors.begin(self.router, self.action, self.stream, end)
+        if end:
+            return
+        # The rest of the request is theirs too.
+        if isinstance(tries, Tries):
+            tries.mirrors = mirrors
+        else:
+            self.mirrors = mirrors
 
     def start_again(self, tries: Tries, endpoint: Endpoint | None) -> None:
         self._prepare(tries.body is None or tries.body.empty)
@@ -75,6 +84,11 @@ class AttendedAttempt(JudgedAttempt):
         super().flush()
         if self.mirrors is not None:
             self.mirrors.push()
+
+    def _refuse(self, reply: LocalReply) -> None:
+        super()._refuse(reply)
+        if self.mirrors is not None:
+            self.mirrors.cancel()
 
     def _end(self) -> None:
         Attempt._end(self)

@@ -89,10 +89,17 @@ class JudgedAttempt(Attempt):
         self.body = None
 
     def _refuse(self, reply: LocalReply) -> None:
-        if self.tries is not None:
-            self._over = True
-            self.tries.settle(self)
-        super()._refuse(reply)
+        tries, stream = self.tries, self.stream
+        if tries is None:
+            super()._refuse(reply)
+            return
+        self._over = True
+        tries.settle(self)
+        stream.upstream = None
+        self._charge_failure(reply.status)
+        # As in Envoy, logs tell the host that was tried last.
+        stream.endpoint = tries.last_tried
+        self.action.answer(stream, reply)
 
     # ---- from the upstream ----
 

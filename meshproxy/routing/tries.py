@@ -87,6 +87,10 @@ class Tries:
         self._pending = self.stream.manager.loop.call_later(seconds, self._again)
         return True
 
+    @property
+    def last_tried(self) -> Endpoint | None:
+        return self._tried[-1] if self._tried else None
+
     def has_others(self, attempt: "JudgedAttempt") -> bool:
         """Whether there is hope beside this try."""
         return self._pending is not None or any(each is not attempt for each in self.running)
