@@ -26,9 +26,14 @@ class SayAndClose(asyncio.Protocol):
         self._response = response
 
     def connection_made(self, transport: Any) -> None:
+        if (record := self._connection.record) is not None:
+            record.details = "direct_response"
         transport.write(self._response)
         # Not at once: what the client has sent is read first, or the kernel would turn the end into a reset.
         asyncio.get_running_loop().call_soon(transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if (record := self._connection.record) is not None:
+            # Read only so that the client gets to its answer: it was received by nobody.
+            record.bytes_received = 0
         self._connection.ended()
