@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from meshproxy.http.filter import LocalReply, owner_of
 from meshproxy.http.headers import Headers
 from meshproxy.http.hold import Hold
-from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
     from meshproxy.http.stream import Stream
@@ -33,7 +32,7 @@ def walk_headers(stream: "Stream", after: int, end: bool) -> bool:
             else:
                 hold = stream.request_hold = Hold(stream.manager.buffer_limit)
                 hold.ended = end
-                hold.task = start_task(_wait(stream, outcome, hook, place, end), f"filter {owner_of(hook)}")
+                hold.wait(_wait(stream, outcome, hook, place, end), outcome, f"filter {owner_of(hook)}")
             return False
         if stream.response_complete or stream.done:
             return False

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from meshproxy.http.filter import LocalReply, owner_of
 from meshproxy.http.headers import Headers
 from meshproxy.http.hold import Hold
-from meshproxy.net.tasks import start_task
 
 if TYPE_CHECKING:
     from meshproxy.http.stream import Stream
@@ -30,7 +29,7 @@ def walk_headers(stream: "Stream", after: int, end: bool, body: bytes = b"") -> 
             if body:
                 hold.chunks.append(body)
                 hold.ended = True
-            hold.task = start_task(_wait(stream, outcome, hook, entry, end), f"filter {owner_of(hook)}")
+            hold.wait(_wait(stream, outcome, hook, entry, end), outcome, f"filter {owner_of(hook)}")
             return False
         if stream.response_complete or stream.done:
             return False
