@@ -73,6 +73,8 @@ def _origins(config: Any, ctx: Any) -> tuple[Callable[[str], bool], ...]:
 class Cors(HttpFilter):
     """In the chain it has no hook: only where there is a policy something runs (`PolicyCors`)."""
 
+    route_field = "cors"
+
     def __init__(self, enabled: Callable[[Fraction], bool]) -> None:
         self._enabled = enabled
         self.stats = CorsStats()

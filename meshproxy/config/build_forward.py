@@ -31,7 +31,6 @@ _NOT_FOUND = {"SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERR
 _PROXY_PROTOCOL = {"V1": 1, "V2": 2}
 _MAX_WEIGHT = 2**32 - 1
 _IGNORED: dict[str, tuple[str, ...]] = {
-    "the cors filter takes its policy from typed_per_filter_config": ("cors",),
     "there is no early data here": ("early_data_policy",),
 }
 

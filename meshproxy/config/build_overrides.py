@@ -6,8 +6,9 @@ from meshproxy.config.context import Context
 from meshproxy.config.errors import ConfigError
 from meshproxy.config.extensions import find_extension
 from meshproxy.config.view import View
-from meshproxy.routing.overrides import Override, Overrides
+from meshproxy.routing.overrides import Override, Overrides, field_key
 
+_CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 _FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 
 
@@ -20,6 +21,14 @@ def build_overrides(view: View, ctx: Context) -> Overrides:
         if override is not None:
             found[name] = override
     return found
+
+
+def with_cors(own: Overrides, view: View, ctx: Context) -> Overrides:
+    """The same with what `cors` of a virtual host or RouteAction says, which is older than typed_per_filter_config."""
+    if not view.cors:
+        return own
+    with view.at("cors"):
+        return {**own, field_key("cors"): Override(find_extension(_CORS_POLICY).build_override(view.cors, ctx))}
 
 
 def with_outer(own: Overrides, outer: tuple[Overrides, ...]) -> tuple[Overrides, ...]:

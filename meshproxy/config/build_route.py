@@ -6,7 +6,7 @@ from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_forward import build_forward, build_max_duration, build_weighted
 from meshproxy.config.build_internal_redirects import build_internal_redirects
 from meshproxy.config.build_mirrors import build_mirrors
-from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_overrides import build_overrides, with_cors, with_outer
 from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_redirect import build_redirect
 from meshproxy.config.build_route_match import build_path_match, build_predicates, build_template
@@ -38,7 +38,11 @@ def build_route(view: View, scope: Scope) -> tuple[PathMatch, Route]:
     route.request_edits = request_edits(edits)
     edits = scope.in_order(build_edit(view, "response"), scope.response_edits)
     route.response_edits = response_edits(edits)
-    route.overrides = with_outer(build_overrides(view, scope.ctx), scope.overrides)
+    own = build_overrides(view, scope.ctx)
+    if view.which("action") == "route":
+        with view.at("route"):
+            own = with_cors(own, view.route, scope.ctx)
+    route.overrides = with_outer(own, scope.overrides)
     if view.stat_prefix:
         route.stats = RequestStats()
         scope.ctx.stats.add(f"vhost.{scope.host_name}.route.{view.stat_prefix}", route.stats)

@@ -8,7 +8,7 @@ from meshproxy.config.build_endpoints import metadata_of
 from meshproxy.config.build_matcher_tree import build_matcher_tree
 from meshproxy.config.build_matchers import build_header_matchers
 from meshproxy.config.build_mirrors import build_mirrors
-from meshproxy.config.build_overrides import build_overrides, with_outer
+from meshproxy.config.build_overrides import build_overrides, with_cors, with_outer
 from meshproxy.config.build_plan import build_plan
 from meshproxy.config.build_rate_limits import build_rate_limits
 from meshproxy.config.build_route import build_route
@@ -97,14 +97,13 @@ def _table_scope(view: View, ctx: Context, deadlines: Deadlines, validate_cluste
 
 
 def _build_host(view: View, table: Scope) -> VirtualHost:
-    view.ignore("cors", why="the cors filter takes its policy from typed_per_filter_config")
     reject_specifiers(view)
     scope = replace(
         table,
         host_name=view.name,
         request_edits=(build_edit(view, "request"), *table.request_edits),
         response_edits=(build_edit(view, "response"), *table.response_edits),
-        overrides=with_outer(build_overrides(view, table.ctx), table.overrides),
+        overrides=with_outer(with_cors(build_overrides(view, table.ctx), view, table.ctx), table.overrides),
         plan=replace(
             build_plan(view, view, table.plan, table.ctx),
             tell_timeout_retry=view.include_is_timeout_retry_header,

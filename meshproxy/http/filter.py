@@ -45,6 +45,8 @@ class HttpFilter:
     # Off unless a route configures it (HttpFilter.disabled in the chain).
     disabled: bool = False
     terminal: ClassVar[bool] = False
+    # A field of virtual hosts and routes that configures the filter where no typed_per_filter_config does.
+    route_field: ClassVar[str] = ""
 
     @classmethod
     def build(cls, config: Any, ctx: Any) -> "HttpFilter | None":

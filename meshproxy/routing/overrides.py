@@ -21,8 +21,13 @@ class Override:
     disabled: bool = False
 
 
-# Name of a filter in the chain -> its entry at one level.
+# Name of a filter in the chain (or what `field_key` gives) -> its entry at one level.
 Overrides = dict[str, Override]
+
+
+def field_key(field: str) -> str:
+    """The key of what a field of the route itself says for filters with that `route_field`: no name of a filter."""
+    return f"\0{field}"
 
 
 def specialise(table: RouteTable, chain: Sequence[HttpFilter]) -> Hooks:
@@ -50,12 +55,13 @@ class _Specialiser:
 
     def _entry(self, entry: HttpFilter, levels: tuple[Overrides, ...]) -> HttpFilter | None:
         found = [level[entry.name] for level in levels if entry.name in level]
-        if not found:
-            return None if entry.disabled else entry
         # The most specific level says whether the filter runs at all; a configuration switches it on.
-        if found[0].disabled:
+        if found[0].disabled if found else entry.disabled:
             return None
         configs = [override.config for override in found if override.config is not None]
+        if not configs and entry.route_field:
+            old = field_key(entry.route_field)
+            configs = [level[old].config for level in levels if old in level]
         key = (id(entry), *map(id, configs))
         if key not in self._made:
             self._made[key] = entry.for_levels(configs) if configs else entry
