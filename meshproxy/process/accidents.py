@@ -44,7 +44,9 @@ class Building:
             error = ConfigError(str(error))
         if isinstance(error, ConfigError):
             error.climb(self._where)
-            self._problems.extend(error.problems())
+            problems = error.problems()
+            self._problems.extend(problems)
+            self._failed += [problem.path for problem in problems]
         else:
             _log.debug("%s", self._where, exc_info=error)
             self._problems.add(self._where, describe(error))

@@ -26,8 +26,9 @@ def build(error: Exception | None) -> tuple[list[Problem], list[str]]:
 
 def test_what_goes_wrong_is_a_problem() -> None:
     assert build(None) == ([], [])
-    assert build(ConfigError("no", "name")) == ([Problem("clusters['a'].name", "no")], ["clusters['a']"])
-    assert build(ConfigError("no", "x.name", rooted=True))[0] == [Problem("x.name", "no")]
+    name = "clusters['a'].name"
+    assert build(ConfigError("no", "name")) == ([Problem(name, "no")], ["clusters['a']", name])
+    assert build(ConfigError("no", "x.name", rooted=True)) == ([Problem("x.name", "no")], ["clusters['a']", "x.name"])
     assert build(ValueError("no"))[0] == [Problem("clusters['a']", "no")]
     (accident,), failed = build(KeyError("x"))
     assert (accident.path, failed) == ("clusters['a']", ["clusters['a']"])
