@@ -27,6 +27,15 @@ class AlpnPool(Http2Pool):
             self.clients.discard(client)
         self.stream_ended(client)
 
+    def withhold(self, client: Any) -> bool:
+        """See Http1Pool."""
+        if not client.is_ready:
+            return False
+        self._drop(client)
+        self.streams += 1
+        client.active = 1
+        return True
+
     def lost(self, client: Any, busy: bool, local: bool) -> None:
         if isinstance(client, Http1Client):
             # Of HTTP/2, each exchange says so itself.
