@@ -64,7 +64,8 @@ class Limits:
             yield "remaining_cx", _left(self.connections, self.connections.maximum)
             yield "remaining_cx_pools", _left(self.pools, self.pools.maximum)
             yield "remaining_pending", _left(self.pending, self.pending.maximum)
-            yield "remaining_retries", _left(self.retries, self.allowed_retries())
+            # As in Envoy, nothing where it is a share of requests: what is left changes with them.
+            yield "remaining_retries", 0 if self.retry_budget else _left(self.retries, self.retries.maximum)
             yield "remaining_rq", _left(self.requests, self.requests.maximum)
 
 

@@ -76,6 +76,8 @@ def test_a_retry_budget_takes_the_place_of_the_number() -> None:
     limits = Limits(Counts())
     limits.retries.maximum = 1
     limits.retry_budget = 20.0
+    limits.track_remaining = True
+    assert dict(limits.remaining())["remaining_retries"] == 0
     assert limits.allowed_retries() == 3
     limits.requests.own, limits.pending.own = 90, 10
     assert limits.allowed_retries() == 20
