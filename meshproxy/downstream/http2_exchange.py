@@ -35,12 +35,15 @@ class MultiplexedStream(Stream):
 class Http2Exchange(Http2Stream):
     """`ServerSide` (http/sides.py) of one Stream."""
 
-    __slots__ = ("stream",)
+    __slots__ = ("ends", "head", "stream")
 
     meter: Meter | None = None
 
     def __init__(self, connection: "Http2Connection", stream_id: int) -> None:
         super().__init__(connection, stream_id)
+        # Of a request that has not begun, and whether it is the whole of it.
+        self.head: RequestHead | None = None
+        self.ends = False
         self.stream: Stream | None = None
 
     @property
@@ -51,16 +54,20 @@ class Http2Exchange(Http2Stream):
     # ---- the request ----
 
     def on_headers(self, head: RequestHead, end: bool) -> None:
-        authority = head.authority
-        index = head.index
-        request = RequestHeaders(
-            head.method, head.path, authority or "", [*head.pairs], None if index is None else index.copy(), head.scheme
-        )
-        server = self.carrier
-        manager = server.manager
-        if head.protocol is not None:
-            _as_upgrade(request, head.protocol)
-        stream = self.stream = manager.start_multiplexed(self, server, request)
+        """The request begins when the rest of the read is known: one that is reset in it costs little."""
+        self.head = head
+        self.ends = end
+        self.carrier.fresh.append(self)
+
+    def begin(self) -> None:
+        """Nothing where it was reset meanwhile."""
+        head = self.head
+        if head is None:
+            return
+        end = self.ends
+        stream = self._make_stream(head)
+        request = stream.request
+        manager = self.carrier.manager
         if "expect" in request.index and not manager.proxy_100_continue:
             self._continue(request)
         if request.method == "QUERY" and "content-type" not in request.index:
@@ -73,6 +80,20 @@ class Http2Exchange(Http2Stream):
             manager.run(stream, end)
             if not end:
                 self._expect_more()
+
+    def _make_stream(self, head: RequestHead) -> Stream:
+        self.head = None
+        index = head.index
+        request = RequestHeaders(
+            head.method, head.path, head.authority or "", [*head.pairs], None if index is None else index.copy(),
+            head.scheme,
+        )  # fmt: skip
+        if head.protocol is not None:
+            _as_upgrade(request, head.protocol)
+        server = self.carrier
+        server.requests += 1
+        stream = self.stream = server.manager.start_multiplexed(self, server, request)
+        return stream
 
     def _expect_more(self) -> None:
         """What came so far goes on at the end of the read, if the rest has not come by then."""
@@ -92,18 +113,26 @@ class Http2Exchange(Http2Stream):
             self.write_headers(_CONTINUE, False)
 
     def on_data(self, data: bytes, end: bool) -> None:
+        if self.head is not None:
+            self.carrier.begin_fresh()
         stream = self.stream
         if stream is not None:
             stream.last_activity = stream.manager.loop.time()
             stream.receive_data(data, end)
             if not end:
                 self._expect_more()
+        elif end and self.early:
+            self.write_reset(frames.NO_ERROR)
 
     def on_trailers(self, pairs: list[Pair]) -> None:
+        if self.head is not None:
+            self.carrier.begin_fresh()
         stream = self.stream
         if stream is not None:
             stream.last_activity = stream.manager.loop.time()
             stream.receive_trailers(Headers([*pairs]))
+        elif self.early:
+            self.write_reset(frames.NO_ERROR)
 
     def start_nameless(self) -> Stream:
         """A stream for a request whose head could not be read: it is counted and logged as the others are."""
@@ -113,7 +142,7 @@ class Http2Exchange(Http2Stream):
         return self.stream
 
     def on_reset(self, code: int, remote: bool, details: str) -> None:
-        stream = self.stream
+        stream = self.stream if self.head is None else self._make_stream(self.head)
         if stream is None:
             if self.headers_received:
                 # The response is whole, and was waiting for windows.

@@ -49,7 +49,7 @@ class Http2Server(Http2Connection):
 
     __slots__ = (
         "_closed_streams", "_ending", "_greeted", "_premature", "_told_off", "connection", "counted",
-        "last_activity", "leaving", "manager", "requests", "unfinished", "unsent",
+        "fresh", "last_activity", "leaving", "manager", "requests", "unfinished", "unsent",
     )  # fmt: skip
 
     exchange: type[Http2Exchange] = Http2Exchange
@@ -70,6 +70,8 @@ class Http2Server(Http2Connection):
         self.leaving = False
         # It closes with its last stream.
         self._ending = False
+        # Exchanges whose heads came in the read that is being worked on, and that have not begun.
+        self.fresh: list[Http2Exchange] = []
         # Exchanges of which something came in the read that is being worked on, and more is to come.
         self.unfinished: list[Http2Exchange] = []
         # A load shed point has told the client to go elsewhere.
@@ -124,6 +126,22 @@ class Http2Server(Http2Connection):
             for exchange in unfinished:
                 exchange.read_ended()
 
+    def _read(self, data: bytes, at: int) -> bytes:
+        rest = super()._read(data, at)
+        if self.fresh:
+            self.begin_fresh()
+        return rest
+
+    def begin_fresh(self) -> None:
+        """What came before is begun before what comes after."""
+        fresh, self.fresh = self.fresh, []
+        for exchange in fresh:
+            exchange.begin()
+
+    def _break(self, error: ConnectionBroken, before: int) -> None:
+        self.begin_fresh()
+        super()._break(error, before)
+
     def serve(self, data: bytes) -> None:
         """What came before it was known that this is HTTP/2; it was counted then."""
         self._greet()
@@ -160,7 +178,6 @@ class Http2Server(Http2Connection):
     # ---- streams ----
 
     def make_stream(self, stream_id: int) -> Http2Stream:
-        self.requests += 1
         return self.exchange(self, stream_id)
 
     def parse_head(self, pairs: list[Pair]) -> RequestHead:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A head with so many times as many headers as are allowed is not merely too large.
 _FACTOR = 5
+# Seconds for what a peer has sent already: as long as it is told nothing, its frames are judged as those of any stream.
+_GRACE = 0.01
 # Bytes that wait at most to leave together.
 _MOST_HELD = 64 * 1024
 
@@ -27,11 +29,11 @@ class Http2Link(asyncio.Protocol):
     """The part of `Http2Connection` that streams and sides write to."""
 
     __slots__ = (
-        "_block", "_buffer", "_last_served", "_no_priorities", "_out", "_reading", "_reset_here", "_settings_acked",
-        "_soon", "_started", "_unwritten", "blocked", "buffer_limit", "client", "closed_here", "closing", "credit",
-        "data_frames_sent", "decoder", "encoder", "goaway_received", "goaway_sent", "last_opened", "last_peer",
-        "limits", "options", "peer_allows_connect", "peer_frame_size", "peer_max_streams", "peer_window",
-        "receive_window", "send_window", "stats", "streams", "transport", "waiting",
+        "_answered", "_block", "_buffer", "_last_served", "_no_priorities", "_out", "_reading", "_reset_here",
+        "_settings_acked", "_soon", "_started", "_unwritten", "blocked", "buffer_limit", "client", "closed_here",
+        "closing", "credit", "data_frames_sent", "decoder", "encoder", "goaway_received", "goaway_sent",
+        "last_opened", "last_peer", "limits", "options", "peer_allows_connect", "peer_frame_size", "peer_max_streams",
+        "peer_window", "receive_window", "send_window", "stats", "streams", "transport", "waiting",
     )  # fmt: skip
 
     def __init__(self, options: "Http2Options", stats: "Http2Stats", buffer_limit: int, client: bool) -> None:
@@ -79,6 +81,8 @@ class Http2Link(asyncio.Protocol):
         self._started = client
         # A header block that is not complete: its stream's number, its stream if it is served, flags, and pieces.
         self._block: tuple[int, Http2Stream | None, int, list[bytes]] | None = None
+        # Streams of which we have sent all, and the rest of which nobody wants.
+        self._answered: list[Http2Stream] = []
         # Streams that we have reset lately.
         self._reset_here: dict[int, None] = {}
         # SETTINGS_NO_RFC7540_PRIORITIES, which may not change; None until the first SETTINGS came.
@@ -292,6 +296,26 @@ class Http2Link(asyncio.Protocol):
         if len(resets) > self.options.max_concurrent_streams:
             del resets[next(iter(resets))]
         resets[stream.id] = None
+
+    def tell_to_stop(self, stream: Http2Stream) -> None:
+        """The peer need not send the rest of a stream (RFC 9113 §8.1)."""
+        if self._block is not None and self._block[1] is stream:
+            # Not even its head was complete in time: what follows of that is no trailers.
+            stream.write_reset(frames.NO_ERROR)
+            return
+        if not self._answered:
+            self.reset_soon()
+        self._answered.append(stream)
+
+    def reset_soon(self) -> None:
+        """Asks for `reset_answered` once what is under way has come."""
+        asyncio.get_running_loop().call_later(_GRACE, self.reset_answered)
+
+    def reset_answered(self) -> None:
+        answered, self._answered = self._answered, []
+        if not self.closing:
+            for stream in answered:
+                stream.write_reset(frames.NO_ERROR)
 
     def forget(self, stream: Http2Stream) -> None:
         """It is over at both ends, or reset."""

@@ -119,10 +119,9 @@ class Http2Stream:
 
     def end_early(self) -> None:
         """What we send is whole, and nobody wants more from the peer (RFC 9113 §8.1)."""
+        self.early = True
         if self.local_closed:
-            self.write_reset(frames.NO_ERROR)
-        else:
-            self.early = True
+            self.connection.tell_to_stop(self)
 
     def stop_reading(self) -> None:
         """Each pause needs a resume."""
@@ -218,4 +217,4 @@ class Http2Stream:
         if self.remote_closed:
             self.connection.forget(self)
         elif self.early:
-            self.write_reset(frames.NO_ERROR)
+            self.connection.tell_to_stop(self)

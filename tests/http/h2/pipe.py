@@ -88,6 +88,9 @@ class Side(Http2Connection):
         """There is no event loop."""
         self.flush_now()
 
+    def reset_soon(self) -> None:
+        """Tests say when it is time."""
+
     def on_goaway(self, last: int, code: int, debug: bytes) -> None:
         self.goaways.append((last, code, debug))
 
