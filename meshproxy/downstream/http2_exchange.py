@@ -142,6 +142,9 @@ class Http2Exchange(Http2Stream):
         return self.stream
 
     def on_reset(self, code: int, remote: bool, details: str) -> None:
+        if self.head is not None and remote and self.carrier.count_reset():
+            self.head = None
+            return
         stream = self.stream if self.head is None else self._make_stream(self.head)
         if stream is None:
             if self.headers_received:

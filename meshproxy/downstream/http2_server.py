@@ -231,7 +231,22 @@ class Http2Server(Http2Connection):
             self._premature += 1
         elif not self._premature:
             return
-        total = limits.total()
+        self._judge_resets()
+
+    def count_reset(self) -> bool:
+        """The client resets a request that has not begun. Whether that was all: nobody wants to know more of it."""
+        manager = self.manager
+        if not manager.counts_only():
+            return False
+        self.requests += 1
+        manager.count_unbegun()
+        self._closed_streams += 1
+        self._premature += 1
+        self._judge_resets()
+        return True
+
+    def _judge_resets(self) -> None:
+        total = self.manager.premature_resets.total()
         if self._premature * 2 >= max(total, self._closed_streams) and not self.leaving and not self.closing:
             self.manager.stats.downstream_rq_too_many_premature_resets += 1
             self.connection.local_close_reason = "too_many_premature_resets"

@@ -222,6 +222,18 @@ class HttpManager:
                 self.time.drain(server)
         return stream
 
+    def counts_only(self) -> bool:
+        """Whether nobody need be told of a request that its client gives up before it has begun: it is no failure."""
+        return not (self.log is not None or self.hooks.done or self.max_requests or self._slow_heads)
+
+    def count_unbegun(self) -> None:
+        """What `start_multiplexed` and `finish` count of such a request."""
+        stats = self.stats
+        stats.downstream_rq_total += 1
+        stats.downstream_rq_http2_total += 1
+        stats.downstream_rq_rx_reset += 1
+        stats.downstream_rq_time.record(0)
+
     @cached_property
     def http2_stats(self) -> Http2Stats:
         """Made with the first connection that speaks it: until then nothing is shown, as in Envoy."""
