@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def find(pattern: str = "") -> list[Path]:
     return sorted(path for path in SCENARIOS.rglob("*.yaml") if pattern in str(path.relative_to(SCENARIOS)))
 
 
+@cache
 def load(path: Path) -> Scenario:
     name = str(path.relative_to(SCENARIOS).with_suffix("")) if path.is_relative_to(SCENARIOS) else path.stem
     try:
@@ -105,7 +107,8 @@ def load(path: Path) -> Scenario:
 
 
 def parse(name: str, text: str) -> Scenario:
-    document = yaml.safe_load(text)
+    # libyaml's, where it is: there are hundreds of files.
+    document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     if not isinstance(document, dict):
         raise ScenarioError("a scenario is a mapping")
     if unknown := document.keys() - CONFIG_KEYS - OTHER_KEYS:

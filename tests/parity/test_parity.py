@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,17 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     stage.runner.close()
 
 
-@pytest.mark.parametrize("path", find(), ids=lambda path: str(path.relative_to(SCENARIOS)))
+def _together() -> list[Any]:
+    """Every scenario, those that share a process in one group: they run one after the other where that process is."""
+    paths = {load(path).name: path for path in find()}
+    return [
+        pytest.param(paths[scenario.name], marks=pytest.mark.xdist_group(f"scenarios {batch[0].name}"))
+        for batch in batches(map(load, paths.values()))
+        for scenario in batch
+    ]
+
+
+@pytest.mark.parametrize("path", _together(), ids=lambda path: str(path.relative_to(SCENARIOS)))
 def test_scenario(path: Path, stage: Stage) -> None:
     """Envoy and meshproxy do the same, or differ only where the scenario says why."""
     differences = stage.verdict(load(path))
