@@ -30,7 +30,7 @@ _WITHOUT_MEANING = {
     "node_context_params": "xDS is not supported yet",
     "config_sources": "xDS is not supported yet",
     "default_config_source": "xDS is not supported yet",
-    "certificate_provider_instances": "certificates are not supported yet",
+    "certificate_provider_instances": "certificates come inline, from files or from secrets",
 }
 
 
